@@ -1,0 +1,1 @@
+"""Chapter 3 of GANs in Action: your first GAN."""

@@ -1,0 +1,113 @@
+"""The GAN's training algorithm (GANs in Action, section 3.4; Goodfellow et al. 2014).
+
+Each iteration trains the discriminator on real images, then on generated ones, and then the
+generator through the discriminator: three updates, each on a mini-batch of its own.
+"""
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+from common.device import CompiledLoop
+
+cross_entropy = keras.losses.BinaryCrossentropy(from_logits=True)
+
+
+def loss_real(logits):
+    """Mean of -log P(real): small where the discriminator says "real". Logits n×1, a scalar."""
+    return cross_entropy(ops.ones_like(logits), logits)
+
+
+def loss_fake(logits):
+    """Mean of -log(1 - P(real)): small where the discriminator says "fake"."""
+    return cross_entropy(ops.zeros_like(logits), logits)
+
+
+class GAN(CompiledLoop, keras.Model):
+    """Trains a generator and a discriminator against each other.
+
+    Args:
+        generator: n×latent_dim to images in [-1, 1].
+        discriminator: images to logits, n×1.
+        seed: with the iteration, sets the noise of each training step.
+    """
+
+    def __init__(self, generator, discriminator, seed=0):
+        super().__init__()
+        self.generator = generator
+        self.discriminator = discriminator
+        self.latent_dim = generator.input_shape[-1]
+        self.seed = seed
+        self.built = True  # as both networks are; without this Keras saves no weights
+        self.d_loss = keras.metrics.Mean("d_loss")
+        self.d_accuracy = keras.metrics.Mean("d_accuracy")
+        self.d_accuracy_real = keras.metrics.Mean("d_accuracy_real")
+        self.d_accuracy_fake = keras.metrics.Mean("d_accuracy_fake")
+        self.g_loss = keras.metrics.Mean("g_loss")
+
+    def compile(self, d_optimizer, g_optimizer, **kwargs):
+        super().compile(optimizer=None, **kwargs)
+        self.d_optimizer = d_optimizer
+        self.g_optimizer = g_optimizer
+        d_optimizer.build(self.discriminator.trainable_variables)
+        g_optimizer.build(self.generator.trainable_variables)
+
+    @property
+    def metrics(self):
+        return [
+            self.d_loss,
+            self.d_accuracy,
+            self.d_accuracy_real,
+            self.d_accuracy_fake,
+            self.g_loss,
+        ]
+
+    @property
+    def iterations(self):
+        """Training steps done so far: the generator is updated once in each."""
+        return self.g_optimizer.iterations
+
+    def noise(self, iteration, batch_size):
+        """Two batches of noise, batch_size×latent_dim, the same for the same seed and iteration."""
+        seeds = tf.random.split(tf.stack([self.seed, tf.cast(iteration, tf.int32)]), 2, "philox")
+        shape = (batch_size, self.latent_dim)
+        # Philox by name: on a CPU, XLA's default draws several times slower.
+        return [tf.random.stateless_normal(shape, seed, alg="philox") for seed in tf.unstack(seeds)]
+
+    def train_step(self, real_images):
+        noise_for_d, noise_for_g = self.noise(self.iterations, tf.shape(real_images)[0])
+
+        # 1. The discriminator on real images.
+        d_loss_real, logits_real = self.train_discriminator(real_images, loss_real)
+
+        # 2. The discriminator on generated images: an update of its own, not one with the first.
+        fake_images = self.generator(noise_for_d, training=False)
+        d_loss_fake, logits_fake = self.train_discriminator(fake_images, loss_fake)
+
+        # 3. The generator, whose images shall pass for real ones. Only its variables are updated.
+        g_loss = self.train_generator(noise_for_g)
+
+        accuracy_real = ops.mean(ops.cast(logits_real > 0, "float32"))  # > 0 is P(real) > 0.5
+        accuracy_fake = ops.mean(ops.cast(logits_fake <= 0, "float32"))
+        self.d_loss.update_state((d_loss_real + d_loss_fake) / 2)
+        self.d_accuracy.update_state((accuracy_real + accuracy_fake) / 2)
+        self.d_accuracy_real.update_state(accuracy_real)
+        self.d_accuracy_fake.update_state(accuracy_fake)
+        self.g_loss.update_state(g_loss)
+        return {m.name: m.result() for m in self.metrics}
+
+    def train_discriminator(self, images, loss_function):
+        with tf.GradientTape() as tape:
+            logits = self.discriminator(images, training=True)
+            loss = loss_function(logits)
+        variables = self.discriminator.trainable_variables
+        self.d_optimizer.apply(tape.gradient(loss, variables), variables)
+        return loss, logits
+
+    def train_generator(self, noise):
+        with tf.GradientTape() as tape:
+            fake_images = self.generator(noise, training=True)
+            loss = loss_real(self.discriminator(fake_images, training=True))
+        variables = self.generator.trainable_variables
+        self.g_optimizer.apply(tape.gradient(loss, variables), variables)
+        return loss

@@ -1,0 +1,137 @@
+"""Trains the first GAN of "GANs in Action" (chapter 3) on handwritten digits.
+
+python chapter03_gan/train.py                        digits in about a minute
+python chapter03_gan/train.py --preset book          the book's settings
+python chapter03_gan/train.py --dataset fashion_mnist --iterations 40000
+python chapter03_gan/train.py --resume               goes on with a run that was stopped
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+if not __package__:  # run by its path: find `common` from whatever folder we were started in
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+from common import cli
+
+BOOK = {  # GANs in Action, section 3.4
+    "dataset": "mnist",
+    "latent_dim": 100,
+    "iterations": 20_000,
+    "batch_size": 128,
+    "sample_interval": 1_000,
+    "learning_rate": 1e-3,  # Adam's defaults in Keras
+    "beta_1": 0.9,
+    "seed": 0,
+    "precision": "float32",
+    "xla": True,
+}
+PRESETS = {
+    "quick": BOOK,
+    "book": BOOK,
+    "smoke": BOOK
+    | {
+        "dataset": "sample",  # needs no network
+        "iterations": 20,
+        "batch_size": 16,
+        "sample_interval": 10,
+    },
+}
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = cli.parser(__doc__, PRESETS)
+    group = parser.add_argument_group("this chapter")
+    group.add_argument("--latent-dim", type=cli.positive_int, metavar="N", help="size of the noise")
+    group.add_argument(
+        "--learning-rate", type=cli.positive_float, metavar="X", help="of both Adams"
+    )
+    group.add_argument("--beta-1", type=cli.fraction, metavar="X", help="of both Adams")
+    group.add_argument(
+        "--xla",
+        action=argparse.BooleanOptionalAction,
+        help="compile the training loop with XLA (--no-xla if your machine has trouble with it)",
+    )
+    return parser
+
+
+def main(argv: list[str] | None = None) -> dict | None:
+    config, options = cli.parse(build_parser(), PRESETS, argv)
+    from common import runs
+
+    run = runs.open_run("chapter03_gan", config, options)
+    if options.dry_run:
+        return cli.show(config)
+
+    # TensorFlow takes seconds to load, so it is left until the flags are known to be right.
+    import keras
+    import tensorflow as tf
+
+    from chapter03_gan.gan import GAN
+    from chapter03_gan.networks import build_discriminator, build_generator
+    from common import callbacks, data, device, images
+
+    device.setup(config.seed, config.precision)
+    dataset = data.load(config.dataset, config.data_dir)
+
+    gan = GAN(build_generator(config.latent_dim), build_discriminator(), config.seed)
+    block = data.steps_per_block(config.sample_interval)
+    gan.compile(
+        d_optimizer=keras.optimizers.Adam(config.learning_rate, config.beta_1),
+        g_optimizer=keras.optimizers.Adam(config.learning_rate, config.beta_1),
+        steps_per_execution=block,
+        jit_compile=config.xla,
+    )
+
+    fixed_noise = tf.random.stateless_normal(
+        (16, config.latent_dim), (config.seed, 0), alg="philox"
+    )
+
+    def picture():
+        return images.grid(gan.generator(fixed_noise, training=False).numpy(), columns=4)
+
+    done = run.restore(gan)
+    batches = data.stream(
+        dataset.x_train, config.batch_size, seed=config.seed, start=done, block=block
+    )
+    run.start(dataset.describe())
+    print(f"{len(dataset.x_train)} images ({dataset.source}); the run's folder is {run.path}")
+    with run.resumable():
+        gan.fit(
+            batches,
+            epochs=config.iterations // config.sample_interval,
+            initial_epoch=done // config.sample_interval,
+            steps_per_epoch=config.sample_interval,
+            callbacks=[callbacks.SaveRun(run, picture)],
+            shuffle=False,  # the stream has done it
+            verbose=1 if sys.stdout.isatty() else 2,
+        )
+
+    run.write(
+        "history.png",
+        images.plot_history(
+            run.history,
+            {
+                "loss": {"d_loss": "discriminator", "g_loss": "generator"},
+                "discriminator's accuracy": {
+                    "d_accuracy": "all",
+                    "d_accuracy_real": "real",
+                    "d_accuracy_fake": "fake",
+                },
+            },
+            title=f"Chapter 3, GAN, {config.dataset}",
+        ),
+    )
+    pictures = sorted((run.path / "samples").glob("[0-9]*.png"))
+    run.write("progress.gif", images.gif([images.read(path) for path in pictures]))
+    run.save_model("generator.keras", gan.generator)
+    run.save_model("discriminator.keras", gan.discriminator)
+    results = run.finish()
+    for name, value in results.items():
+        print(f"{name:<24}{value:.4g}" if isinstance(value, float) else f"{name:<24}{value}")
+    return results
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,162 @@
+"""The flags every chapter has, and how a run's end reaches the terminal. Imports no TensorFlow."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Mapping
+
+from common import UserError
+
+# Settings are a run's config; these flags only say where it goes and what to do with it.
+OPTIONS = ("output_dir", "resume", "dry_run")
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message):
+        raise UserError(f"{message} (see --help)")
+
+
+def positive_int(text: str) -> int:
+    """A whole number above 0, for argparse."""
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return number
+
+
+def seed_int(text: str) -> int:
+    """A seed, for argparse: NumPy takes none below 0, TensorFlow's int32 none above 2³¹ - 1."""
+    try:
+        number = int(text)
+    except ValueError:
+        number = -1
+    if not 0 <= number < 2**31:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 to {2**31 - 1}")
+    return number
+
+
+def positive_float(text: str) -> float:
+    """A finite number above 0, for argparse."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return number
+
+
+def fraction(text: str) -> float:
+    """A number from 0 up to but not including 1, for argparse."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to below 1")
+    return number
+
+
+def parser(description: str, presets: Mapping[str, Mapping]) -> argparse.ArgumentParser:
+    """The parser with every chapter's flags; a chapter adds its own to it, without defaults."""
+    flags = _Parser(
+        description=description,
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    flags.add_argument(
+        "--preset",
+        choices=list(presets),
+        help="settings that the flags below override one by one (default: quick)",
+    )
+    data = flags.add_argument_group("data")
+    data.add_argument(
+        "--dataset",
+        choices=["mnist", "fashion_mnist", "sample", "fashion_sample"],
+        help="the samples are bundled: 4,000 training images of MNIST, 8,000 of Fashion-MNIST",
+    )
+    data.add_argument(
+        "--data-dir",
+        metavar="DIR",
+        help="holds mnist.npz, fashion_mnist.npz or IDX files; without it Keras' cache is used, "
+        "or filled by a download",
+    )
+    training = flags.add_argument_group("training")
+    training.add_argument("--iterations", type=positive_int, metavar="N")
+    training.add_argument("--batch-size", type=positive_int, metavar="N")
+    training.add_argument(
+        "--sample-interval",
+        type=positive_int,
+        metavar="N",
+        help="iterations from one picture, line of history and checkpoint to the next",
+    )
+    training.add_argument("--seed", type=seed_int, metavar="N", help="0 to 2147483647")
+    training.add_argument("--precision", choices=["float32", "mixed_bfloat16"])
+    run = flags.add_argument_group("run")
+    run.add_argument(
+        "--output-dir", metavar="DIR", help="the run's folder (default: runs/CHAPTER/NUMBER)"
+    )
+    run.add_argument(
+        "--resume",
+        nargs="?",
+        const="latest",
+        metavar="RUN",
+        help="go on with the latest unfinished run, or with RUN, its folder or number",
+    )
+    run.add_argument("--dry-run", action="store_true", help="print the settings and stop")
+    return flags
+
+
+def parse(
+    flags: argparse.ArgumentParser, presets: Mapping[str, Mapping], argv: list[str] | None
+) -> tuple[argparse.Namespace, argparse.Namespace]:
+    """Reads the command line.
+
+    Returns:
+        The settings, each from its flag or else from the preset (they become the run's config),
+        and the options: output_dir, resume, dry_run, and `given`, the settings that were typed.
+
+    Raises:
+        UserError: a flag is unknown, or its value is not one it takes.
+    """
+    options = flags.parse_args(argv)
+    settings = {k: v for k, v in vars(options).items() if k not in OPTIONS}
+    options.given = {k: v for k, v in settings.items() if v is not None}
+    for name in settings:
+        delattr(options, name)
+    settings["preset"] = settings["preset"] or "quick"
+    config = argparse.Namespace(**{**settings, **presets[settings["preset"]], **options.given})
+    if "sample_interval" not in options.given:
+        config.sample_interval = min(config.sample_interval, config.iterations)
+    if config.iterations % config.sample_interval:
+        raise UserError(
+            f"--iterations {config.iterations} is not a multiple of "
+            f"--sample-interval {config.sample_interval}"
+        )
+    return config, options
+
+
+def show(config: argparse.Namespace) -> None:
+    """Prints the settings, one a line."""
+    for name, value in vars(config).items():
+        print(f"{name.replace('_', '-'):<24}{'-' if value is None else value}")
+
+
+def run(main: Callable) -> None:
+    """Calls a chapter's main as a program: a UserError is one line and exit code 2.
+
+    Ctrl-C is exit code 130, as shells have it.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # its alarm where there is no GPU
+    os.environ["KERAS_BACKEND"] = "tensorflow"  # whatever ~/.keras/keras.json says
+    try:
+        main()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt as interrupt:
+        print(f"\n{interrupt or 'Stopped.'}", file=sys.stderr)
+        sys.exit(130)

@@ -1,0 +1,245 @@
+"""Data sets by name, and the stream of training batches."""
+
+import contextlib
+import gzip
+import hashlib
+import math
+import os
+import socket
+import sys
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from common import UserError
+
+SAMPLES = Path(__file__).resolve().parent / "samples"
+ORIGIN = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/"  # as keras.datasets
+TIMEOUT = 15  # seconds that a download may stand still before it is given up
+MNIST_SHA256 = "731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1"
+KEYS = ("x_train", "y_train", "x_test", "y_test")
+IDX_FILES = (
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+)
+READ_ERRORS = (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Images uint8, n×28×28×1, 0 to 255; labels int32, n, 0 to 9. `source` says where from."""
+
+    source: str
+    x_train: np.ndarray
+    y_train: np.ndarray
+    x_test: np.ndarray
+    y_test: np.ndarray
+
+    def describe(self) -> dict:
+        """What a run's config.json says of its data; equal descriptions mean equal data."""
+        digest = hashlib.sha256()
+        for key in KEYS:
+            digest.update(np.ascontiguousarray(getattr(self, key)))
+        return {
+            "source": self.source,
+            "training_images": len(self.x_train),
+            "test_images": len(self.x_test),
+            "sha256": digest.hexdigest(),
+        }
+
+
+def load(name: str, folder: str | None = None) -> Dataset:
+    """Loads MNIST or Fashion-MNIST whole into memory (55 MB).
+
+    Args:
+        name: "mnist" or "fashion_mnist", or "sample" or "fashion_sample" for the bundled ones.
+        folder: a folder that holds `mnist.npz` in Keras' layout or the four IDX files, gzipped or
+            not, itself or in a folder `mnist` of its own.
+
+    Looks in `folder`, in the folder that the environment's GANS_DATA names, in Keras' cache, then
+    downloads into that cache. Where that fails, the bundled sample stands in, and one line says so.
+
+    Raises:
+        UserError: the folder is missing or holds no such data, or a file in it is broken.
+    """
+    if name in ("sample", "fashion_sample"):
+        name = {"sample": "mnist", "fashion_sample": "fashion_mnist"}[name]
+        return _read_npz(SAMPLES / f"{name}.npz", source="bundled sample")
+    for origin, place in (("--data-dir", folder), ("GANS_DATA", os.environ.get("GANS_DATA"))):
+        if place and not Path(place).is_dir():
+            raise UserError(f"{origin} {place}: there is no such folder")
+        if place and (found := _from_folder(name, Path(place))):
+            return found
+    if folder:
+        raise UserError(f"--data-dir {folder}: holds neither {name}.npz nor IDX files of {name}")
+    try:
+        return _from_keras(name)
+    except UserError:
+        raise
+    except Exception as error:  # get_file raises a plain Exception when the network fails
+        sample = _read_npz(SAMPLES / f"{name}.npz", source="bundled sample")
+        reason = " ".join(str(error).split())
+        print(
+            f"{name} could not be downloaded ({reason}); going on with the bundled sample of "
+            f"{len(sample.x_train)} training images. --data-dir names a folder that has it.",
+            file=sys.stderr,
+        )
+        return sample
+
+
+def stream(
+    images: np.ndarray,
+    batch_size: int,
+    *,
+    seed: int,
+    start: int = 0,
+    block: int = 1,
+    value_range: tuple[float, float] = (-1.0, 1.0),
+) -> tf.data.Dataset:
+    """Endless batches of shuffled images; which ones are in a batch is set by seed and step alone.
+
+    Every image is seen once in `len(images) // batch_size` steps; then the order is drawn anew.
+    What doesn't fill a batch is left out that time.
+
+    Args:
+        images: uint8, n×height×width×channels. They stay uint8 in memory.
+        start: the step to begin with; a resumed run goes on where the first one stopped.
+        block: how many batches make one element; see `device.CompiledLoop`.
+        value_range: what 0 and 255 become.
+
+    Yields:
+        float32, block×batch_size×height×width×channels.
+
+    Raises:
+        UserError: there are fewer images than a batch needs.
+    """
+    if batch_size > len(images):
+        raise UserError(f"--batch-size {batch_size} is more than the {len(images)} training images")
+    steps = len(images) // batch_size  # in one pass over the images
+    low, high = value_range
+    with tf.device("CPU"):
+        images = tf.constant(images)
+
+    def batches_of_pass(number):
+        order = tf.random.experimental.stateless_shuffle(
+            tf.range(len(images)), seed=tf.stack([seed, tf.cast(number, tf.int32)])
+        )
+        rows = tf.reshape(order[: steps * batch_size], (steps, batch_size))
+        return tf.data.Dataset.from_tensor_slices(rows)
+
+    def read(indices):
+        return tf.cast(tf.gather(images, indices), tf.float32) * ((high - low) / 255) + low
+
+    indices = tf.data.Dataset.counter(start // steps).flat_map(batches_of_pass)
+    return indices.skip(start % steps).batch(block).map(read).prefetch(2)
+
+
+def steps_per_block(interval: int, most: int = 100) -> int:
+    """The largest number up to `most` that divides the interval: blocks must not straddle two."""
+    return max(math.gcd(interval, n) for n in range(1, most + 1))
+
+
+def _from_folder(name: str, folder: Path) -> Dataset | None:
+    spellings = (name, name.replace("_", "-"))
+    for npz in [folder / f"{spelling}.npz" for spelling in spellings]:
+        if npz.exists():
+            return _read_npz(npz, source=str(npz))
+    for place in [folder / spelling for spelling in spellings] + [folder]:
+        if any(place.glob("*-ubyte*")):
+            return _read_idx(place)
+    return None
+
+
+def _from_keras(name: str) -> Dataset:
+    """From Keras' cache, or downloaded into it by Keras."""
+    with _socket_timeout(TIMEOUT):
+        if name == "mnist":
+            path = keras.utils.get_file(
+                "mnist.npz", ORIGIN + "mnist.npz", file_hash=MNIST_SHA256, cache_subdir="datasets"
+            )
+            return _read_npz(Path(path), source=f"{ORIGIN}mnist.npz")
+        for file in IDX_FILES:
+            path = keras.utils.get_file(
+                f"{file}.gz", f"{ORIGIN}{file}.gz", cache_subdir="datasets/fashion-mnist"
+            )
+        return _read_idx(Path(path).parent)
+
+
+@contextlib.contextmanager
+def _socket_timeout(seconds: float):
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(seconds)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+def _read_npz(path: Path, source: str) -> Dataset:
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            missing = [key for key in KEYS if key not in archive]
+            if missing:
+                raise UserError(f"{path}: has no {', '.join(missing)}")
+            arrays = [archive[key] for key in KEYS]
+    except READ_ERRORS as error:
+        raise UserError(f"{path}: cannot be read: {error}") from error
+    return _checked(source, [path] * 4, arrays)
+
+
+def _read_idx(folder: Path) -> Dataset:
+    paths = []
+    for name in IDX_FILES:
+        found = [path for path in (folder / name, folder / f"{name}.gz") if path.exists()]
+        if not found:
+            raise UserError(f"{folder}: holds no {name} and no {name}.gz")
+        paths.append(found[0])
+    return _checked(str(folder), paths, [_read_idx_file(path) for path in paths])
+
+
+def _read_idx_file(path: Path) -> np.ndarray:
+    """Reads the IDX format: two zero bytes, type (8 is uint8), rank, the sizes, then the values."""
+    try:
+        raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    except READ_ERRORS as error:
+        raise UserError(f"{path}: cannot be read: {error}") from error
+    if len(raw) < 4 or raw[:3] != b"\0\0\x08":
+        raise UserError(f"{path}: is not an IDX file of bytes")
+    start = 4 + 4 * raw[3]
+    sizes = [int.from_bytes(raw[i : i + 4], "big") for i in range(4, start, 4)]
+    if len(raw) != start + math.prod(sizes):
+        raise UserError(
+            f"{path}: holds {len(raw)} bytes where its header promises {start + math.prod(sizes)}"
+        )
+    return np.frombuffer(raw, np.uint8, offset=start).reshape(sizes)
+
+
+def _checked(source: str, paths: list[Path], arrays: list[np.ndarray]) -> Dataset:
+    """Shapes, types and labels as `Dataset` promises them, or a UserError that names the file."""
+    for key, path, array in zip(KEYS, paths, arrays, strict=True):
+        if key.startswith("x"):
+            if array.dtype != np.uint8 or array.ndim != 3 or array.shape[1:] != (28, 28):
+                raise UserError(
+                    f"{path}: {key} must be uint8, n×28×28, but is {array.dtype}, "
+                    + "×".join(map(str, array.shape))
+                )
+        elif array.ndim != 1 or array.dtype.kind not in "ui" or np.any((array < 0) | (array > 9)):
+            raise UserError(f"{path}: {key} must be whole numbers from 0 to 9, one an image")
+    x_train, y_train, x_test, y_test = arrays
+    for images, labels, part in ((x_train, y_train, "training"), (x_test, y_test, "test")):
+        if len(images) != len(labels) or len(images) == 0:
+            raise UserError(f"{source}: {len(images)} {part} images but {len(labels)} labels")
+    return Dataset(
+        source,
+        x_train[..., np.newaxis],
+        y_train.astype(np.int32),
+        x_test[..., np.newaxis],
+        y_test.astype(np.int32),
+    )

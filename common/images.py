@@ -1,0 +1,80 @@
+"""Pictures: grids of images, PNG, GIF, and plots of a run's history. All give arrays or bytes."""
+
+import io
+from collections.abc import Sequence
+
+import imageio.v3 as imageio
+import numpy as np
+from matplotlib.figure import Figure
+
+
+def grid(images: np.ndarray, columns: int, *, zoom: int = 3, gap: int = 2) -> np.ndarray:
+    """Lays images out row by row on white.
+
+    Args:
+        images: float, n×height×width×channels (1 or 3), in [-1, 1]; what lies outside is clipped.
+        columns: images in a row.
+        zoom: each pixel becomes zoom×zoom, so that 28×28 can be seen on today's screens.
+        gap: white pixels between images and around them.
+
+    Returns:
+        uint8, height×width (grey) or height×width×3.
+    """
+    n, height, width, channels = images.shape
+    pixels = np.round((np.clip(images, -1, 1) + 1) * 127.5).astype(np.uint8)
+    pixels = pixels.repeat(zoom, axis=1).repeat(zoom, axis=2)
+    height, width = height * zoom, width * zoom
+    rows = -(-n // columns)
+    page = np.full(
+        (rows * (height + gap) + gap, columns * (width + gap) + gap, channels), 255, np.uint8
+    )
+    for i, image in enumerate(pixels):
+        top = gap + (i // columns) * (height + gap)
+        left = gap + (i % columns) * (width + gap)
+        page[top : top + height, left : left + width] = image
+    return page[..., 0] if channels == 1 else page
+
+
+def png(pixels: np.ndarray) -> bytes:
+    """Encodes uint8 pixels, height×width or height×width×3."""
+    return imageio.imwrite("<bytes>", pixels, extension=".png")
+
+
+def gif(frames: Sequence[np.ndarray], *, seconds: float = 8.0) -> bytes:
+    """Encodes an endless GIF of about the given length; the last frame is held for two seconds."""
+    each = max(40, round(1000 * seconds / len(frames)))
+    durations = [each] * (len(frames) - 1) + [2000]
+    if len(frames) == 1:
+        durations = durations[0]  # what is then written is a picture, which has no list of them
+    return imageio.imwrite(
+        "<bytes>", np.stack(frames), extension=".gif", duration=durations, loop=0
+    )
+
+
+def read(path) -> np.ndarray:
+    """Reads a picture as it is stored."""
+    return imageio.imread(path)
+
+
+def plot_history(
+    history: Sequence[dict[str, float]], panels: dict[str, dict[str, str]], title: str
+) -> bytes:
+    """Plots columns of a run's history against the iteration, as PNG.
+
+    Args:
+        history: a dict a row, each with "iteration".
+        panels: for each panel's y-axis label, the columns it shows and their names in the legend.
+    """
+    figure = Figure(figsize=(5 * len(panels), 3.6), layout="constrained")
+    figure.suptitle(title)
+    axes = figure.subplots(1, len(panels), squeeze=False)[0]
+    iterations = [row["iteration"] for row in history]
+    for ax, (label, columns) in zip(axes, panels.items(), strict=True):
+        for column, name in columns.items():
+            ax.plot(iterations, [row[column] for row in history], ".-", label=name)
+        ax.set(xlabel="iteration", ylabel=label)
+        ax.grid(alpha=0.3)
+        ax.legend()
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=120)
+    return buffer.getvalue()

@@ -1,0 +1,269 @@
+"""A run's folder: settings, history, pictures, checkpoint, results. Imports no TensorFlow.
+
+Every file is written under a temporary name and then renamed, so that it is whole or not there,
+whenever the program is killed. The checkpoint is written last of what an interval leaves, so that
+a resumed run repeats the interval that was cut short, and overwrites what that left.
+"""
+
+import argparse
+import contextlib
+import csv
+import io
+import json
+import os
+import platform
+import shlex
+import statistics
+import sys
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+
+from common import UserError
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+CHECKPOINT = "checkpoint/latest.weights.h5"
+PACKAGES = ("tensorflow", "keras", "numpy")
+TEMPORARY = ".writing-"
+
+
+def open_run(chapter: str, config: argparse.Namespace, options: argparse.Namespace) -> "Run":
+    """The run that the flags ask for: a new one, or with --resume one that is on disk.
+
+    For a resumed run, `config` is set to what its config.json holds. Nothing is written yet.
+
+    Raises:
+        UserError: there is nothing to resume, the run is finished, its settings contradict a flag
+            that was given, or the folder for a new run is not empty.
+    """
+    home = Path("runs") / chapter
+    if options.resume is None:
+        folder = Path(options.output_dir) if options.output_dir else None
+        if folder and folder.exists():
+            _refuse_used(folder)
+        return Run(chapter, config, folder, home)
+    folder = _find(home, options)
+    saved = _read_config(folder)
+    if saved["chapter"] != chapter:
+        raise UserError(f"{folder} is a run of {saved['chapter']}, not of {chapter}")
+    for name, value in options.given.items():
+        if name in saved["settings"] and value != saved["settings"][name] and name != "data_dir":
+            flag = "--" + name.replace("_", "-")
+            raise UserError(
+                f"{flag} {value} contradicts the run in {folder}, which has "
+                f"{saved['settings'][name]}; a resumed run keeps its settings"
+            )
+    vars(config).update({**saved["settings"], **_data_dir(options)})
+    return Run(chapter, config, folder, home, saved)
+
+
+class Run:
+    """One run's folder. `config` holds its settings; `path` is None until `start`."""
+
+    def __init__(self, chapter, config, path, home, saved=None):
+        self.chapter = chapter
+        self.config = config
+        self.path = path
+        self._home = home
+        self._saved = saved  # config.json of a run that is resumed
+        self.history: list[dict[str, float]] = []
+        self.timings: list[dict[str, float]] = []
+
+    def start(self, data: dict) -> None:
+        """Makes the folder and writes config.json, or checks that a resumed run fits its own.
+
+        Args:
+            data: what describes the data, from `data.Dataset.describe`.
+
+        Raises:
+            UserError: the folder can't be written to, or the data is not what the run began with.
+        """
+        record = {
+            "chapter": self.chapter,
+            "settings": vars(self.config),
+            "data": data,
+            "versions": {"python": platform.python_version()}
+            | {package: metadata.version(package) for package in PACKAGES},
+        }
+        if self._saved is None:
+            try:
+                self.path = self.path or _next_number(self._home)
+                self.path.mkdir(parents=True, exist_ok=True)
+                self.write_json("config.json", record)
+            except OSError as error:
+                where = self.path or self._home
+                raise UserError(f"{where}: cannot be written to: {error.strerror}") from error
+            return
+        if data["sha256"] != self._saved["data"]["sha256"]:
+            raise UserError(
+                f"{self.path} was begun with other data ({self._saved['data']['source']}); "
+                f"found now: {data['source']}"
+            )
+        if record["versions"] != self._saved["versions"]:
+            print("other versions than the run was begun with; bits may differ", file=sys.stderr)
+        for leftover in self.path.rglob(TEMPORARY + "*"):  # of a run that was killed
+            leftover.unlink()
+
+    @contextlib.contextmanager
+    def writing(self, name: str) -> Iterator[Path]:
+        """Gives a temporary path to write to, which then takes the place of the file `name`."""
+        target = self.path / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = target.with_name(TEMPORARY + target.name)
+        yield temporary
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, target)
+
+    def write(self, name: str, content: bytes) -> None:
+        """Writes a file whole, or not at all."""
+        with self.writing(name) as temporary:
+            temporary.write_bytes(content)
+
+    def write_json(self, name: str, content: dict) -> None:
+        """Writes a dict as JSON."""
+        self.write(name, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
+
+    def restore(self, model) -> int:
+        """Loads the checkpoint, if there is one, into a built model with built optimisers.
+
+        Returns:
+            The iterations that are done, 0 for a new run.
+        """
+        if self.path is None or not (checkpoint := self.path / CHECKPOINT).exists():
+            return 0
+        try:
+            model.load_weights(checkpoint)
+        except (OSError, ValueError, KeyError) as error:
+            raise UserError(f"{checkpoint}: cannot be loaded: {error}") from error
+        done = int(model.iterations)
+        self.history = [row for row in _read_csv(self.path / "history.csv", done)]
+        self.timings = [row for row in _read_csv(self.path / "timings.csv", done)]
+        return done
+
+    def save_checkpoint(self, model) -> None:
+        """Writes one file with the weights, the optimisers' state and the iteration."""
+        with self.writing(CHECKPOINT) as temporary:
+            model.save_weights(temporary)
+
+    def save_model(self, name: str, model) -> None:
+        """Writes a network that `keras.models.load_model` reads without any of our code."""
+        with self.writing(name) as temporary:
+            model.save(temporary)
+
+    def record(self, iteration: int, logs: dict[str, float], seconds: float) -> None:
+        """Adds a line to history.csv, and to timings.csv the seconds that it took."""
+        self.history.append({"iteration": iteration, **logs})
+        self.timings.append({"iteration": iteration, "seconds": seconds})
+        self.write("history.csv", _csv_bytes(self.history))
+        self.write("timings.csv", _csv_bytes(self.timings))
+
+    def finish(self) -> dict:
+        """Writes results.json, which marks the run as finished.
+
+        Returns:
+            What it holds: the last line of history; iterations; seconds (of training, pictures and
+            checkpoints not counted); seconds_per_iteration, a median over the intervals after the
+            first, which includes compiling; and the data's source.
+        """
+        interval = self.config.sample_interval
+        seconds = [row["seconds"] for row in self.timings]
+        results = {
+            "iterations": self.config.iterations,
+            "seconds": sum(seconds),
+            "seconds_per_iteration": statistics.median(seconds[1:] or seconds) / interval,
+            **{k: v for k, v in self.history[-1].items() if k != "iteration"},
+            "data": _read_config(self.path)["data"]["source"],
+        }
+        self.write_json("results.json", results)
+        return results
+
+    @contextlib.contextmanager
+    def resumable(self) -> Iterator[None]:
+        """Turns Ctrl-C into a KeyboardInterrupt that says what is kept and how to go on."""
+        try:
+            yield
+        except KeyboardInterrupt:
+            done = self.history[-1]["iteration"] if self.history else 0
+            script = os.path.relpath(REPOSITORY / self.chapter / "train.py")
+            command = shlex.join(["python", script, "--resume", str(self.path)])
+            raise KeyboardInterrupt(
+                f"Stopped; what was done up to iteration {done} is kept. Go on with\n  {command}"
+            ) from None
+
+
+def _find(home: Path, options: argparse.Namespace) -> Path:
+    """The folder of the unfinished run that --resume and --output-dir name."""
+    if options.output_dir and options.resume != "latest":
+        raise UserError("--resume RUN and --output-dir both name a run; give one of them")
+    if options.resume == "latest" and not options.output_dir:
+        runs = sorted(home.glob("[0-9]*/config.json"), reverse=True)
+        unfinished = [path.parent for path in runs if not (path.parent / "results.json").exists()]
+        if not unfinished:
+            raise UserError(f"nothing to resume: there is no unfinished run in {home}")
+        return unfinished[0]
+    folder = Path(options.output_dir or options.resume)
+    if not folder.exists() and options.resume.isdigit():
+        folder = home / f"{int(options.resume):04d}"
+    if not (folder / "config.json").exists():
+        raise UserError(f"nothing to resume: {folder} holds no run")
+    if (folder / "results.json").exists():
+        raise UserError(f"nothing to resume: the run in {folder} is finished")
+    return folder
+
+
+def _refuse_used(folder: Path) -> None:
+    if not folder.is_dir():
+        raise UserError(f"--output-dir {folder}: is not a folder")
+    if (folder / "results.json").exists():
+        raise UserError(f"--output-dir {folder}: holds a finished run; name another folder")
+    if (folder / "config.json").exists():
+        raise UserError(
+            f"--output-dir {folder}: holds an unfinished run; add --resume to go on with it"
+        )
+    if any(not path.name.startswith(TEMPORARY) for path in folder.iterdir()):
+        raise UserError(f"--output-dir {folder}: is not empty; name another folder")
+
+
+def _next_number(home: Path) -> Path:
+    """Makes the first free numbered folder; two runs that start at once get two."""
+    home.mkdir(parents=True, exist_ok=True)
+    number = max([int(path.name) for path in home.iterdir() if path.name.isdigit()], default=0)
+    while True:
+        number += 1
+        try:
+            (home / f"{number:04d}").mkdir()
+            return home / f"{number:04d}"
+        except FileExistsError:
+            continue
+
+
+def _data_dir(options: argparse.Namespace) -> dict:
+    """Data may have moved since the run began; its hash says whether it is the same."""
+    return {k: v for k, v in options.given.items() if k == "data_dir"}
+
+
+def _read_config(folder: Path) -> dict:
+    try:
+        return json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{folder / 'config.json'}: cannot be read: {error}") from error
+
+
+def _csv_bytes(rows: list[dict]) -> bytes:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, rows[0], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode()
+
+
+def _read_csv(path: Path, last: int) -> Iterator[dict]:
+    """The rows up to iteration `last`."""
+    with open(path, newline="") as file:
+        for row in csv.DictReader(file):
+            if int(row["iteration"]) <= last:
+                yield {
+                    key: int(value) if key == "iteration" else float(value)
+                    for key, value in row.items()
+                }

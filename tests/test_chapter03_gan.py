@@ -1,0 +1,280 @@
+"""Chapter 3: the networks, the algorithm, and the program a reader runs."""
+
+import csv
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import REPOSITORY, error_of, weights_of
+from keras import layers
+
+from chapter03_gan import train
+from chapter03_gan.gan import GAN, loss_fake, loss_real
+from chapter03_gan.networks import build_discriminator, build_generator
+from common import device, images
+
+TRAIN = REPOSITORY / "chapter03_gan" / "train.py"
+SMOKE = ["--preset", "smoke"]
+LONGER = ["--preset", "smoke", "--iterations", "60"]
+
+
+def small_gan(seed=3, **compile_arguments):
+    gan = GAN(build_generator(), build_discriminator(), seed)
+    gan.compile(keras.optimizers.Adam(), keras.optimizers.Adam(), **compile_arguments)
+    return gan
+
+
+def real_images(n, batch_size=8):
+    return np.random.default_rng(0).uniform(-1, 1, (n, batch_size, 28, 28, 1)).astype("float32")
+
+
+def test_networks_are_the_books():
+    generator, discriminator = build_generator(), build_discriminator()
+    assert generator.count_params() == 114_064
+    assert discriminator.count_params() == 100_609
+    pictures = generator(tf.random.normal((5, 100)) * 100)
+    assert pictures.shape == (5, 28, 28, 1)
+    assert -1 <= np.min(pictures) < -0.9 and 0.9 < np.max(pictures) <= 1
+    assert discriminator(pictures).shape == (5, 1)
+
+
+def test_networks_give_float32_under_mixed_precision():
+    device.setup(seed=0, precision="mixed_bfloat16")
+    generator, discriminator = build_generator(), build_discriminator()
+    assert generator.layers[0].compute_dtype == "bfloat16"
+    pictures = generator(tf.random.normal((2, 100)))
+    assert pictures.dtype == discriminator(pictures).dtype == "float32"
+
+
+def test_losses_are_the_cross_entropies_of_the_sigmoid_and_do_not_overflow():
+    logits = np.array([[-3.0], [0.5], [2.0]], "float32")
+    p = 1 / (1 + np.exp(-logits))
+    assert float(loss_real(logits)) == pytest.approx(-np.mean(np.log(p)), rel=1e-5)
+    assert float(loss_fake(logits)) == pytest.approx(-np.mean(np.log(1 - p)), rel=1e-5)
+    assert float(loss_real(np.array([[-1000.0]], "float32"))) == 1000
+    assert float(loss_fake(np.array([[-1000.0]], "float32"))) == 0
+
+
+def test_each_update_moves_its_own_network():
+    gan = small_gan()
+    networks = (gan.discriminator, gan.generator)
+
+    def moved(update):
+        before = [network.get_weights() for network in networks]
+        update()
+        after = [network.get_weights() for network in networks]
+        return [
+            all(np.any(b != a) for b, a in zip(*weights, strict=True))
+            if any(np.any(b != a) for b, a in zip(*weights, strict=True))
+            else False
+            for weights in zip(before, after, strict=True)
+        ]
+
+    assert moved(lambda: gan.train_discriminator(real_images(1)[0], loss_real)) == [True, False]
+    assert moved(lambda: gan.train_generator(gan.noise(0, 8)[1])) == [False, True]
+    assert moved(lambda: gan.train_step(real_images(1)[0])) == [True, True]
+    assert gan.d_optimizer.iterations == 3 and gan.g_optimizer.iterations == 2
+
+
+def test_noise_is_set_by_seed_and_iteration():
+    gan = small_gan(seed=3)
+    for_d, for_g = gan.noise(7, 500)
+    again = small_gan(seed=3).noise(7, 500)[0]
+    others = [for_g, small_gan(seed=4).noise(7, 500)[0], gan.noise(8, 500)[0]]
+    assert for_d.shape == (500, 100)
+    assert np.array_equal(for_d, again)
+    assert all(abs(np.corrcoef(np.ravel(for_d), np.ravel(other))[0, 1]) < 0.02 for other in others)
+    assert abs(np.mean(for_d)) < 0.02 and abs(np.std(for_d) - 1) < 0.02
+
+
+@pytest.mark.parametrize("xla", [True, False])
+@pytest.mark.parametrize("iterations", [1, 20])
+def test_iteration_equals_the_books(iterations, xla):
+    """The book's loop in plain Keras: train_on_batch on separately compiled models.
+
+    The discriminator is switched to trainable before each of its updates, as Keras 3 needs it.
+    """
+    gan = small_gan(jit_compile=xla, steps_per_execution=iterations)
+    # XLA makes normal numbers in its own way, so the book's loop gets them from it too.
+    draw_noise = tf.function(gan.noise, jit_compile=xla)
+    generator = keras.models.clone_model(gan.generator)
+    generator.set_weights(gan.generator.get_weights())
+    discriminator = keras.Sequential(
+        [keras.models.clone_model(gan.discriminator), layers.Activation("sigmoid")]
+    )
+    discriminator.layers[0].set_weights(gan.discriminator.get_weights())
+    discriminator.compile(loss="binary_crossentropy", optimizer=keras.optimizers.Adam())
+    combined = keras.Sequential([generator, discriminator])
+    combined.compile(loss="binary_crossentropy", optimizer=keras.optimizers.Adam())
+    batches = real_images(iterations)
+
+    for k, batch in enumerate(batches):
+        noise_for_d, noise_for_g = draw_noise(tf.constant(k), len(batch))
+        fakes = generator.predict(noise_for_d, verbose=0)
+        discriminator.trainable = True
+        discriminator.train_on_batch(batch, np.ones((len(batch), 1)))
+        discriminator.train_on_batch(fakes, np.zeros((len(batch), 1)))
+        discriminator.trainable = False
+        combined.train_on_batch(noise_for_g, np.ones((len(batch), 1)))
+    gan.fit(
+        tf.data.Dataset.from_tensors(batches), steps_per_epoch=iterations, shuffle=False, verbose=0
+    )
+
+    for ours, books in ((gan.generator, generator), (gan.discriminator, discriminator)):
+        for a, b in zip(ours.get_weights(), books.get_weights(), strict=True):
+            np.testing.assert_allclose(a, b, atol=2e-5 * iterations**0.5)
+
+
+def test_smoke_run_leaves_what_the_readme_promises(tmp_path, capsys):
+    folder = tmp_path / "run"
+    results = train.main([*SMOKE, "--output-dir", str(folder)])
+
+    assert results == json.loads((folder / "results.json").read_text())
+    assert results["iterations"] == 20
+    assert results["seconds"] > results["seconds_per_iteration"] > 0
+    assert results["d_accuracy"] == pytest.approx(
+        (results["d_accuracy_real"] + results["d_accuracy_fake"]) / 2
+    )
+    with open(folder / "history.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["iteration"] for row in rows] == ["10", "20"]
+    assert float(rows[-1]["g_loss"]) == results["g_loss"]
+    config = json.loads((folder / "config.json").read_text())
+    assert config["settings"]["batch_size"] == 16
+    assert config["data"]["source"] == "bundled sample"
+
+    generator = keras.models.load_model(folder / "generator.keras")
+    discriminator = keras.models.load_model(folder / "discriminator.keras")
+    noise = tf.random.stateless_normal((16, 100), (0, 0), alg="philox")
+    pictures = generator(noise)
+    assert discriminator(pictures).shape == (16, 1)
+    last = images.read(folder / "samples" / "000020.png")
+    assert np.array_equal(last, images.grid(pictures.numpy(), columns=4))
+    assert np.any(last != images.read(folder / "samples" / "000000.png"))
+    assert len(images.read(folder / "progress.gif")) == 3
+    assert (
+        images.read(folder / "history.png").shape[1] > images.read(folder / "history.png").shape[0]
+    )
+    assert "g_loss" in capsys.readouterr().out
+    assert not list(folder.rglob(".writing-*"))
+
+
+def test_same_seed_same_bits(tmp_path):
+    for name, seed in (("a", 5), ("b", 5), ("c", 6)):
+        train.main([*SMOKE, "--seed", str(seed), "--output-dir", str(tmp_path / name)])
+    history = {name: (tmp_path / name / "history.csv").read_bytes() for name in "abc"}
+    weights = {name: weights_of(tmp_path / name / "generator.keras") for name in "abc"}
+    assert history["a"] == history["b"] != history["c"]
+    assert np.array_equal(weights["a"], weights["b"])
+    assert not np.array_equal(weights["a"], weights["c"])
+
+
+def test_default_folder_is_numbered_and_nothing_else_is_written(tmp_path, program):
+    for command in ([TRAIN], [TRAIN]):
+        done = program(*command, *SMOKE)
+        assert done.returncode == 0, done.stderr
+    runs = tmp_path / "runs" / "chapter03_gan"
+    assert sorted(path.name for path in runs.iterdir()) == ["0001", "0002"]
+    assert [path.name for path in tmp_path.iterdir()] == ["runs"]
+
+
+KILL_WHEN_WRITING = """
+import os, runpy, signal, sys
+name, number = sys.argv.pop(1), int(sys.argv.pop(1))
+fsync = os.fsync
+def kill(descriptor):
+    global number
+    path = os.readlink(f"/proc/self/fd/{descriptor}")
+    if path.endswith(name):
+        number -= 1
+        if number == 0:
+            os.truncate(descriptor, os.path.getsize(path) // 2)
+            os.kill(os.getpid(), signal.SIGKILL)
+    fsync(descriptor)
+os.fsync = kill
+sys.argv.pop(0)
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="finds files through /proc")
+@pytest.mark.parametrize(
+    "file, occurrence",
+    [("config.json", 1), ("000030.png", 1), ("latest.weights.h5", 4), ("results.json", 1)],
+)
+def test_killed_and_resumed_run_ends_in_the_same_bits(tmp_path, program, file, occurrence):
+    """SIGKILL in the middle of writing a file, for several files; then --resume."""
+    train.main([*LONGER, "--output-dir", str(tmp_path / "whole")])
+    run = tmp_path / "run"
+    killed = program("-c", KILL_WHEN_WRITING, file, occurrence, TRAIN, *LONGER, "--output-dir", run)
+    assert killed.returncode == -signal.SIGKILL
+    assert list(run.rglob(".writing-*"))
+    assert not (run / "results.json").exists()
+
+    if file == "config.json":  # there is no run to resume yet; the same command starts it
+        train.main([*LONGER, "--output-dir", str(run)])
+    else:
+        train.main(["--output-dir", str(run), "--resume"])
+    assert not list(run.rglob(".writing-*"))
+    assert (run / "history.csv").read_bytes() == (tmp_path / "whole/history.csv").read_bytes()
+    for name in ("generator.keras", "discriminator.keras"):
+        assert np.array_equal(weights_of(run / name), weights_of(tmp_path / "whole" / name))
+    for picture in (tmp_path / "whole" / "samples").iterdir():
+        assert picture.read_bytes() == (run / "samples" / picture.name).read_bytes()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sends SIGINT")
+def test_ctrl_c_keeps_the_checkpoint_and_says_how_to_resume(tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, str(TRAIN), *SMOKE, "--iterations", "1000000"],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+    )
+    run = tmp_path / "runs" / "chapter03_gan" / "0001"
+    deadline = time.monotonic() + 90
+    while not (run / "checkpoint" / "latest.weights.h5").exists():
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in errors
+    assert f"train.py --resume {run.relative_to(tmp_path)}" in errors
+    assert (run / "checkpoint" / "latest.weights.h5").stat().st_size > 0
+
+
+def test_a_diverging_run_says_so_and_keeps_no_nan(tmp_path, capsys):
+    folder = tmp_path / "run"
+    line = error_of(
+        train.main, [*SMOKE, "--learning-rate", "1e38", "--output-dir", str(folder)], capsys
+    )
+    assert "diverged" in line and "--learning-rate" in line
+    assert not (folder / "checkpoint").exists() and not (folder / "history.csv").exists()
+
+
+@pytest.mark.parametrize(
+    "flags, words",
+    [
+        (["--iterationz", "5"], "--iterationz"),
+        (["--batch-size", "-1"], "--batch-size: '-1'"),
+        (["--batch-size", "4001"], "--batch-size 4001 is more than the 4000 training images"),
+        (["--learning-rate", "nan"], "--learning-rate"),
+        (["--beta-1", "1"], "--beta-1"),
+        (["--seed", "-1"], "--seed"),
+        (["--iterations", "15", "--sample-interval", "10"], "not a multiple"),
+        (["--dataset", "mnist", "--data-dir", "nowhere"], "--data-dir nowhere: there is no such"),
+        (["--resume"], "nothing to resume"),
+    ],
+)
+def test_mistakes_are_one_line_and_write_nothing(tmp_path, monkeypatch, capsys, flags, words):
+    monkeypatch.chdir(tmp_path)
+    assert words in error_of(train.main, [*SMOKE, *flags], capsys)
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,100 @@
+"""The shared flags, and how fast and in which words they answer."""
+
+import argparse
+import sys
+
+import pytest
+from conftest import REPOSITORY
+
+from common import UserError, cli
+
+PRESETS = {
+    "quick": {"iterations": 100, "sample_interval": 50, "seed": 0},
+    "book": {"iterations": 1000, "sample_interval": 100, "seed": 0},
+}
+CHAPTERS = sorted(path.parent for path in REPOSITORY.glob("chapter*/train.py"))
+
+
+def parse(*argv):
+    return cli.parse(cli.parser("What it does.", PRESETS), PRESETS, list(argv))
+
+
+def test_flags_override_the_preset():
+    config, options = parse("--preset", "book", "--seed", "4", "--resume")
+    assert (config.preset, config.iterations, config.seed) == ("book", 1000, 4)
+    assert options.given == {"preset": "book", "seed": 4}
+    assert options.resume == "latest" and not options.dry_run and options.output_dir is None
+    assert not hasattr(config, "resume")
+    config, options = parse("--seed", "0")
+    assert config.preset == "quick" and options.given == {"seed": 0}
+
+
+def test_a_short_run_has_a_short_interval():
+    assert parse("--iterations", "30")[0].sample_interval == 30
+    with pytest.raises(UserError, match="--iterations 30 is not a multiple"):
+        parse("--iterations", "30", "--sample-interval", "50")
+
+
+@pytest.mark.parametrize(
+    "kind, good, bad",
+    [
+        (cli.positive_int, {"7": 7}, ["0", "-1", "1.5", "x", ""]),
+        (cli.seed_int, {"0": 0, "2147483647": 2147483647}, ["-1", "2147483648", "x"]),
+        (cli.positive_float, {"1e-3": 0.001}, ["0", "-1", "nan", "inf", "x"]),
+        (cli.fraction, {"0": 0.0, ".9": 0.9}, ["1", "-0.1", "nan", "x"]),
+    ],
+)
+def test_kinds_of_numbers(kind, good, bad):
+    for text, value in good.items():
+        assert kind(text) == value
+    for text in bad:
+        with pytest.raises(argparse.ArgumentTypeError, match="is not a"):
+            kind(text)
+
+
+def test_show_prints_a_setting_a_line(capsys):
+    cli.show(parse()[0])
+    assert "sample-interval         50\n" in capsys.readouterr().out
+
+
+def test_interrupt_is_exit_code_130(capsys):
+    def stopped():
+        raise KeyboardInterrupt("Stopped at 3.")
+
+    with pytest.raises(SystemExit) as stop:
+        cli.run(stopped)
+    assert stop.value.code == 130
+    assert capsys.readouterr().err == "\nStopped at 3.\n"
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda path: path.name)
+def test_help_and_dry_run_need_no_tensorflow(program, tmp_path, chapter):
+    """TensorFlow takes seconds to import; without it, --help answers at once."""
+    for flag in ("--help", "--dry-run"):
+        done = program("-X", "importtime", chapter / "train.py", flag)
+        assert done.returncode == 0
+        assert "tensorflow" not in done.stderr and "keras" not in done.stderr
+        assert "sample-interval" in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda path: path.name)
+def test_a_mistake_is_one_line_without_traceback(program, chapter):
+    done = program(chapter / "train.py", "--no-such-flag")
+    assert done.returncode == 2
+    assert done.stderr.splitlines() == [
+        "error: unrecognized arguments: --no-such-flag (see --help)"
+    ]
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda path: path.name)
+def test_runs_as_a_module_too(chapter):
+    import subprocess
+
+    done = subprocess.run(
+        [sys.executable, "-m", f"{chapter.name}.train", "--preset", "smoke", "--dry-run"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0 and "smoke" in done.stdout

@@ -1,0 +1,296 @@
+"""Data sets from every place they can come from, the broken ones, and the training stream."""
+
+import contextlib
+import gzip
+import hashlib
+import http.server
+import socket
+import threading
+
+import numpy as np
+import pytest
+from conftest import error_of
+
+from common import UserError, data
+
+
+def arrays(n_train=6, n_test=4):
+    random = np.random.default_rng(0)
+    return {
+        "x_train": random.integers(0, 256, (n_train, 28, 28), np.uint8),
+        "y_train": random.integers(0, 10, n_train, np.uint8),
+        "x_test": random.integers(0, 256, (n_test, 28, 28), np.uint8),
+        "y_test": random.integers(0, 10, n_test, np.uint8),
+    }
+
+
+def idx(array):
+    sizes = b"".join(size.to_bytes(4, "big") for size in array.shape)
+    return b"\0\0\x08" + bytes([array.ndim]) + sizes + array.tobytes()
+
+
+def write_idx(folder, contents, compress=False):
+    folder.mkdir(exist_ok=True)
+    for name, array in zip(data.IDX_FILES, contents.values(), strict=True):
+        if compress:
+            (folder / f"{name}.gz").write_bytes(gzip.compress(idx(array)))
+        else:
+            (folder / name).write_bytes(idx(array))
+
+
+def assert_holds(dataset, contents):
+    for key, array in contents.items():
+        found = getattr(dataset, key)
+        assert np.array_equal(found[..., 0] if key[0] == "x" else found, array)
+    assert dataset.x_train.dtype == np.uint8 and dataset.y_train.dtype == np.int32
+
+
+@pytest.mark.parametrize(
+    "name, sizes", [("sample", (4000, 1000)), ("fashion_sample", (8000, 2000))]
+)
+def test_bundled_samples(name, sizes):
+    dataset = data.load(name)
+    assert (len(dataset.x_train), len(dataset.x_test)) == sizes
+    assert dataset.x_train.shape[1:] == (28, 28, 1)
+    for labels in (dataset.y_train, dataset.y_test):
+        assert len(set(np.bincount(labels))) == 1  # as many of each class
+    assert len(set(dataset.y_train[:100])) == 10  # mixed
+    training = {image.tobytes() for image in dataset.x_train}
+    assert not any(image.tobytes() in training for image in dataset.x_test)
+    assert 20 < dataset.x_train.mean() < 90  # dark ground, light strokes
+
+
+@pytest.mark.parametrize("compress", [False, True])
+@pytest.mark.parametrize("subfolder", ["", "fashion-mnist"])
+def test_idx_folders(tmp_path, compress, subfolder):
+    contents = arrays()
+    write_idx(tmp_path / subfolder, contents, compress)
+    assert_holds(data.load("fashion_mnist", str(tmp_path)), contents)
+
+
+def test_npz_folder_comes_before_the_environments(tmp_path, monkeypatch):
+    contents = arrays()
+    np.savez(tmp_path / "mnist.npz", **contents)
+    assert_holds(data.load("mnist", str(tmp_path)), contents)
+    monkeypatch.setenv("GANS_DATA", str(tmp_path))
+    assert_holds(data.load("mnist"), contents)
+    monkeypatch.setenv("GANS_DATA", str(tmp_path / "missing"))
+    with pytest.raises(UserError, match=r"GANS_DATA .*no such folder"):
+        data.load("mnist")
+
+
+def test_describe_changes_with_the_data(tmp_path):
+    contents = arrays()
+    np.savez(tmp_path / "mnist.npz", **contents)
+    first = data.load("mnist", str(tmp_path)).describe()
+    contents["x_train"][0, 0, 0] ^= 1
+    np.savez(tmp_path / "mnist.npz", **contents)
+    second = data.load("mnist", str(tmp_path)).describe()
+    assert first["training_images"] == 6 and first["test_images"] == 4
+    assert first.pop("sha256") != second.pop("sha256") and first == second
+
+
+def broken(change):
+    contents = arrays()
+    change(contents)
+    return contents
+
+
+@pytest.mark.parametrize(
+    "contents, words",
+    [
+        (broken(lambda c: c.pop("y_test")), "has no y_test"),
+        (
+            broken(lambda c: c.update(x_train=np.array([{}, None]))),
+            "Object arrays cannot be loaded",
+        ),
+        (broken(lambda c: c.update(x_train=c["x_train"] / 255)), "x_train must be uint8"),
+        (broken(lambda c: c.update(x_test=c["x_test"][:, :20])), "4×20×28"),
+        (broken(lambda c: c.update(y_train=c["y_train"] + 20)), "from 0 to 9"),
+        (broken(lambda c: c.update(y_train=c["y_train"][:5])), "6 training images but 5 labels"),
+    ],
+)
+def test_broken_npz(tmp_path, contents, words):
+    np.savez(tmp_path / "mnist.npz", **contents)
+    with pytest.raises(UserError, match=words) as error:
+        data.load("mnist", str(tmp_path))
+    assert "mnist.npz" in str(error.value)
+
+
+@pytest.mark.parametrize("keep", [0, 100, 5000])
+def test_npz_cut_short(tmp_path, keep):
+    np.savez(tmp_path / "mnist.npz", **arrays())
+    whole = (tmp_path / "mnist.npz").read_bytes()
+    (tmp_path / "mnist.npz").write_bytes(whole[:keep])
+    with pytest.raises(UserError, match=r"mnist\.npz: cannot be read"):
+        data.load("mnist", str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "name, change, words",
+    [
+        (
+            "train-images-idx3-ubyte",
+            lambda raw: raw[:-7],
+            "holds .* bytes where its header promises",
+        ),
+        ("train-images-idx3-ubyte", lambda raw: raw[:6], "header promises"),
+        ("t10k-labels-idx1-ubyte", lambda raw: b"", "not an IDX file"),
+        ("t10k-labels-idx1-ubyte", lambda raw: b"\0\0\x0d" + raw[3:], "not an IDX file of bytes"),
+        ("train-labels-idx1-ubyte", None, "holds no train-labels"),
+    ],
+)
+def test_broken_idx(tmp_path, name, change, words):
+    write_idx(tmp_path, arrays())
+    if change:
+        (tmp_path / name).write_bytes(change((tmp_path / name).read_bytes()))
+    else:
+        (tmp_path / name).unlink()
+    with pytest.raises(UserError, match=words) as error:
+        data.load("mnist", str(tmp_path))
+    assert name in str(error.value)
+
+
+@pytest.mark.parametrize("damage", ["cut", "flip"])
+def test_broken_gzip(tmp_path, damage):
+    write_idx(tmp_path, arrays(), compress=True)
+    path = tmp_path / "train-images-idx3-ubyte.gz"
+    raw = bytearray(path.read_bytes())
+    if damage == "cut":
+        del raw[len(raw) // 2 :]
+    else:
+        raw[len(raw) // 2] ^= 255
+    path.write_bytes(raw)
+    with pytest.raises(UserError, match=r"train-images.*cannot be read"):
+        data.load("mnist", str(tmp_path))
+
+
+def test_folder_without_the_data_set(tmp_path, capsys):
+    line = error_of(lambda argv: data.load("mnist", str(tmp_path)), [], capsys)
+    assert "holds neither mnist.npz nor IDX files" in line
+
+
+@contextlib.contextmanager
+def served(folder):
+    """An HTTP server on this machine, whose requests are counted."""
+    requests = []
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def __init__(self, *args):
+            super().__init__(*args, directory=folder)
+
+        def log_message(self, *args):
+            requests.append(self.path)
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/", requests
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture
+def keras_cache(tmp_path, monkeypatch):
+    """An empty cache: Keras reads KERAS_HOME only once, at its import."""
+    from keras.src.backend import config
+
+    (tmp_path / "cache").mkdir()
+    monkeypatch.setattr(config, "_KERAS_DIR", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def test_download_fills_keras_cache_and_is_checked(tmp_path, keras_cache, monkeypatch, capsys):
+    (tmp_path / "served").mkdir()
+    contents = arrays()
+    np.savez(tmp_path / "served" / "mnist.npz", **contents)
+    write_idx(tmp_path / "served", contents, compress=True)
+    digest = hashlib.sha256((tmp_path / "served" / "mnist.npz").read_bytes()).hexdigest()
+    with served(tmp_path / "served") as (origin, requests):
+        monkeypatch.setattr(data, "ORIGIN", origin)
+        assert data.load("mnist").source == "bundled sample"  # not what MNIST's hash promises
+        assert "hash" in capsys.readouterr().err
+        monkeypatch.setattr(data, "MNIST_SHA256", digest)
+        for _ in range(2):
+            assert_holds(data.load("mnist"), contents)
+            assert_holds(data.load("fashion_mnist"), contents)
+        assert len(requests) == 1 + 4  # the second time, all came from the cache
+    assert (keras_cache / "datasets" / "mnist.npz").exists()
+
+
+def test_a_network_that_never_answers(keras_cache, monkeypatch, capsys):
+    before = socket.getdefaulttimeout()
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # connects, but says nothing
+        monkeypatch.setattr(data, "ORIGIN", f"http://127.0.0.1:{silent.getsockname()[1]}/")
+        monkeypatch.setattr(data, "TIMEOUT", 0.3)
+        dataset = data.load("fashion_mnist")
+    assert dataset.source == "bundled sample" and len(dataset.x_train) == 8000
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1 and "could not be downloaded" in lines[0] and "timed out" in lines[0]
+    assert socket.getdefaulttimeout() == before
+
+
+def test_broken_file_in_the_cache_is_named(keras_cache, monkeypatch):
+    write_idx(keras_cache.parent / "made", arrays(), compress=True)
+    (keras_cache / "datasets").mkdir(parents=True)
+    (keras_cache.parent / "made").rename(keras_cache / "datasets" / "fashion-mnist")
+    broken_file = keras_cache / "datasets" / "fashion-mnist" / "train-images-idx3-ubyte.gz"
+    broken_file.write_bytes(b"half")
+    monkeypatch.setattr(data, "ORIGIN", "http://127.0.0.1:9/")
+    with pytest.raises(UserError, match=r"fashion-mnist/train-images-idx3-ubyte\.gz"):
+        data.load("fashion_mnist")
+
+
+def numbered(n):
+    """Images whose first two pixels hold their number."""
+    images = np.zeros((n, 28, 28, 1), np.uint8)
+    images[:, 0, 0, 0], images[:, 0, 1, 0] = np.divmod(np.arange(n), 256)
+    return images
+
+
+def numbers(batches, n_blocks):
+    """The images' numbers in each batch of the first blocks."""
+    found = []
+    for block in batches.take(n_blocks):
+        pixels = np.round((block.numpy()[:, :, 0, :2, 0] + 1) * 127.5).astype(int)
+        found.extend(pixels[..., 0] * 256 + pixels[..., 1])
+    return np.array(found)
+
+
+def test_stream_shows_each_image_once_a_pass_in_a_new_order():
+    order = numbers(data.stream(numbered(300), 30, seed=1, block=5), 4)
+    assert order.shape == (20, 30)
+    first, second = order[:10].ravel(), order[10:].ravel()
+    assert sorted(first) == sorted(second) == list(range(300))
+    assert np.mean(first == second) < 0.05 and np.mean(first == np.arange(300)) < 0.05
+
+
+@pytest.mark.parametrize("start", [1, 9, 10, 37])
+def test_stream_is_a_function_of_seed_and_step(start):
+    images = numbered(305)  # five images don't fill a batch, other ones in each pass
+    whole = numbers(data.stream(images, 30, seed=1), 60)
+    resumed = numbers(data.stream(images, 30, seed=1, start=start, block=4), 5)
+    assert np.array_equal(whole[start : start + 20], resumed)
+    assert not np.array_equal(whole, numbers(data.stream(images, 30, seed=2), 60))
+    assert len(np.unique(whole)) == 305
+
+
+@pytest.mark.parametrize("value_range", [(-1.0, 1.0), (0.0, 1.0)])
+def test_stream_scales_to_the_range(value_range):
+    images = np.zeros((4, 28, 28, 1), np.uint8)
+    images[:, 0, 0], images[:, 0, 1] = 255, 51
+    (block,) = data.stream(images, 4, seed=0, value_range=value_range).take(1)
+    assert block.shape == (1, 4, 28, 28, 1) and block.dtype == "float32"
+    low, high = value_range
+    np.testing.assert_allclose(block[0, :, 0, :3, 0], [[high, low + (high - low) / 5, low]] * 4)
+
+
+def test_stream_refuses_a_batch_that_the_images_do_not_fill():
+    with pytest.raises(UserError, match="--batch-size 5 is more than the 4 training images"):
+        data.stream(numbered(4), 5, seed=0)
+
+
+@pytest.mark.parametrize("interval, block", [(1000, 100), (60, 60), (150, 75), (997, 1), (1, 1)])
+def test_blocks_divide_the_interval(interval, block):
+    assert data.steps_per_block(interval) == block

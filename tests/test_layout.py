@@ -1,0 +1,24 @@
+"""The way imports point: chapter → common → third party, and no chapter to another."""
+
+import ast
+
+import pytest
+from conftest import REPOSITORY
+
+FILES = sorted(REPOSITORY.glob("chapter*/*.py")) + sorted(REPOSITORY.glob("common/*.py"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_imports_point_one_way(path):
+    imported = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            imported |= {alias.name for alias in node.names}
+        if isinstance(node, ast.ImportFrom):
+            imported |= {f"{node.module}.{alias.name}" for alias in node.names}
+    ours = path.parent.name
+    for name in imported:
+        top = name.split(".")[0]
+        assert not top.startswith("chapter") or top == ours
+        if ours == "common":
+            assert not name.startswith(("common.runs", "common.cli"))

@@ -1,0 +1,173 @@
+"""Run folders: what starts, what is refused, what a resumed run may change."""
+
+import json
+import os
+from argparse import Namespace
+
+import pytest
+
+from common import UserError, runs
+
+DATA = {"source": "made", "sha256": "1"}
+
+
+def options(output_dir=None, resume=None, **given):
+    return Namespace(output_dir=output_dir, resume=resume, given=given)
+
+
+@pytest.fixture(autouse=True)
+def empty_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def new_run(output_dir=None, finished=False, chapter="chapter03_gan"):
+    config = Namespace(iterations=20, sample_interval=10, data_dir=None)
+    run = runs.open_run(chapter, config, options(output_dir))
+    run.start(DATA)
+    if finished:
+        run.record(20, {"d_loss": 0.5}, 1.0)
+        run.finish()
+    return run
+
+
+def reopen(**flags):
+    config = Namespace(iterations=7, sample_interval=7, data_dir=None)
+    return runs.open_run("chapter03_gan", config, options(**flags))
+
+
+def test_numbers_count_up_and_skip_nothing_that_exists(tmp_path):
+    assert [new_run().path.name for _ in range(2)] == ["0001", "0002"]
+    (tmp_path / "runs/chapter03_gan/0007").mkdir()
+    (tmp_path / "runs/chapter03_gan/notes").mkdir()
+    assert new_run().path.name == "0008"
+
+
+def test_resume_takes_the_latest_unfinished_run():
+    new_run()
+    new_run()
+    new_run(finished=True)
+    run = reopen(resume="latest")
+    assert run.path.name == "0002"
+    assert run.config.iterations == 20  # the run's own, not the preset's
+    assert reopen(resume="1").path.name == "0001"
+    assert reopen(resume="runs/chapter03_gan/0001").path.name == "0001"
+
+
+def test_resume_of_a_named_folder():
+    new_run("here")
+    assert str(reopen(resume="latest", output_dir="here").path) == "here"
+    assert str(reopen(resume="here").path) == "here"
+
+
+@pytest.mark.parametrize(
+    "flags, words",
+    [
+        ({"resume": "latest"}, "no unfinished run in"),
+        ({"resume": "9"}, "9 holds no run"),
+        ({"resume": "done"}, "the run in done is finished"),
+        ({"resume": "other"}, "other is a run of chapter04_dcgan, not of chapter03_gan"),
+        ({"resume": "begun", "iterations": 30}, "--iterations 30 contradicts the run in begun"),
+        ({"resume": "begun", "output_dir": "begun"}, "give one of them"),
+        ({"resume": "torn"}, r"torn.config\.json: cannot be read"),
+        ({"output_dir": "done"}, "holds a finished run"),
+        ({"output_dir": "begun"}, "add --resume"),
+        ({"output_dir": "full"}, "is not empty"),
+        ({"output_dir": "file"}, "is not a folder"),
+    ],
+)
+def test_refusals(tmp_path, flags, words):
+    new_run("done", finished=True)
+    new_run("begun")
+    new_run("other", chapter="chapter04_dcgan")
+    for name, file in (("full", "letter"), ("torn", "config.json")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / file).write_text("{")
+    (tmp_path / "file").write_text("")
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(UserError, match=words):
+        reopen(**flags)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_resumed_run_keeps_its_data_but_the_data_may_move(capsys):
+    new_run("begun")
+    run = reopen(resume="begun", data_dir="elsewhere", iterations=20)
+    assert run.config.data_dir == "elsewhere"
+    run.start(DATA | {"source": "moved"})
+    with pytest.raises(UserError, match="begun with other data"):
+        reopen(resume="begun").start(DATA | {"sha256": "2"})
+    assert capsys.readouterr().err == ""
+
+
+def test_other_versions_are_pointed_out(capsys, monkeypatch):
+    new_run("begun")
+    monkeypatch.setattr(runs.metadata, "version", lambda package: "0")
+    reopen(resume="begun").start(DATA)
+    assert "other versions" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("output_dir", ["locked/run", None])
+def test_a_folder_that_cannot_be_written_to(tmp_path, output_dir, monkeypatch):
+    def refuse(*args, **kwargs):
+        raise PermissionError(13, "Permission denied")
+
+    # Made to fail rather than locked: root, as which containers run tests, may write anywhere.
+    monkeypatch.setattr(runs.Path, "mkdir", refuse)
+    with pytest.raises(UserError, match="cannot be written to: Permission denied"):
+        new_run(output_dir)
+
+
+def test_a_write_that_fails_leaves_the_file_as_it_was(monkeypatch):
+    run = new_run("here")
+    run.write("a/b.txt", b"old")
+
+    def refuse(descriptor):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    with pytest.raises(OSError, match="disk full"):
+        run.write("a/b.txt", b"new")
+    assert (run.path / "a/b.txt").read_bytes() == b"old"
+
+
+class Counter:
+    """Stands in for a model: its weights file holds the iteration."""
+
+    def __init__(self):
+        self.iterations = 0
+
+    def save_weights(self, path):
+        path.write_text(str(self.iterations))
+
+    def load_weights(self, path):
+        self.iterations = int(path.read_text())
+
+
+def test_restore_forgets_what_came_after_the_checkpoint():
+    run, model = new_run("begun"), Counter()
+    assert run.restore(model) == 0
+    run.record(10, {"d_loss": 0.1}, 3.0)
+    model.iterations = 10
+    run.save_checkpoint(model)
+    run.record(20, {"d_loss": 0.7}, 1.0)  # and killed before the next checkpoint
+
+    run = reopen(resume="begun")
+    run.start(DATA)
+    assert run.restore(Counter()) == 10
+    assert run.history == [{"iteration": 10, "d_loss": 0.1}]
+    run.record(20, {"d_loss": 1 / 3}, 1.5)
+    results = run.finish()
+    assert results["seconds"] == 4.5 and results["seconds_per_iteration"] == 0.15
+    assert results["d_loss"] == 1 / 3 and results["iterations"] == 20
+    assert json.loads((run.path / "results.json").read_text()) == results
+    assert (run.path / "history.csv").read_text().splitlines()[1:] == [
+        "10,0.1",
+        "20,0.3333333333333333",
+    ]
+
+
+def test_a_broken_checkpoint_is_named():
+    run = new_run("begun")
+    run.write(runs.CHECKPOINT, b"not a number")
+    with pytest.raises(UserError, match=r"latest\.weights\.h5: cannot be loaded"):
+        run.restore(Counter())
