@@ -68,14 +68,18 @@ class GAN(CompiledLoop, keras.Model):
         return self.g_optimizer.iterations
 
     def noise(self, iteration, batch_size):
-        """Two batches of noise, batch_size×latent_dim, the same for the same seed and iteration."""
-        seeds = tf.random.split(tf.stack([self.seed, tf.cast(iteration, tf.int32)]), 2, "philox")
-        shape = (batch_size, self.latent_dim)
-        # Philox by name: on a CPU, XLA's default draws several times slower.
-        return [tf.random.stateless_normal(shape, seed, alg="philox") for seed in tf.unstack(seeds)]
+        """Noise for the two halves of an iteration, 2×batch_size×latent_dim, standard normal.
+
+        It is a function of seed and iteration alone, so that a run can be repeated and resumed.
+        """
+        return tf.random.stateless_normal(
+            (2, batch_size, self.latent_dim),
+            seed=tf.stack([self.seed, tf.cast(iteration, tf.int32)]),
+            alg="philox",  # by name: on a CPU, XLA's own choice takes several times as long
+        )
 
     def train_step(self, real_images):
-        noise_for_d, noise_for_g = self.noise(self.iterations, tf.shape(real_images)[0])
+        noise_for_d, noise_for_g = tf.unstack(self.noise(self.iterations, tf.shape(real_images)[0]))
 
         # 1. The discriminator on real images.
         d_loss_real, logits_real = self.train_discriminator(real_images, loss_real)

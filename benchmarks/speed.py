@@ -1,0 +1,194 @@
+"""Compares the speed of a chapter's training with the book's own loop, in turns in one run.
+
+    python benchmarks/speed.py                       every chapter
+    python benchmarks/speed.py chapter03_gan         one
+
+"The book's loop" is the loop of the published notebooks, with the one change that makes it learn
+on Keras 3: the discriminator is traced while it is trainable. Both train on the same images: the
+bundled sample, unless --data-dir names a folder with MNIST. Milliseconds depend on the machine and
+on what else it does, so the two take turns, and what counts is their ratio. Each has a process of
+its own, as ours runs with deterministic operations and the book's loop does not.
+"""
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(REPOSITORY))
+ROUNDS = 5
+
+
+def books_gan_loop(generator, discriminator, images, batch_size):
+    """The iteration of the notebooks of chapters 3 and 4.
+
+    Args:
+        generator, discriminator: built networks; the discriminator ends in a sigmoid.
+        images: float, in [-1, 1].
+
+    Returns:
+        A function of the iterations to do.
+    """
+    import keras
+    import numpy as np
+
+    random = np.random.default_rng(0)
+    latent_dim = generator.input_shape[-1]
+    real, fake = np.ones((batch_size, 1)), np.zeros((batch_size, 1))
+    discriminator.compile(
+        loss="binary_crossentropy", optimizer=keras.optimizers.Adam(), metrics=["accuracy"]
+    )
+    discriminator.train_on_batch(images[:batch_size], real)  # traced while trainable
+    discriminator.trainable = False
+    combined = keras.Sequential([generator, discriminator])
+    combined.compile(loss="binary_crossentropy", optimizer=keras.optimizers.Adam())
+
+    def train(iterations):
+        for _ in range(iterations):
+            batch = images[random.integers(0, len(images), batch_size)]
+            noise = random.normal(0, 1, (batch_size, latent_dim))
+            generated = generator.predict(noise, verbose=0)
+            discriminator.train_on_batch(batch, real)
+            discriminator.train_on_batch(generated, fake)
+            noise = random.normal(0, 1, (batch_size, latent_dim))
+            combined.train_on_batch(noise, real)
+
+    return train
+
+
+class Chapter03:
+    """How a chapter's two loops are made, and the iterations of each in one turn."""
+
+    books_iterations = 100
+    our_iterations = 2000
+
+    @staticmethod
+    def books(images):
+        import keras
+
+        from chapter03_gan import networks, train
+
+        discriminator = keras.Sequential(
+            [networks.build_discriminator(), keras.layers.Activation("sigmoid")]
+        )
+        generator = networks.build_generator(train.BOOK["latent_dim"])
+        return books_gan_loop(
+            generator, discriminator, images / 127.5 - 1.0, train.BOOK["batch_size"]
+        )
+
+    @staticmethod
+    def ours(images):
+        import keras
+
+        from chapter03_gan import networks, train
+        from chapter03_gan.gan import GAN
+        from common import data
+
+        gan = GAN(
+            networks.build_generator(train.BOOK["latent_dim"]), networks.build_discriminator()
+        )
+        block = data.steps_per_block(train.BOOK["sample_interval"])
+        gan.compile(
+            keras.optimizers.Adam(),
+            keras.optimizers.Adam(),
+            steps_per_execution=block,
+            jit_compile=train.BOOK["xla"],
+        )
+        batches = data.stream(images, train.BOOK["batch_size"], seed=0, block=block)
+        return lambda iterations: gan.fit(
+            batches, steps_per_epoch=iterations, shuffle=False, verbose=0
+        )
+
+
+CHAPTERS = {"chapter03_gan": Chapter03}
+
+
+def prepare(chapter, which, data_dir):
+    """In a process of its own: makes one of the two loops and compiles it."""
+    global train
+    from common import data, device
+
+    if which == "ours":
+        device.setup(seed=0)
+    images = data.load("mnist" if data_dir else "sample", data_dir).x_train
+    train = getattr(CHAPTERS[chapter], which)(images)
+    train(CHAPTERS[chapter].our_iterations if which == "ours" else 5)
+
+
+def milliseconds(iterations):
+    """In the same process: milliseconds an iteration."""
+    started = time.perf_counter()
+    train(iterations)
+    return (time.perf_counter() - started) * 1000 / iterations
+
+
+def take_turns(chapter, data_dir):
+    """Pairs of milliseconds an iteration, the book's loop and ours, one a round."""
+    with (
+        ProcessPoolExecutor(1, get_context("spawn")) as books,
+        ProcessPoolExecutor(1, get_context("spawn")) as ours,
+    ):
+        books.submit(prepare, chapter, "books", data_dir).result()
+        ours.submit(prepare, chapter, "ours", data_dir).result()
+        return [
+            (
+                books.submit(milliseconds, CHAPTERS[chapter].books_iterations).result(),
+                ours.submit(milliseconds, CHAPTERS[chapter].our_iterations).result(),
+            )
+            for _ in range(ROUNDS)
+        ]
+
+
+def peak_memory(chapter, data_dir):
+    """GiB that the chapter's train.py holds at its peak, with the book's settings."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, REPOSITORY / chapter / "train.py", "--preset", "book"]
+        command += ["--iterations", "1000", "--output-dir", f"{folder}/run"]
+        command += ["--data-dir", data_dir] if data_dir else ["--dataset", "sample"]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        sys.exit(f"{chapter}/train.py failed")
+    return usage.ru_maxrss / 2**20
+
+
+def main():
+    flags = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    flags.add_argument("chapters", nargs="*", metavar="CHAPTER", help=", ".join(CHAPTERS))
+    flags.add_argument("--data-dir", metavar="DIR", help="a folder with MNIST")
+    arguments = flags.parse_args()
+    for name in arguments.chapters:
+        if name not in CHAPTERS:
+            flags.error(f"there is no chapter {name}; choose from {', '.join(CHAPTERS)}")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+
+    row = "{:<20}{:>18}{:>12}{:>24}{:>12}"
+    print(f"milliseconds an iteration, medians of {ROUNDS} turns")
+    print(row.format("", "the book's loop", "ours", "times as fast (range)", "peak GiB"))
+    for name in arguments.chapters or CHAPTERS:
+        turns = take_turns(name, arguments.data_dir)
+        ratios = [books / ours for books, ours in turns]
+        print(
+            row.format(
+                name,
+                f"{statistics.median(books for books, _ in turns):.1f}",
+                f"{statistics.median(ours for _, ours in turns):.2f}",
+                f"{statistics.median(ratios):.1f} ({min(ratios):.1f}-{max(ratios):.1f})",
+                f"{peak_memory(name, arguments.data_dir):.2f}",
+            ),
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
