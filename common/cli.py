@@ -85,16 +85,26 @@ def parser(description: str, presets: Mapping[str, Mapping]) -> argparse.Argumen
         "or filled by a download",
     )
     training = flags.add_argument_group("training")
-    training.add_argument("--iterations", type=positive_int, metavar="N")
-    training.add_argument("--batch-size", type=positive_int, metavar="N")
+    training.add_argument(
+        "--iterations", type=positive_int, metavar="N", help="training steps of the whole run"
+    )
+    training.add_argument(
+        "--batch-size", type=positive_int, metavar="N", help="images of one training step"
+    )
     training.add_argument(
         "--sample-interval",
         type=positive_int,
         metavar="N",
         help="iterations from one picture, line of history and checkpoint to the next",
     )
-    training.add_argument("--seed", type=seed_int, metavar="N", help="0 to 2147483647")
-    training.add_argument("--precision", choices=["float32", "mixed_bfloat16"])
+    training.add_argument(
+        "--seed", type=seed_int, metavar="N", help="the same seed gives the same run, to the bit"
+    )
+    training.add_argument(
+        "--precision",
+        choices=["float32", "mixed_bfloat16"],
+        help="mixed_bfloat16 computes with half the bits, where the hardware can",
+    )
     run = flags.add_argument_group("run")
     run.add_argument(
         "--output-dir", metavar="DIR", help="the run's folder (default: runs/CHAPTER/NUMBER)"

@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 
-def setup(seed: int, precision: str = "float32") -> None:
+def setup(seed: int, precision: str = "float32") -> str:
     """Prepares TensorFlow and Keras for a run. Call it before the first tensor is made.
 
     Args:
@@ -16,12 +16,17 @@ def setup(seed: int, precision: str = "float32") -> None:
 
     On a GPU, memory is taken as it is needed rather than all at once. Operations are
     deterministic on every device: the same seed gives the same bits on the same machine.
+
+    Returns:
+        The device that TensorFlow will use, "CPU" or "GPU".
     """
-    for gpu in tf.config.list_physical_devices("GPU"):
+    gpus = tf.config.list_physical_devices("GPU")
+    for gpu in gpus:
         tf.config.experimental.set_memory_growth(gpu, True)
     keras.config.set_dtype_policy(precision)
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
+    return "GPU" if gpus else "CPU"
 
 
 class CompiledLoop:

@@ -131,6 +131,23 @@ def test_iteration_equals_the_books(iterations, xla):
             np.testing.assert_allclose(a, b, atol=2e-5 * iterations**0.5)
 
 
+def test_the_published_order_never_trains_the_discriminator():
+    """Why this repository exists: compile, freeze, compile again. Keras 3 looks at `trainable`
+    when it traces, which is at the first batch. If this fails, the README's first page is wrong."""
+    discriminator = keras.Sequential([build_discriminator(), layers.Activation("sigmoid")])
+    discriminator.compile(loss="binary_crossentropy", optimizer="adam")
+    discriminator.trainable = False
+    combined = keras.Sequential([build_generator(), discriminator])
+    combined.compile(loss="binary_crossentropy", optimizer="adam")
+    before = discriminator.get_weights()
+    with pytest.warns(UserWarning, match="does not have any trainable weights"):
+        for batch in real_images(3):
+            discriminator.train_on_batch(batch, np.ones((len(batch), 1)))
+            combined.train_on_batch(np.zeros((len(batch), 100)), np.ones((len(batch), 1)))
+    for a, b in zip(before, discriminator.get_weights(), strict=True):
+        assert np.array_equal(a, b)
+
+
 def test_smoke_run_leaves_what_the_readme_promises(tmp_path, capsys):
     folder = tmp_path / "run"
     results = train.main([*SMOKE, "--output-dir", str(folder)])

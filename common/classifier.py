@@ -1,0 +1,64 @@
+"""The small classifiers that judge generated images: one for MNIST, one for Fashion-MNIST.
+
+They do here what Inception does in the FID and the Inception Score of the literature: FID of
+MNIST-sized pictures in Inception's features says little, and needs 90 MB of weights. How they were
+trained, and how well they classify, is in common/classifiers/README.md.
+"""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+from keras import layers
+
+WEIGHTS = Path(__file__).resolve().parent / "classifiers"
+FEATURES = 64
+
+
+def build_classifier() -> keras.Model:
+    """Images, n×28×28×1 in [-1, 1], to two outputs: features, n×64, and logits, n×10."""
+    images = x = keras.Input((28, 28, 1))
+    for filters, strides in ((24, 1), (24, 2), (48, 1), (48, 2), (48, 2)):  # 28 → 14 → 7 → 4
+        x = layers.Conv2D(filters, 3, strides, padding="same", use_bias=False)(x)
+        x = layers.BatchNormalization()(x)
+        x = layers.ReLU()(x)
+    x = layers.Flatten()(x)
+    x = layers.Dropout(0.3)(x)
+    features = layers.Dense(FEATURES, activation="relu", name="features")(x)
+    logits = layers.Dense(10, name="logits")(layers.Dropout(0.3)(features))
+    return keras.Model(images, [features, logits], name="classifier")
+
+
+class Classifier:
+    """A trained classifier.
+
+    Args:
+        name: what it was trained on, "mnist" or "fashion_mnist".
+    """
+
+    def __init__(self, name: str):
+        # Its figures must not depend on the precision that a run asked for.
+        policy = keras.config.dtype_policy()
+        keras.config.set_dtype_policy("float32")
+        self.model = build_classifier()
+        keras.config.set_dtype_policy(policy)
+        self.model.load_weights(WEIGHTS / f"{name}.weights.h5")
+
+    def __call__(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Looks at images.
+
+        Args:
+            images: n×28×28×1; float in [-1, 1], or uint8.
+
+        Returns:
+            Features, float64, n×64, and the ten classes' probabilities, float64, n×10.
+        """
+        parts = []
+        for start in range(0, len(images), 1000):
+            part = images[start : start + 1000]
+            if part.dtype == np.uint8:
+                part = part.astype(np.float32) / 127.5 - 1
+            parts.append([keras.ops.convert_to_numpy(y) for y in self.model(part, training=False)])
+        features, logits = (np.concatenate(y).astype(np.float64) for y in zip(*parts, strict=True))
+        exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return features, exponentials / exponentials.sum(axis=1, keepdims=True)

@@ -1,0 +1,160 @@
+"""Metrics for generated images: functions of features and of a classifier's probabilities.
+
+GANs in Action, section 5.1, explains the Inception Score and the Fréchet Inception Distance. All
+arrays here are NumPy's, and all sums are made in float64.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from common.classifier import Classifier
+
+SAMPLES = 10_000  # generated images that a run is judged by
+
+
+def frechet_distance(real: np.ndarray, generated: np.ndarray) -> float:
+    """Fréchet distance of two sets of features, n×d and m×d; 0 is best (Heusel et al. 2017).
+
+    Fits a Gaussian to each: |μ₁ - μ₂|² + tr(C₁) + tr(C₂) - 2 tr(√(C₁C₂)). The trace of the root is
+    the sum of the roots of the eigenvalues of √C₁ C₂ √C₁, which is symmetric, so that nothing
+    becomes complex and a singular covariance does no harm.
+
+    Raises:
+        ValueError: a set has no more features than dimensions; its covariance means nothing then.
+    """
+    means, covariances = [], []
+    for features in (real, generated):
+        features = np.asarray(features, np.float64)
+        n, d = features.shape
+        if n <= d:
+            raise ValueError(f"{n} samples are too few for features of {d} dimensions")
+        means.append(features.mean(axis=0))
+        covariances.append(np.atleast_2d(np.cov(features, rowvar=False)))
+    values, vectors = np.linalg.eigh(covariances[0])
+    root = (vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T
+    products = np.linalg.eigvalsh(root @ covariances[1] @ root)
+    trace_of_root = np.sqrt(np.clip(products, 0, None)).sum()
+    distance = np.sum((means[0] - means[1]) ** 2) + np.trace(covariances[0] + covariances[1])
+    return float(max(distance - 2 * trace_of_root, 0.0))  # rounding may leave -1e-13
+
+
+def classifier_score(probabilities: np.ndarray) -> float:
+    """exp of the mean KL(p(y|x) ‖ p(y)), from 1 to the number of classes (Salimans et al. 2016).
+
+    The Inception Score, with a classifier of the data at hand in Inception's place. High where
+    each image is surely of one class and all classes are as frequent. It does not notice a
+    generator that makes one picture of each class.
+    """
+    p = np.asarray(probabilities, np.float64)
+    marginal = p.mean(axis=0)
+    # p log(p/q), which is 0 where p is.
+    logs = np.log(np.where(p > 0, p, 1)) - np.log(np.where(marginal > 0, marginal, 1))
+    return float(np.exp(np.sum(p * logs, axis=1).mean()))
+
+
+def classes_covered(probabilities: np.ndarray, least: float = 0.01) -> int:
+    """Classes to which at least the share `least` of the images is assigned."""
+    classes = np.argmax(probabilities, axis=1)
+    shares = np.bincount(classes, minlength=probabilities.shape[1]) / len(classes)
+    return int(np.sum(shares >= least))
+
+
+def label_accuracy(probabilities: np.ndarray, labels: np.ndarray) -> float:
+    """Share of images whose likeliest class is the label that they were to have."""
+    return float(np.mean(np.argmax(probabilities, axis=1) == labels))
+
+
+def precision_recall(
+    real: np.ndarray, generated: np.ndarray, neighbours: int = 3
+) -> tuple[float, float]:
+    """Improved precision and recall of two sets of features (Kynkäänniemi et al. 2019).
+
+    Each sample of a set covers a ball as far as its third neighbour in the set. Precision: the
+    share of generated samples that real balls cover (are they good?). Recall: the share of real
+    samples that generated balls cover (is everything made?). Sets of one size compare best.
+
+    Raises:
+        ValueError: a set has no more samples than `neighbours`.
+    """
+    for features in (real, generated):
+        if len(features) <= neighbours:
+            raise ValueError(f"{len(features)} samples are too few for {neighbours} neighbours")
+    return (
+        float(np.mean(_covered(generated, real, neighbours))),
+        float(np.mean(_covered(real, generated, neighbours))),
+    )
+
+
+def nearest_images(generated: np.ndarray, training: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The training image next to each generated one: is the generator memorising?
+
+    Args:
+        generated: n×height×width×channels, on the same scale as `training`.
+        training: m×height×width×channels.
+
+    Returns:
+        The index into `training`, n, and the distance: the root of the mean squared difference of
+        pixels, n.
+    """
+    pixels = np.prod(training.shape[1:])
+    indices, distances = [], []
+    for squares in _squared_distances(generated.reshape(-1, pixels), training.reshape(-1, pixels)):
+        indices.append(np.argmin(squares, axis=1))
+        distances.append(np.sqrt(squares.min(axis=1) / pixels))
+    return np.concatenate(indices), np.concatenate(distances)
+
+
+class Judge:
+    """Judges generated MNIST or Fashion-MNIST images against the test images of a data set.
+
+    Args:
+        name: the classifier, "mnist" or "fashion_mnist".
+        real_images: the test images, uint8, n×28×28×1. Their features are kept in memory.
+    """
+
+    def __init__(self, name: str, real_images: np.ndarray):
+        self.classifier = Classifier(name)
+        self.real_features, _ = self.classifier(real_images)
+
+    def fid(self, images: np.ndarray) -> float:
+        """FID of images, n×28×28×1, float in [-1, 1]."""
+        features, _ = self.classifier(images)
+        return frechet_distance(self.real_features, features)
+
+    def report(self, generate: Callable[[int], np.ndarray], samples: int = SAMPLES) -> dict:
+        """What results.json says of a generator.
+
+        Args:
+            generate: gives that many images, n×28×28×1, float in [-1, 1].
+        """
+        features, probabilities = self.classifier(generate(samples))
+        return {
+            "fid": frechet_distance(self.real_features, features),
+            "fid_generated_images": samples,
+            "fid_real_images": len(self.real_features),
+            "classifier_score": classifier_score(probabilities),
+            "classes_covered": classes_covered(probabilities),
+        }
+
+
+def _covered(points, centres, neighbours):
+    """For each point, whether it lies in the ball of a centre."""
+    radii = np.concatenate(
+        # A centre is its own nearest neighbour, at distance 0.
+        [
+            np.partition(d, neighbours, axis=1)[:, neighbours]
+            for d in _squared_distances(centres, centres)
+        ]
+    )
+    return np.concatenate([np.any(d <= radii, axis=1) for d in _squared_distances(points, centres)])
+
+
+def _squared_distances(a, b, rows=500):
+    """Blocks of rows of the n×m matrix of squared distances, which whole would not fit."""
+    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    b_squares = np.sum(b**2, axis=1)
+    for start in range(0, len(a), rows):
+        part = a[start : start + rows]
+        squares = np.sum(part**2, axis=1)[:, None] + b_squares - 2 * part @ b.T
+        yield np.clip(squares, 0, None)
