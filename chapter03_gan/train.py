@@ -26,6 +26,8 @@ BOOK = {  # GANs in Action, section 3.4
     "seed": 0,
     "precision": "float32",
     "xla": True,
+    "fid": False,
+    "fid_images": 10_000,  # generated for the FID
 }
 PRESETS = {
     "quick": BOOK
@@ -44,6 +46,7 @@ PRESETS = {
         "iterations": 20,
         "batch_size": 16,
         "sample_interval": 10,
+        "fid_images": 1_000,
     },
 }
 
@@ -78,7 +81,7 @@ def main(argv: list[str] | None = None) -> dict | None:
 
     from chapter03_gan.gan import GAN
     from chapter03_gan.networks import build_discriminator, build_generator
-    from common import callbacks, data, device, images
+    from common import callbacks, data, device, images, metrics
 
     device_name = device.setup(config.seed, config.precision)
     dataset = data.load(config.dataset, config.data_dir)
@@ -92,12 +95,20 @@ def main(argv: list[str] | None = None) -> dict | None:
         jit_compile=config.xla,
     )
 
-    fixed_noise = tf.random.stateless_normal(
-        (16, config.latent_dim), (config.seed, 0), alg="philox"
-    )
+    judge = metrics.Judge(dataset.name, dataset.x_test)
+
+    def generate(count):
+        """Always the same noise, and none that training sees: its iterations count from 0."""
+        noise = tf.random.stateless_normal(
+            (count, config.latent_dim), (config.seed, -1), alg="philox"
+        )
+        return gan.generator.predict(noise, batch_size=1000, verbose=0)
 
     def picture():
-        return images.grid(gan.generator(fixed_noise, training=False).numpy(), columns=4)
+        return images.grid(generate(16), columns=4)
+
+    def fid():
+        return {"fid": judge.fid(generate(config.fid_images))}
 
     done = run.restore(gan)
     batches = data.stream(
@@ -112,7 +123,7 @@ def main(argv: list[str] | None = None) -> dict | None:
             epochs=config.iterations // config.sample_interval,
             initial_epoch=done // config.sample_interval,
             steps_per_epoch=config.sample_interval,
-            callbacks=[callbacks.SaveRun(run, picture)],
+            callbacks=[callbacks.SaveRun(run, picture, fid if config.fid else None)],
             shuffle=False,  # the stream has done it
             verbose=1 if sys.stdout.isatty() else 2,
         )
@@ -136,10 +147,7 @@ def main(argv: list[str] | None = None) -> dict | None:
     run.write("progress.gif", images.gif([images.read(path) for path in pictures]))
     run.save_model("generator.keras", gan.generator)
     run.save_model("discriminator.keras", gan.discriminator)
-    results = run.finish()
-    for name, value in results.items():
-        print(f"{name:<24}{value:.4g}" if isinstance(value, float) else f"{name:<24}{value}")
-    return results
+    return run.finish(judge.report(generate, config.fid_images))
 
 
 if __name__ == "__main__":

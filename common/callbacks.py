@@ -20,12 +20,14 @@ class SaveRun(keras.callbacks.Callback):
         run: the `runs.Run`.
         picture: gives the interval's picture, uint8 pixels. It draws no random numbers of its own:
             the same noise each time makes the pictures comparable.
+        measure: gives further numbers for the interval's line of history, by name.
     """
 
-    def __init__(self, run, picture: Callable):
+    def __init__(self, run, picture: Callable, measure: Callable | None = None):
         super().__init__()
         self.run = run
         self.picture = picture
+        self.measure = measure
 
     def on_train_begin(self, logs=None):
         if not self.run.history:  # what the untrained network makes
@@ -46,7 +48,10 @@ class SaveRun(keras.callbacks.Callback):
                     f"What was done before is in {self.run.path}"
                 )
         self._write_picture(iteration)
-        self.run.record(iteration, {name: float(value) for name, value in logs.items()}, seconds)
+        line = {name: float(value) for name, value in logs.items()}
+        if self.measure:
+            line |= self.measure()
+        self.run.record(iteration, line, seconds)
         self.run.save_checkpoint(self.model)
 
     def _write_picture(self, iteration):

@@ -105,6 +105,12 @@ def parser(description: str, presets: Mapping[str, Mapping]) -> argparse.Argumen
         choices=["float32", "mixed_bfloat16"],
         help="mixed_bfloat16 computes with half the bits, where the hardware can",
     )
+    training.add_argument(
+        "--fid",
+        action="store_true",
+        default=None,
+        help="measure the FID at each sample interval too, not only at the end",
+    )
     run = flags.add_argument_group("run")
     run.add_argument(
         "--output-dir", metavar="DIR", help="the run's folder (default: runs/CHAPTER/NUMBER)"

@@ -36,6 +36,7 @@ READ_ERRORS = (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib
 class Dataset:
     """Images uint8, n×28×28×1, 0 to 255; labels int32, n, 0 to 9. `source` says where from."""
 
+    name: str  # "mnist" or "fashion_mnist"
     source: str
     x_train: np.ndarray
     y_train: np.ndarray
@@ -71,7 +72,7 @@ def load(name: str, folder: str | None = None) -> Dataset:
     """
     if name in ("sample", "fashion_sample"):
         name = {"sample": "mnist", "fashion_sample": "fashion_mnist"}[name]
-        return _read_npz(SAMPLES / f"{name}.npz", source="bundled sample")
+        return _bundled(name)
     for origin, place in (("--data-dir", folder), ("GANS_DATA", os.environ.get("GANS_DATA"))):
         if place and not Path(place).is_dir():
             raise UserError(f"{origin} {place}: there is no such folder")
@@ -84,7 +85,7 @@ def load(name: str, folder: str | None = None) -> Dataset:
     except UserError:
         raise
     except Exception as error:  # get_file raises a plain Exception when the network fails
-        sample = _read_npz(SAMPLES / f"{name}.npz", source="bundled sample")
+        sample = _bundled(name)
         reason = " ".join(str(error).split())
         print(
             f"{name} could not be downloaded ({reason}); going on with the bundled sample of "
@@ -146,14 +147,18 @@ def steps_per_block(interval: int, most: int = 100) -> int:
     return max(math.gcd(interval, n) for n in range(1, most + 1))
 
 
+def _bundled(name: str) -> Dataset:
+    return _read_npz(name, SAMPLES / f"{name}.npz", source="bundled sample")
+
+
 def _from_folder(name: str, folder: Path) -> Dataset | None:
     spellings = (name, name.replace("_", "-"))
     for npz in [folder / f"{spelling}.npz" for spelling in spellings]:
         if npz.exists():
-            return _read_npz(npz, source=str(npz))
+            return _read_npz(name, npz, source=str(npz))
     for place in [folder / spelling for spelling in spellings] + [folder]:
         if any(place.glob("*-ubyte*")):
-            return _read_idx(place)
+            return _read_idx(name, place)
     return None
 
 
@@ -164,12 +169,12 @@ def _from_keras(name: str) -> Dataset:
             path = keras.utils.get_file(
                 "mnist.npz", ORIGIN + "mnist.npz", file_hash=MNIST_SHA256, cache_subdir="datasets"
             )
-            return _read_npz(Path(path), source=f"{ORIGIN}mnist.npz")
+            return _read_npz(name, Path(path), source=f"{ORIGIN}mnist.npz")
         for file in IDX_FILES:
             path = keras.utils.get_file(
                 f"{file}.gz", f"{ORIGIN}{file}.gz", cache_subdir="datasets/fashion-mnist"
             )
-        return _read_idx(Path(path).parent)
+        return _read_idx(name, Path(path).parent)
 
 
 @contextlib.contextmanager
@@ -182,7 +187,7 @@ def _socket_timeout(seconds: float):
         socket.setdefaulttimeout(before)
 
 
-def _read_npz(path: Path, source: str) -> Dataset:
+def _read_npz(name: str, path: Path, source: str) -> Dataset:
     try:
         with np.load(path, allow_pickle=False) as archive:
             missing = [key for key in KEYS if key not in archive]
@@ -191,17 +196,17 @@ def _read_npz(path: Path, source: str) -> Dataset:
             arrays = [archive[key] for key in KEYS]
     except READ_ERRORS as error:
         raise UserError(f"{path}: cannot be read: {error}") from error
-    return _checked(source, [path] * 4, arrays)
+    return _checked(name, source, [path] * 4, arrays)
 
 
-def _read_idx(folder: Path) -> Dataset:
+def _read_idx(name: str, folder: Path) -> Dataset:
     paths = []
-    for name in IDX_FILES:
-        found = [path for path in (folder / name, folder / f"{name}.gz") if path.exists()]
+    for file in IDX_FILES:
+        found = [path for path in (folder / file, folder / f"{file}.gz") if path.exists()]
         if not found:
-            raise UserError(f"{folder}: holds no {name} and no {name}.gz")
+            raise UserError(f"{folder}: holds no {file} and no {file}.gz")
         paths.append(found[0])
-    return _checked(str(folder), paths, [_read_idx_file(path) for path in paths])
+    return _checked(name, str(folder), paths, [_read_idx_file(path) for path in paths])
 
 
 def _read_idx_file(path: Path) -> np.ndarray:
@@ -221,7 +226,7 @@ def _read_idx_file(path: Path) -> np.ndarray:
     return np.frombuffer(raw, np.uint8, offset=start).reshape(sizes)
 
 
-def _checked(source: str, paths: list[Path], arrays: list[np.ndarray]) -> Dataset:
+def _checked(name: str, source: str, paths: list[Path], arrays: list[np.ndarray]) -> Dataset:
     """Shapes, types and labels as `Dataset` promises them, or a UserError that names the file."""
     for key, path, array in zip(KEYS, paths, arrays, strict=True):
         if key.startswith("x"):
@@ -237,6 +242,7 @@ def _checked(source: str, paths: list[Path], arrays: list[np.ndarray]) -> Datase
         if len(images) != len(labels) or len(images) == 0:
             raise UserError(f"{source}: {len(images)} {part} images but {len(labels)} labels")
     return Dataset(
+        name,
         source,
         x_train[..., np.newaxis],
         y_train.astype(np.int32),

@@ -158,13 +158,16 @@ class Run:
         self.write("history.csv", _csv_bytes(self.history))
         self.write("timings.csv", _csv_bytes(self.timings))
 
-    def finish(self) -> dict:
-        """Writes results.json, which marks the run as finished.
+    def finish(self, quality: dict) -> dict:
+        """Writes results.json, which marks the run as finished, and prints what it holds.
+
+        Args:
+            quality: what is measured of the trained networks, by name.
 
         Returns:
             What it holds: the last line of history; iterations; seconds (of training, pictures and
             checkpoints not counted); seconds_per_iteration, a median over the intervals after the
-            first, which includes compiling; and the data's source.
+            first, which includes compiling; `quality`; and the data's source.
         """
         interval = self.config.sample_interval
         seconds = [row["seconds"] for row in self.timings]
@@ -173,9 +176,12 @@ class Run:
             "seconds": sum(seconds),
             "seconds_per_iteration": statistics.median(seconds[1:] or seconds) / interval,
             **{k: v for k, v in self.history[-1].items() if k != "iteration"},
+            **quality,
             "data": _read_config(self.path)["data"]["source"],
         }
         self.write_json("results.json", results)
+        for name, value in results.items():
+            print(f"{name:<24}{value:.4g}" if isinstance(value, float) else f"{name:<24}{value}")
         return results
 
     @contextlib.contextmanager

@@ -155,6 +155,8 @@ def test_smoke_run_leaves_what_the_readme_promises(tmp_path, capsys):
     assert results == json.loads((folder / "results.json").read_text())
     assert results["iterations"] == 20
     assert results["seconds"] > results["seconds_per_iteration"] > 0
+    assert results["fid"] > 10 and results["classes_covered"] >= 1  # it has hardly trained
+    assert (results["fid_generated_images"], results["fid_real_images"]) == (1000, 1000)
     assert results["d_accuracy"] == pytest.approx(
         (results["d_accuracy_real"] + results["d_accuracy_fake"]) / 2
     )
@@ -168,11 +170,11 @@ def test_smoke_run_leaves_what_the_readme_promises(tmp_path, capsys):
 
     generator = keras.models.load_model(folder / "generator.keras")
     discriminator = keras.models.load_model(folder / "discriminator.keras")
-    noise = tf.random.stateless_normal((16, 100), (0, 0), alg="philox")
+    noise = tf.random.stateless_normal((16, 100), (0, -1), alg="philox")
     pictures = generator(noise)
     assert discriminator(pictures).shape == (16, 1)
     last = images.read(folder / "samples" / "000020.png")
-    assert np.array_equal(last, images.grid(pictures.numpy(), columns=4))
+    np.testing.assert_allclose(last, images.grid(pictures.numpy(), columns=4), atol=1)  # rounding
     assert np.any(last != images.read(folder / "samples" / "000000.png"))
     assert len(images.read(folder / "progress.gif")) == 3
     assert (

@@ -26,7 +26,7 @@ def new_run(output_dir=None, finished=False, chapter="chapter03_gan"):
     run.start(DATA)
     if finished:
         run.record(20, {"d_loss": 0.5}, 1.0)
-        run.finish()
+        run.finish({})
     return run
 
 
@@ -156,9 +156,9 @@ def test_restore_forgets_what_came_after_the_checkpoint():
     assert run.restore(Counter()) == 10
     assert run.history == [{"iteration": 10, "d_loss": 0.1}]
     run.record(20, {"d_loss": 1 / 3}, 1.5)
-    results = run.finish()
+    results = run.finish({"fid": 2.5})
     assert results["seconds"] == 4.5 and results["seconds_per_iteration"] == 0.15
-    assert results["d_loss"] == 1 / 3 and results["iterations"] == 20
+    assert results["d_loss"] == 1 / 3 and results["iterations"] == 20 and results["fid"] == 2.5
     assert json.loads((run.path / "results.json").read_text()) == results
     assert (run.path / "history.csv").read_text().splitlines()[1:] == [
         "10,0.1",

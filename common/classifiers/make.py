@@ -1,15 +1,11 @@
 """Trains the two classifiers of this folder on the full training sets; see README.md.
 
-    python common/classifiers/make.py --data-dir DIR      a folder with mnist and fashion_mnist
+    python -m common.classifiers.make --data-dir DIR      a folder with mnist and fashion_mnist
 
 Nothing was chosen by the test images: they are looked at once, after the last epoch.
 """
 
 import argparse
-import sys
-from pathlib import Path
-
-sys.path[0] = str(Path(__file__).resolve().parents[2])
 
 import keras
 import numpy as np

@@ -1,0 +1,141 @@
+"""Trains a chapter's presets over several seeds and prints the results beside the published ones.
+
+    python benchmarks/quality.py chapter03_gan --data-dir DIR                 quick and book
+    python benchmarks/quality.py chapter03_gan --presets book --seeds 0 1     two runs
+    python benchmarks/quality.py floor --data-dir DIR                         what a FID means
+
+The runs stay in --output-dir; what is finished there is not trained again, so this can be stopped
+and started as one likes. `floor` judges real images and bad generators instead of trained ones.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(REPOSITORY))
+
+# As printed by the notebooks of the English and the Korean edition.
+PUBLISHED = {
+    "chapter03_gan": {
+        "book": {"d_loss": "0.367, 0.375", "d_accuracy": "0.828, 0.844", "g_loss": "2.97, 2.51"}
+    }
+}
+
+
+def train(chapter, preset, seed, arguments):
+    """Trains one run, or finds it finished; gives its results and its history of FIDs."""
+    folder = Path(arguments.output_dir) / chapter / f"{preset}-seed{seed}"
+    if not (folder / "results.json").exists():
+        command = [sys.executable, REPOSITORY / chapter / "train.py", "--output-dir", folder]
+        if (folder / "config.json").exists():
+            command += ["--resume"]
+        else:
+            command += ["--preset", preset, "--seed", str(seed), "--fid"]
+            command += ["--dataset", arguments.dataset]
+            command += ["--data-dir", arguments.data_dir] if arguments.data_dir else []
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with open(folder.parent / f"{folder.name}.log", "w") as log:
+            subprocess.run(command, check=True, stdout=log)
+    header, *rows = (folder / "history.csv").read_text().splitlines()
+    columns = header.split(",")
+    iteration, fid = columns.index("iteration"), columns.index("fid")
+    fids = {int(row.split(",")[iteration]): float(row.split(",")[fid]) for row in rows}
+    return json.loads((folder / "results.json").read_text()), fids
+
+
+def table(results, published):
+    """Prints mean ± standard deviation of each number over the seeds."""
+    for name, value in results[0].items():
+        values = [result[name] for result in results]
+        if isinstance(value, str) or len(set(values)) == 1:
+            print(f"  {name:<24}{value}")
+            continue
+        spread = f" ± {statistics.stdev(values):.2g}"
+        each = ", ".join(f"{value:.4g}" for value in values)
+        line = f"  {name:<24}{statistics.mean(values):.4g}{spread}  ({each})"
+        print(line + (f"  published: {published[name]}" if name in published else ""))
+
+
+def judge_chapter(chapter, arguments):
+    for preset in arguments.presets:
+        runs = [train(chapter, preset, seed, arguments) for seed in arguments.seeds]
+        print(f"{chapter} --preset {preset}, seeds {' '.join(map(str, arguments.seeds))}")
+        table([results for results, _ in runs], PUBLISHED.get(chapter, {}).get(preset, {}))
+        print("  FID by iteration")
+        for iteration in runs[0][1]:
+            fids = [fids[iteration] for _, fids in runs]
+            print(f"  {iteration:>10}  " + "  ".join(f"{fid:7.2f}" for fid in fids), flush=True)
+
+
+def judge_floor(arguments):
+    """What the metrics say of real images and of generators that are known to be bad."""
+    import numpy as np
+
+    from common import data, metrics
+
+    dataset = data.load(arguments.dataset, arguments.data_dir)
+    images = dataset.x_train.astype(np.float32) / 127.5 - 1
+    labels = dataset.y_train
+    random = np.random.default_rng(0)
+    noise = random.normal(size=(metrics.SAMPLES, 28, 28, 1)).astype(np.float32)
+    sets = {
+        "training images": images[: metrics.SAMPLES],
+        "the same, noise of sd 0.3 added": np.clip(
+            images[: metrics.SAMPLES] + 0.3 * noise[: len(images)], -1, 1
+        ),
+        "five classes of ten": images[labels < 5][: metrics.SAMPLES],
+        "one class": images[labels == 3][: metrics.SAMPLES],
+        "one image of each class": images[[np.argmax(labels == c) for c in range(10)] * 1000],
+        "uniform noise": random.uniform(-1, 1, noise.shape).astype(np.float32),
+    }
+    judge = metrics.Judge(dataset.name, dataset.x_test)
+    print(f"{dataset.source}: against {len(dataset.x_test)} test images")
+    row = "{:<34}{:>10}{:>10}{:>8}{:>10}{:>11}{:>9}"
+    print(row.format("", "images", "FID", "score", "classes", "precision", "recall"))
+    for name, pictures in sets.items():
+        features, probabilities = judge.classifier(pictures)
+        precision, recall = metrics.precision_recall(judge.real_features, features)
+        print(
+            row.format(
+                name,
+                len(pictures),
+                f"{metrics.frechet_distance(judge.real_features, features):.2f}",
+                f"{metrics.classifier_score(probabilities):.2f}",
+                metrics.classes_covered(probabilities),
+                f"{precision:.3f}",
+                f"{recall:.3f}",
+            ),
+            flush=True,
+        )
+
+
+def main():
+    flags = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    flags.add_argument("what", choices=[*PUBLISHED, "floor"])
+    flags.add_argument("--presets", nargs="+", default=["quick", "book"])
+    flags.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    flags.add_argument(
+        "--dataset",
+        default="mnist",
+        choices=["mnist", "fashion_mnist", "sample", "fashion_sample"],
+    )
+    flags.add_argument("--data-dir", metavar="DIR")
+    flags.add_argument("--output-dir", metavar="DIR", default="runs/quality")
+    arguments = flags.parse_args()
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    if arguments.what == "floor":
+        judge_floor(arguments)
+    else:
+        judge_chapter(arguments.what, arguments)
+
+
+if __name__ == "__main__":
+    main()
