@@ -1,0 +1,39 @@
+"""The benchmarks start, train and print; their figures are for people to read."""
+
+import json
+
+from conftest import REPOSITORY
+
+
+def test_quality_trains_each_seed_once_and_prints_the_spread(program, tmp_path):
+    command = [REPOSITORY / "benchmarks" / "quality.py", "chapter03_gan", "--presets", "smoke"]
+    command += ["--dataset", "sample", "--seeds", "0", "1", "--output-dir", "kept"]
+    first = program(*command)
+    assert first.returncode == 0, first.stderr
+    runs = [tmp_path / "kept" / "chapter03_gan" / f"smoke-seed{seed}" for seed in (0, 1)]
+    before = [(run / "results.json").stat().st_mtime_ns for run in runs]
+    again = program(*command)
+    assert again.stdout == first.stdout
+    assert [(run / "results.json").stat().st_mtime_ns for run in runs] == before
+
+    values = [json.loads((run / "results.json").read_text())["fid"] for run in runs]
+    fid = next(line for line in first.stdout.splitlines() if line.startswith("  fid "))
+    assert f"{sum(values) / 2:.4g} ± " in fid
+    table = first.stdout.splitlines()
+    assert [line.split()[0] for line in table[table.index("  FID by iteration") + 1 :]] == [
+        "10",
+        "20",
+    ]
+
+
+def test_floor_ranks_real_images_first(program):
+    done = program(REPOSITORY / "benchmarks" / "quality.py", "floor", "--dataset", "sample")
+    assert done.returncode == 0, done.stderr
+    fids = {line[:34].strip(): float(line[44:54]) for line in done.stdout.splitlines()[2:]}
+    assert min(fids, key=fids.get) == "training images"
+    assert max(fids, key=fids.get) == "uniform noise"
+
+
+def test_speed_names_the_chapters_it_knows(program):
+    done = program(REPOSITORY / "benchmarks" / "speed.py", "chapter99")
+    assert done.returncode == 2 and "chapter03_gan" in done.stderr
