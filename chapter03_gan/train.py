@@ -32,9 +32,7 @@ BOOK = {  # GANs in Action, section 3.4
 PRESETS = {
     "quick": BOOK
     | {
-        # Smaller and steadier steps (those of Radford et al. 2016) make cleaner digits than the
-        # book's, but need more of them.
-        "learning_rate": 2e-4,
+        # Less momentum (Radford et al. 2016) and three times the iterations make cleaner digits.
         "beta_1": 0.5,
         "iterations": 60_000,
         "sample_interval": 3_000,
