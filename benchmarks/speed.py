@@ -94,7 +94,7 @@ class Chapter03:
         gan = GAN(
             networks.build_generator(train.BOOK["latent_dim"]), networks.build_discriminator()
         )
-        block = data.steps_per_block(train.BOOK["sample_interval"])
+        block = data.steps_per_block(train.BOOK["sample_interval"], train.BOOK["batch_size"])
         gan.compile(
             keras.optimizers.Adam(),
             keras.optimizers.Adam(),

@@ -38,7 +38,7 @@ class GAN(CompiledLoop, keras.Model):
         self.discriminator = discriminator
         self.latent_dim = generator.input_shape[-1]
         self.seed = seed
-        self.built = True  # as both networks are; without this Keras saves no weights
+        self.built = True  # as both networks are; Keras refuses to save a model that is not
         self.d_loss = keras.metrics.Mean("d_loss")
         self.d_accuracy = keras.metrics.Mean("d_accuracy")
         self.d_accuracy_real = keras.metrics.Mean("d_accuracy_real")

@@ -85,7 +85,7 @@ def main(argv: list[str] | None = None) -> dict | None:
     dataset = data.load(config.dataset, config.data_dir)
 
     gan = GAN(build_generator(config.latent_dim), build_discriminator(), config.seed)
-    block = data.steps_per_block(config.sample_interval)
+    block = data.steps_per_block(config.sample_interval, config.batch_size)
     gan.compile(
         d_optimizer=keras.optimizers.Adam(config.learning_rate, config.beta_1),
         g_optimizer=keras.optimizers.Adam(config.learning_rate, config.beta_1),
@@ -126,26 +126,20 @@ def main(argv: list[str] | None = None) -> dict | None:
             verbose=1 if sys.stdout.isatty() else 2,
         )
 
-    run.write(
-        "history.png",
-        images.plot_history(
-            run.history,
-            {
-                "loss": {"d_loss": "discriminator", "g_loss": "generator"},
-                "discriminator's accuracy": {
-                    "d_accuracy": "all",
-                    "d_accuracy_real": "real",
-                    "d_accuracy_fake": "fake",
-                },
+        panels = {
+            "loss": {"d_loss": "discriminator", "g_loss": "generator"},
+            "discriminator's accuracy": {
+                "d_accuracy": "all",
+                "d_accuracy_real": "real",
+                "d_accuracy_fake": "fake",
             },
-            title=f"Chapter 3, GAN, {config.dataset}",
-        ),
-    )
-    pictures = sorted((run.path / "samples").glob("[0-9]*.png"))
-    run.write("progress.gif", images.gif([images.read(path) for path in pictures]))
-    run.save_model("generator.keras", gan.generator)
-    run.save_model("discriminator.keras", gan.discriminator)
-    return run.finish(judge.report(generate, config.fid_images))
+        }
+        title = f"Chapter 3, GAN, {config.dataset}"
+        run.write("history.png", images.plot_history(run.history, panels, title))
+        run.write("progress.gif", images.film((run.path / "samples").glob("[0-9]*.png")))
+        run.save_model("generator.keras", gan.generator)
+        run.save_model("discriminator.keras", gan.discriminator)
+        return run.finish(judge.report(generate, config.fid_images))
 
 
 if __name__ == "__main__":

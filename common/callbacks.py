@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 
 import keras
+import numpy as np
 
 from common import UserError, images
 
@@ -38,21 +39,27 @@ class SaveRun(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         seconds = time.perf_counter() - self.started
-        interval = self.run.config.sample_interval
-        iteration = (epoch + 1) * interval
-        for name, value in logs.items():
-            if not math.isfinite(value):
-                raise UserError(
-                    f"training diverged: {name} is {value} between iterations "
-                    f"{iteration - interval} and {iteration}. Try a smaller --learning-rate. "
-                    f"What was done before is in {self.run.path}"
-                )
+        iteration = int(self.model.iterations)
+        self._stop_if_diverged(iteration, logs)
         self._write_picture(iteration)
         line = {name: float(value) for name, value in logs.items()}
         if self.measure:
             line |= self.measure()
         self.run.record(iteration, line, seconds)
         self.run.save_checkpoint(self.model)
+
+    def _stop_if_diverged(self, iteration, logs):
+        # The last update may have broken weights that no loss has been computed with yet.
+        weights = all(np.all(np.isfinite(v.numpy())) for v in self.model.trainable_variables)
+        broken = [name for name, value in logs.items() if not math.isfinite(value)]
+        if not weights:
+            broken.append("a weight")
+        if broken:
+            raise UserError(
+                f"training diverged before iteration {iteration}: {broken[0]} is not a number. Try "
+                f"a smaller --learning-rate. What was done up to iteration "
+                f"{self.run.saved_iteration} is in {self.run.path}"
+            )
 
     def _write_picture(self, iteration):
         self.run.write(f"samples/{iteration:06d}.png", images.png(self.picture()))

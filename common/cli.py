@@ -2,8 +2,10 @@
 
 import argparse
 import os
+import shutil
 import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from common import UserError
 
@@ -14,6 +16,11 @@ OPTIONS = ("output_dir", "resume", "dry_run")
 class _Parser(argparse.ArgumentParser):
     def error(self, message):
         raise UserError(f"{message} (see --help)")
+
+
+def folder(text: str) -> str:
+    """A folder, for argparse: absolute, so that a run can be resumed from anywhere."""
+    return str(Path(text).expanduser().absolute())
 
 
 def positive_int(text: str) -> int:
@@ -80,6 +87,7 @@ def parser(description: str, presets: Mapping[str, Mapping]) -> argparse.Argumen
     )
     data.add_argument(
         "--data-dir",
+        type=folder,
         metavar="DIR",
         help="holds mnist.npz, fashion_mnist.npz or IDX files; without it Keras' cache is used, "
         "or filled by a download",
@@ -95,7 +103,8 @@ def parser(description: str, presets: Mapping[str, Mapping]) -> argparse.Argumen
         "--sample-interval",
         type=positive_int,
         metavar="N",
-        help="iterations from one picture, line of history and checkpoint to the next",
+        help="iterations from one picture, line of history and checkpoint to the next "
+        "(default: the preset's, or the next smaller number that divides --iterations)",
     )
     training.add_argument(
         "--seed", type=seed_int, metavar="N", help="the same seed gives the same run, to the bit"
@@ -129,7 +138,7 @@ def parser(description: str, presets: Mapping[str, Mapping]) -> argparse.Argumen
 def parse(
     flags: argparse.ArgumentParser, presets: Mapping[str, Mapping], argv: list[str] | None
 ) -> tuple[argparse.Namespace, argparse.Namespace]:
-    """Reads the command line.
+    """Reads the command line, and chooses TensorFlow as Keras' backend before Keras is imported.
 
     Returns:
         The settings, each from its flag or else from the preset (they become the run's config),
@@ -138,6 +147,7 @@ def parse(
     Raises:
         UserError: a flag is unknown, or its value is not one it takes.
     """
+    os.environ["KERAS_BACKEND"] = "tensorflow"  # whatever ~/.keras/keras.json says
     options = flags.parse_args(argv)
     settings = {k: v for k, v in vars(options).items() if k not in OPTIONS}
     options.given = {k: v for k, v in settings.items() if v is not None}
@@ -145,14 +155,26 @@ def parse(
         delattr(options, name)
     settings["preset"] = settings["preset"] or "quick"
     config = argparse.Namespace(**{**settings, **presets[settings["preset"]], **options.given})
-    if "sample_interval" not in options.given:
-        config.sample_interval = min(config.sample_interval, config.iterations)
-    if config.iterations % config.sample_interval:
-        raise UserError(
-            f"--iterations {config.iterations} is not a multiple of "
-            f"--sample-interval {config.sample_interval}"
-        )
+    if config.data_dir and config.dataset.endswith("sample"):
+        raise UserError(f"--data-dir has no part in --dataset {config.dataset}, which is bundled")
+    if options.resume is None:  # a resumed run has its own
+        config.sample_interval = _interval(config, "sample_interval" in options.given)
     return config, options
+
+
+def _interval(config: argparse.Namespace, given: bool) -> int:
+    """The sample interval, which must divide the iterations; the preset's is made to."""
+    total, most = config.iterations, config.sample_interval
+    if given and total % most:
+        raise UserError(f"--iterations {total} is not a multiple of --sample-interval {most}")
+    interval = max(n for n in range(1, min(most, total) + 1) if total % n == 0)
+    if interval * 10 < most and interval < total:  # as with primes: hundreds of pictures
+        rounded = -(-total // most) * most
+        raise UserError(
+            f"--iterations {total} cannot be divided into sample intervals of about {most}; "
+            f"take {rounded}, or give --sample-interval"
+        )
+    return interval
 
 
 def show(config: argparse.Namespace) -> None:
@@ -166,8 +188,9 @@ def run(main: Callable) -> None:
 
     Ctrl-C is exit code 130, as shells have it.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # its alarm where there is no GPU
-    os.environ["KERAS_BACKEND"] = "tensorflow"  # whatever ~/.keras/keras.json says
+    # Where there is no NVIDIA driver, TensorFlow reports that as an error. It is none.
+    gpu = shutil.which("nvidia-smi") is not None
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1" if gpu else "3")
     try:
         main()
     except UserError as error:
@@ -176,3 +199,6 @@ def run(main: Callable) -> None:
     except KeyboardInterrupt as interrupt:
         print(f"\n{interrupt or 'Stopped.'}", file=sys.stderr)
         sys.exit(130)
+    except BrokenPipeError:  # train.py | head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)

@@ -38,7 +38,8 @@ class CompiledLoop:
     The arithmetic is that of k calls of `train_step`. Compile the model with
     `steps_per_execution=k`, so that Keras counts right, and `jit_compile=True` to let XLA compile
     the block: good for dense networks, but not for transposed convolutions on a CPU, which it
-    makes many times slower.
+    makes many times slower. With `run_eagerly=True` the steps run one by one in Python, so that
+    one can print, or stop in a debugger.
 
     What `train_step` draws at random must be a function of a seed and of the iteration (TensorFlow
     calls such operations stateless): then a run that is interrupted and resumed sees the same
@@ -54,12 +55,31 @@ class CompiledLoop:
     def make_train_function(self, force: bool = False) -> None:
         if self.train_function is not None and not force:
             return
+        if self.run_eagerly:
+            self.train_function = self._train_eagerly
+            return
         train_step = tf.autograph.experimental.do_not_convert(self.train_step)
 
         @tf.function(jit_compile=self._jit_compile_loop)
         def train_on_block(block):
-            for i in tf.range(tf.shape(keras.tree.flatten(block)[0])[0]):
+            self._check_length(block)
+            for i in tf.range(self.steps_per_execution):
                 train_step(keras.tree.map_structure(operator.itemgetter(i), block))
             return self.get_metrics_result()
 
         self.train_function = lambda iterator: train_on_block(next(iterator))
+
+    def _train_eagerly(self, iterator):
+        block = next(iterator)
+        self._check_length(block)
+        for i in range(self.steps_per_execution):
+            self.train_step(keras.tree.map_structure(operator.itemgetter(i), block))
+        return self.get_metrics_result()
+
+    def _check_length(self, block):
+        length = keras.tree.flatten(block)[0].shape[0]
+        if length != self.steps_per_execution:
+            raise ValueError(
+                f"compiled with steps_per_execution={self.steps_per_execution}, but given blocks "
+                f"of {length} batches"
+            )

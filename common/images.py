@@ -1,7 +1,8 @@
 """Pictures: grids of images, PNG, GIF, and plots of a run's history. All give arrays or bytes."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import imageio.v3 as imageio
 import numpy as np
@@ -47,8 +48,23 @@ def gif(frames: Sequence[np.ndarray], *, seconds: float = 8.0) -> bytes:
     if len(frames) == 1:
         durations = durations[0]  # what is then written is a picture, which has no list of them
     return imageio.imwrite(
-        "<bytes>", np.stack(frames), extension=".gif", duration=durations, loop=0
+        "<bytes>",
+        np.stack(frames),
+        extension=".gif",
+        is_batch=True,
+        duration=durations,
+        loop=0,
     )
+
+
+def film(paths: Iterable[Path], most: int = 120) -> bytes:
+    """Encodes pictures whose names are numbers as a GIF, in that order; thinned if there are many.
+
+    The first and the last are always in it.
+    """
+    paths = sorted(paths, key=lambda path: int(path.stem))
+    chosen = np.unique(np.linspace(0, len(paths) - 1, min(most, len(paths))).round().astype(int))
+    return gif([read(paths[i]) for i in chosen])
 
 
 def read(path) -> np.ndarray:

@@ -21,6 +21,11 @@ from pathlib import Path
 
 from common import UserError
 
+try:
+    import fcntl
+except ImportError:  # Windows: there, two programs in one run's folder are not kept apart
+    fcntl = None
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 CHECKPOINT = "checkpoint/latest.weights.h5"
 PACKAGES = ("tensorflow", "keras", "numpy")
@@ -44,6 +49,8 @@ def open_run(chapter: str, config: argparse.Namespace, options: argparse.Namespa
         return Run(chapter, config, folder, home)
     folder = _find(home, options)
     saved = _read_config(folder)
+    if saved.get("chapter") is None:
+        raise UserError(f"{folder / 'config.json'}: is not a run's")
     if saved["chapter"] != chapter:
         raise UserError(f"{folder} is a run of {saved['chapter']}, not of {chapter}")
     for name, value in options.given.items():
@@ -66,6 +73,8 @@ class Run:
         self.path = path
         self._home = home
         self._saved = saved  # config.json of a run that is resumed
+        self._lock = None
+        self.saved_iteration = 0  # of the checkpoint
         self.history: list[dict[str, float]] = []
         self.timings: list[dict[str, float]] = []
 
@@ -83,7 +92,7 @@ class Run:
             "settings": vars(self.config),
             "data": data,
             "versions": {"python": platform.python_version()}
-            | {package: metadata.version(package) for package in PACKAGES},
+            | {package: _version(package) for package in PACKAGES},
         }
         if self._saved is None:
             try:
@@ -93,7 +102,11 @@ class Run:
             except OSError as error:
                 where = self.path or self._home
                 raise UserError(f"{where}: cannot be written to: {error.strerror}") from error
+            self._lock = _lock(self.path)
             return
+        self._lock = _lock(self.path)
+        if self._lock is None:
+            raise UserError(f"{self.path}: another program is training this run")
         if data["sha256"] != self._saved["data"]["sha256"]:
             raise UserError(
                 f"{self.path} was begun with other data ({self._saved['data']['source']}); "
@@ -106,14 +119,21 @@ class Run:
 
     @contextlib.contextmanager
     def writing(self, name: str) -> Iterator[Path]:
-        """Gives a temporary path to write to, which then takes the place of the file `name`."""
+        """Gives a temporary path to write to, which then takes the place of the file `name`.
+
+        Raises:
+            UserError: the file can't be written, as on a full disk.
+        """
         target = self.path / name
-        target.parent.mkdir(parents=True, exist_ok=True)
         temporary = target.with_name(TEMPORARY + target.name)
-        yield temporary
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            yield temporary
+            with open(temporary, "rb+") as file:
+                os.fsync(file.fileno())
+            os.replace(temporary, target)
+        except OSError as error:
+            raise UserError(f"{target}: cannot be written: {error.strerror or error}") from error
 
     def write(self, name: str, content: bytes) -> None:
         """Writes a file whole, or not at all."""
@@ -136,15 +156,16 @@ class Run:
             model.load_weights(checkpoint)
         except (OSError, ValueError, KeyError) as error:
             raise UserError(f"{checkpoint}: cannot be loaded: {error}") from error
-        done = int(model.iterations)
-        self.history = [row for row in _read_csv(self.path / "history.csv", done)]
-        self.timings = [row for row in _read_csv(self.path / "timings.csv", done)]
-        return done
+        self.saved_iteration = int(model.iterations)
+        self.history = _read_csv(self.path / "history.csv", self.saved_iteration)
+        self.timings = _read_csv(self.path / "timings.csv", self.saved_iteration)
+        return self.saved_iteration
 
     def save_checkpoint(self, model) -> None:
         """Writes one file with the weights, the optimisers' state and the iteration."""
         with self.writing(CHECKPOINT) as temporary:
             model.save_weights(temporary)
+        self.saved_iteration = int(model.iterations)
 
     def save_model(self, name: str, model) -> None:
         """Writes a network that `keras.models.load_model` reads without any of our code."""
@@ -165,21 +186,25 @@ class Run:
             quality: what is measured of the trained networks, by name.
 
         Returns:
-            What it holds: the last line of history; iterations; seconds (of training, pictures and
-            checkpoints not counted); seconds_per_iteration, a median over the intervals after the
-            first, which includes compiling; `quality`; and the data's source.
+            What it holds: iterations; seconds (of training, pictures and checkpoints not counted);
+            seconds_per_iteration, a median over the intervals after the first, which includes
+            compiling (None if it is the only one); the last line of history; `quality`; and the
+            data's source.
         """
         interval = self.config.sample_interval
         seconds = [row["seconds"] for row in self.timings]
         results = {
             "iterations": self.config.iterations,
             "seconds": sum(seconds),
-            "seconds_per_iteration": statistics.median(seconds[1:] or seconds) / interval,
+            "seconds_per_iteration": statistics.median(seconds[1:]) / interval
+            if seconds[1:]
+            else None,
             **{k: v for k, v in self.history[-1].items() if k != "iteration"},
             **quality,
             "data": _read_config(self.path)["data"]["source"],
         }
         self.write_json("results.json", results)
+        self._lock = None
         for name, value in results.items():
             print(f"{name:<24}{value:.4g}" if isinstance(value, float) else f"{name:<24}{value}")
         return results
@@ -190,11 +215,13 @@ class Run:
         try:
             yield
         except KeyboardInterrupt:
-            done = self.history[-1]["iteration"] if self.history else 0
-            script = os.path.relpath(REPOSITORY / self.chapter / "train.py")
-            command = shlex.join(["python", script, "--resume", str(self.path)])
+            script = REPOSITORY / self.chapter / "train.py"
+            if script.is_relative_to(Path.cwd()):
+                script = script.relative_to(Path.cwd())
+            command = shlex.join(["python", str(script), "--resume", str(self.path)])
             raise KeyboardInterrupt(
-                f"Stopped; what was done up to iteration {done} is kept. Go on with\n  {command}"
+                f"Stopped; what was done up to iteration {self.saved_iteration} is kept. "
+                f"Go on with\n  {command}"
             ) from None
 
 
@@ -204,18 +231,33 @@ def _find(home: Path, options: argparse.Namespace) -> Path:
         raise UserError("--resume RUN and --output-dir both name a run; give one of them")
     if options.resume == "latest" and not options.output_dir:
         runs = sorted(home.glob("[0-9]*/config.json"), reverse=True)
-        unfinished = [path.parent for path in runs if not (path.parent / "results.json").exists()]
-        if not unfinished:
-            raise UserError(f"nothing to resume: there is no unfinished run in {home}")
-        return unfinished[0]
+        for folder in [path.parent for path in runs]:
+            if not (folder / "results.json").exists() and _lock(folder):  # and nobody trains it
+                return folder
+        raise UserError(f"nothing to resume: there is no unfinished run in {home}")
     folder = Path(options.output_dir or options.resume)
-    if not folder.exists() and options.resume.isdigit():
+    if not folder.exists() and options.resume.isdecimal():
         folder = home / f"{int(options.resume):04d}"
     if not (folder / "config.json").exists():
         raise UserError(f"nothing to resume: {folder} holds no run")
     if (folder / "results.json").exists():
         raise UserError(f"nothing to resume: the run in {folder} is finished")
     return folder
+
+
+def _lock(folder: Path):
+    """An open file that keeps others off the run until it is closed; None if they have it.
+
+    The operating system lets go of it too when the program ends, however it ends.
+    """
+    file = open(folder / ".lock", "w")
+    try:
+        if fcntl:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        return None
+    return file
 
 
 def _refuse_used(folder: Path) -> None:
@@ -256,6 +298,13 @@ def _read_config(folder: Path) -> dict:
         raise UserError(f"{folder / 'config.json'}: cannot be read: {error}") from error
 
 
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:  # tensorflow-cpu, say
+        return None
+
+
 def _csv_bytes(rows: list[dict]) -> bytes:
     text = io.StringIO()
     writer = csv.DictWriter(text, rows[0], lineterminator="\n")
@@ -264,12 +313,17 @@ def _csv_bytes(rows: list[dict]) -> bytes:
     return text.getvalue().encode()
 
 
-def _read_csv(path: Path, last: int) -> Iterator[dict]:
+def _read_csv(path: Path, last: int) -> list[dict]:
     """The rows up to iteration `last`."""
-    with open(path, newline="") as file:
-        for row in csv.DictReader(file):
-            if int(row["iteration"]) <= last:
-                yield {
+    try:
+        with open(path, newline="") as file:
+            return [
+                {
                     key: int(value) if key == "iteration" else float(value)
                     for key, value in row.items()
                 }
+                for row in csv.DictReader(file)
+                if int(row["iteration"]) <= last
+            ]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: cannot be read: {error}") from error

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -82,6 +83,38 @@ def test_each_update_moves_its_own_network():
     assert gan.d_optimizer.iterations == 3 and gan.g_optimizer.iterations == 2
 
 
+def test_reported_numbers_are_means_over_the_steps_of_what_each_update_saw():
+    """Losses and accuracies against NumPy, from the weights before each update."""
+    gan, again = small_gan(), small_gan(steps_per_execution=3)
+    again.generator.set_weights(gan.generator.get_weights())
+    again.discriminator.set_weights(gan.discriminator.get_weights())
+    batches = real_images(3)
+    expected = []
+
+    def cross_entropy(logits, real):
+        return np.mean(np.logaddexp(0, -logits if real else logits))
+
+    for k, batch in enumerate(batches):
+        noise_for_d, noise_for_g = gan.noise(k, len(batch))
+        fakes = gan.generator(noise_for_d).numpy()
+        logits_real = gan.discriminator(batch).numpy()
+        gan.train_discriminator(batch, loss_real)
+        logits_fake = gan.discriminator(fakes).numpy()
+        gan.train_discriminator(fakes, loss_fake)
+        logits_g = gan.discriminator(gan.generator(noise_for_g)).numpy()
+        gan.train_generator(noise_for_g)
+        real, fake = np.mean(logits_real > 0), np.mean(logits_fake <= 0)
+        d_loss = (cross_entropy(logits_real, True) + cross_entropy(logits_fake, False)) / 2
+        expected.append([d_loss, (real + fake) / 2, real, fake, cross_entropy(logits_g, True)])
+    names = ["d_loss", "d_accuracy", "d_accuracy_real", "d_accuracy_fake", "g_loss"]
+
+    history = again.fit(
+        tf.data.Dataset.from_tensors(batches), steps_per_epoch=3, shuffle=False, verbose=0
+    ).history
+    for name, value in zip(names, np.mean(expected, axis=0), strict=True):
+        assert history[name][0] == pytest.approx(value, rel=1e-4), name
+
+
 def test_noise_is_set_by_seed_and_iteration():
     gan = small_gan(seed=3)
     for_d, for_g = gan.noise(7, 500)
@@ -146,6 +179,55 @@ def test_the_published_order_never_trains_the_discriminator():
             combined.train_on_batch(np.zeros((len(batch), 100)), np.ones((len(batch), 1)))
     for a, b in zip(before, discriminator.get_weights(), strict=True):
         assert np.array_equal(a, b)
+
+
+def test_the_loop_refuses_blocks_of_another_length_and_can_run_eagerly():
+    gan = small_gan(steps_per_execution=4)
+    with pytest.raises(ValueError, match="steps_per_execution=4, but given blocks of 3 batches"):
+        gan.fit(
+            tf.data.Dataset.from_tensors(real_images(3)),
+            steps_per_epoch=4,
+            shuffle=False,
+            verbose=0,
+        )
+    compiled, eager = (
+        small_gan(steps_per_execution=3),
+        small_gan(steps_per_execution=3, run_eagerly=True),
+    )
+    eager.generator.set_weights(compiled.generator.get_weights())
+    eager.discriminator.set_weights(compiled.discriminator.get_weights())
+    for gan in (compiled, eager):
+        gan.fit(
+            tf.data.Dataset.from_tensors(real_images(3)),
+            steps_per_epoch=3,
+            shuffle=False,
+            verbose=0,
+        )
+        assert gan.iterations == 3
+    for a, b in zip(eager.get_weights(), compiled.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+def test_presets_and_flags_reach_the_optimisers_and_the_loop(tmp_path, monkeypatch):
+    book = train.PRESETS["book"]
+    assert (book["iterations"], book["batch_size"], book["sample_interval"]) == (20000, 128, 1000)
+    assert (book["learning_rate"], book["beta_1"], book["latent_dim"]) == (1e-3, 0.9, 100)
+    compiled = {}
+
+    class Stop(Exception):
+        pass
+
+    def compile_and_stop(self, d_optimizer, g_optimizer, **kwargs):
+        compiled.update(kwargs, optimizers=[d_optimizer, g_optimizer])
+        raise Stop
+
+    monkeypatch.setattr(GAN, "compile", compile_and_stop)
+    for flag, xla in (("--xla", True), ("--no-xla", False)):
+        with pytest.raises(Stop):
+            train.main([*SMOKE, flag, "--learning-rate", "0.25", "--beta-1", "0.125"])
+        assert compiled["jit_compile"] is xla and compiled["steps_per_execution"] == 10
+        assert [float(o.learning_rate) for o in compiled["optimizers"]] == [0.25, 0.25]
+        assert [o.beta_1 for o in compiled["optimizers"]] == [0.125, 0.125]
 
 
 def test_smoke_run_leaves_what_the_readme_promises(tmp_path, capsys):
@@ -267,7 +349,10 @@ def test_ctrl_c_keeps_the_checkpoint_and_says_how_to_resume(tmp_path):
     assert process.returncode == 130
     assert "Traceback" not in errors
     assert f"train.py --resume {run.relative_to(tmp_path)}" in errors
-    assert (run / "checkpoint" / "latest.weights.h5").stat().st_size > 0
+    kept = int(re.search(r"up to iteration (\d+) is kept", errors)[1])
+    gan = small_gan()
+    gan.load_weights(run / "checkpoint" / "latest.weights.h5")
+    assert gan.iterations == kept > 0
 
 
 def test_a_diverging_run_says_so_and_keeps_no_nan(tmp_path, capsys):
@@ -289,7 +374,7 @@ def test_a_diverging_run_says_so_and_keeps_no_nan(tmp_path, capsys):
         (["--beta-1", "1"], "--beta-1"),
         (["--seed", "-1"], "--seed"),
         (["--iterations", "15", "--sample-interval", "10"], "not a multiple"),
-        (["--dataset", "mnist", "--data-dir", "nowhere"], "--data-dir nowhere: there is no such"),
+        (["--dataset", "mnist", "--data-dir", "nowhere"], "nowhere: there is no such folder"),
         (["--resume"], "nothing to resume"),
     ],
 )

@@ -1,6 +1,9 @@
 """The shared flags, and how fast and in which words they answer."""
 
 import argparse
+import re
+import shlex
+import subprocess
 import sys
 
 import pytest
@@ -9,8 +12,8 @@ from conftest import REPOSITORY
 from common import UserError, cli
 
 PRESETS = {
-    "quick": {"iterations": 100, "sample_interval": 50, "seed": 0},
-    "book": {"iterations": 1000, "sample_interval": 100, "seed": 0},
+    "quick": {"iterations": 100, "sample_interval": 50, "dataset": "mnist", "seed": 0},
+    "book": {"iterations": 1000, "sample_interval": 100, "dataset": "mnist", "seed": 0},
 }
 CHAPTERS = sorted(path.parent for path in REPOSITORY.glob("chapter*/train.py"))
 
@@ -29,10 +32,27 @@ def test_flags_override_the_preset():
     assert config.preset == "quick" and options.given == {"seed": 0}
 
 
-def test_a_short_run_has_a_short_interval():
-    assert parse("--iterations", "30")[0].sample_interval == 30
+@pytest.mark.parametrize(
+    "iterations, interval", [(30, 30), (1000, 50), (120, 40), (99, 33), (47, 47)]
+)
+def test_the_interval_is_made_to_fit_the_iterations(iterations, interval):
+    assert parse("--iterations", str(iterations))[0].sample_interval == interval
+
+
+def test_intervals_that_do_not_fit():
     with pytest.raises(UserError, match="--iterations 30 is not a multiple"):
         parse("--iterations", "30", "--sample-interval", "50")
+    with pytest.raises(UserError, match=r"--iterations 9973 .* take 10000, or"):
+        parse("--iterations", "9973")
+    assert parse("--iterations", "9973", "--resume")[0].iterations == 9973  # the run has its own
+
+
+def test_data_folder_is_absolute_and_has_no_part_in_a_bundled_sample(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config, _ = parse("--data-dir", "here", "--dataset", "mnist")
+    assert config.data_dir == str(tmp_path / "here")
+    with pytest.raises(UserError, match="--data-dir has no part in --dataset sample"):
+        parse("--data-dir", "here", "--dataset", "sample")
 
 
 @pytest.mark.parametrize(
@@ -87,10 +107,32 @@ def test_a_mistake_is_one_line_without_traceback(program, chapter):
     ]
 
 
+def test_output_into_a_closed_pipe_is_no_traceback(tmp_path):
+    script = CHAPTERS[0] / "train.py"
+    command = f"{shlex.quote(sys.executable)} {shlex.quote(str(script))} --dry-run | true"
+    done = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, text=True)
+    assert "Traceback" not in done.stderr
+
+
+def documented_commands():
+    """Every command of a chapter that a README or a docstring shows."""
+    texts = [REPOSITORY / "README.md"]
+    texts += [path / file for path in CHAPTERS for file in ("README.md", "train.py")]
+    for text in texts:
+        for line in text.read_text(encoding="utf-8").splitlines():
+            found = re.search(r"python (chapter\w+/train\.py)((?: -\S+| [^-\s]\S*)*)", line)
+            if found and "`" not in found[2] and " RUN" not in found[2] and "--resume" not in line:
+                yield found[1], found[2].split("  ")[0].split("#")[0].strip()
+
+
+@pytest.mark.parametrize("script, flags", sorted(set(documented_commands())))
+def test_documented_commands_are_accepted(program, script, flags):
+    done = program(REPOSITORY / script, *flags.split(), "--dry-run")
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda path: path.name)
 def test_runs_as_a_module_too(chapter):
-    import subprocess
-
     done = subprocess.run(
         [sys.executable, "-m", f"{chapter.name}.train", "--preset", "smoke", "--dry-run"],
         cwd=REPOSITORY,

@@ -74,6 +74,9 @@ def test_npz_folder_comes_before_the_environments(tmp_path, monkeypatch):
     assert_holds(data.load("mnist", str(tmp_path)), contents)
     monkeypatch.setenv("GANS_DATA", str(tmp_path))
     assert_holds(data.load("mnist"), contents)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("GANS_DATA", "~")
+    assert_holds(data.load("mnist"), contents)
     monkeypatch.setenv("GANS_DATA", str(tmp_path / "missing"))
     with pytest.raises(UserError, match=r"GANS_DATA .*no such folder"):
         data.load("mnist")
@@ -165,6 +168,16 @@ def test_broken_gzip(tmp_path, damage):
         data.load("mnist", str(tmp_path))
 
 
+def test_idx_files_of_the_other_data_set_are_told_apart(tmp_path):
+    """Both have the same file names; the real ones' labels begin in a known way."""
+    contents = arrays(n_train=12)
+    contents["y_train"][:10] = data.FIRST_LABELS["mnist"]
+    write_idx(tmp_path, contents)
+    assert len(data.load("mnist", str(tmp_path)).x_train) == 12
+    with pytest.raises(UserError, match=r"train-labels-idx1-ubyte: is mnist's, not fashion_mnist"):
+        data.load("fashion_mnist", str(tmp_path))
+
+
 def test_folder_without_the_data_set(tmp_path, capsys):
     line = error_of(lambda argv: data.load("mnist", str(tmp_path)), [], capsys)
     assert "holds neither mnist.npz nor IDX files" in line
@@ -231,6 +244,14 @@ def test_a_network_that_never_answers(keras_cache, monkeypatch, capsys):
     assert socket.getdefaulttimeout() == before
 
 
+def test_the_fallback_says_where_it_has_looked(tmp_path, keras_cache, monkeypatch, capsys):
+    monkeypatch.setattr(data, "ORIGIN", "http://127.0.0.1:9/")
+    (tmp_path / "empty").mkdir()
+    monkeypatch.setenv("GANS_DATA", str(tmp_path / "empty"))
+    assert data.load("mnist").source == "bundled sample"
+    assert "GANS_DATA" in capsys.readouterr().err
+
+
 def test_broken_file_in_the_cache_is_named(keras_cache, monkeypatch):
     write_idx(keras_cache.parent / "made", arrays(), compress=True)
     (keras_cache / "datasets").mkdir(parents=True)
@@ -291,6 +312,16 @@ def test_stream_refuses_a_batch_that_the_images_do_not_fill():
         data.stream(numbered(4), 5, seed=0)
 
 
-@pytest.mark.parametrize("interval, block", [(1000, 100), (60, 60), (150, 75), (997, 1), (1, 1)])
-def test_blocks_divide_the_interval(interval, block):
-    assert data.steps_per_block(interval) == block
+@pytest.mark.parametrize(
+    "interval, batch_size, block",
+    [
+        (1000, 128, 100),
+        (60, 128, 60),
+        (150, 16, 75),
+        (997, 128, 1),
+        (1000, 1024, 10),
+        (7, 60000, 1),
+    ],
+)
+def test_blocks_divide_the_interval_and_fit_in_memory(interval, batch_size, block):
+    assert data.steps_per_block(interval, batch_size) == block

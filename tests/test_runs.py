@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from argparse import Namespace
 
 import pytest
@@ -69,6 +70,8 @@ def test_resume_of_a_named_folder():
         ({"resume": "begun", "iterations": 30}, "--iterations 30 contradicts the run in begun"),
         ({"resume": "begun", "output_dir": "begun"}, "give one of them"),
         ({"resume": "torn"}, r"torn.config\.json: cannot be read"),
+        ({"resume": "empty"}, r"empty.config\.json: is not a run's"),
+        ({"resume": "²"}, "² holds no run"),
         ({"output_dir": "done"}, "holds a finished run"),
         ({"output_dir": "begun"}, "add --resume"),
         ({"output_dir": "full"}, "is not empty"),
@@ -79,9 +82,13 @@ def test_refusals(tmp_path, flags, words):
     new_run("done", finished=True)
     new_run("begun")
     new_run("other", chapter="chapter04_dcgan")
-    for name, file in (("full", "letter"), ("torn", "config.json")):
+    for name, file, text in (
+        ("full", "letter", "dear"),
+        ("torn", "config.json", "{"),
+        ("empty", "config.json", "{}"),
+    ):
         (tmp_path / name).mkdir()
-        (tmp_path / name / file).write_text("{")
+        (tmp_path / name / file).write_text(text)
     (tmp_path / "file").write_text("")
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(UserError, match=words):
@@ -94,6 +101,7 @@ def test_a_resumed_run_keeps_its_data_but_the_data_may_move(capsys):
     run = reopen(resume="begun", data_dir="elsewhere", iterations=20)
     assert run.config.data_dir == "elsewhere"
     run.start(DATA | {"source": "moved"})
+    del run  # and with it the lock
     with pytest.raises(UserError, match="begun with other data"):
         reopen(resume="begun").start(DATA | {"sha256": "2"})
     assert capsys.readouterr().err == ""
@@ -125,7 +133,7 @@ def test_a_write_that_fails_leaves_the_file_as_it_was(monkeypatch):
         raise OSError("disk full")
 
     monkeypatch.setattr(os, "fsync", refuse)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(UserError, match=r"b\.txt: cannot be written: disk full"):
         run.write("a/b.txt", b"new")
     assert (run.path / "a/b.txt").read_bytes() == b"old"
 
@@ -164,6 +172,36 @@ def test_restore_forgets_what_came_after_the_checkpoint():
         "10,0.1",
         "20,0.3333333333333333",
     ]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no fcntl")
+def test_a_run_that_is_being_trained_is_left_alone():
+    idle, busy = new_run(), new_run()
+    idle._lock = None  # as when its program ends
+    assert reopen(resume="latest").path == idle.path
+    with pytest.raises(UserError, match="another program is training this run"):
+        reopen(resume="2").start(DATA)
+    busy.record(20, {"d_loss": 0.5}, 1.0)
+    assert busy.finish({})["seconds_per_iteration"] is None  # there was only one interval
+
+
+def test_ctrl_c_tells_what_the_checkpoint_holds():
+    run, model = new_run("begun"), Counter()
+    model.iterations = 10
+    run.record(10, {"d_loss": 0.1}, 3.0)
+    run.save_checkpoint(model)
+    run.record(20, {"d_loss": 0.7}, 1.0)
+    with pytest.raises(KeyboardInterrupt, match="up to iteration 10 is kept") as stop:
+        with run.resumable():
+            raise KeyboardInterrupt
+    assert str(stop.value).endswith("chapter03_gan/train.py --resume begun")
+
+
+def test_a_checkpoint_without_its_history_is_named():
+    run = new_run("begun")
+    run.save_checkpoint(Counter())
+    with pytest.raises(UserError, match=r"history\.csv: cannot be read"):
+        run.restore(Counter())
 
 
 def test_a_broken_checkpoint_is_named():
