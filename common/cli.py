@@ -5,7 +5,6 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 from common import UserError
 
@@ -20,7 +19,7 @@ class _Parser(argparse.ArgumentParser):
 
 def folder(text: str) -> str:
     """A folder, for argparse: absolute, so that a run can be resumed from anywhere."""
-    return str(Path(text).expanduser().absolute())
+    return os.path.abspath(os.path.expanduser(text))
 
 
 def positive_int(text: str) -> int:
