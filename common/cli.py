@@ -66,8 +66,14 @@ def fraction(text: str) -> float:
     return number
 
 
-def parser(description: str, presets: Mapping[str, Mapping]) -> argparse.ArgumentParser:
-    """The parser with every chapter's flags; a chapter adds its own to it, without defaults."""
+def parser(
+    description: str, presets: Mapping[str, Mapping], unit: str = "iterations"
+) -> argparse.ArgumentParser:
+    """The parser with every chapter's flags; a chapter adds its own to it, without defaults.
+
+    Args:
+        unit: how the chapter counts its training, "iterations" as the GANs do, or "epochs".
+    """
     flags = _Parser(
         description=description,
         allow_abbrev=False,
@@ -92,18 +98,14 @@ def parser(description: str, presets: Mapping[str, Mapping]) -> argparse.Argumen
         "or filled by a download",
     )
     training = flags.add_argument_group("training")
-    training.add_argument(
-        "--iterations", type=positive_int, metavar="N", help="training steps of the whole run"
-    )
+    if unit == "epochs":
+        training.add_argument(
+            "--epochs", type=positive_int, metavar="N", help="passes over the training images"
+        )
+    else:
+        _add_iterations(training)
     training.add_argument(
         "--batch-size", type=positive_int, metavar="N", help="images of one training step"
-    )
-    training.add_argument(
-        "--sample-interval",
-        type=positive_int,
-        metavar="N",
-        help="iterations from one picture, line of history and checkpoint to the next "
-        "(default: the preset's, or the next smaller number that divides --iterations)",
     )
     training.add_argument(
         "--seed", type=seed_int, metavar="N", help="the same seed gives the same run, to the bit"
@@ -112,12 +114,6 @@ def parser(description: str, presets: Mapping[str, Mapping]) -> argparse.Argumen
         "--precision",
         choices=["float32", "mixed_bfloat16"],
         help="mixed_bfloat16 computes with half the bits, where the hardware can",
-    )
-    training.add_argument(
-        "--fid",
-        action="store_true",
-        default=None,
-        help="measure the FID at each sample interval too, not only at the end",
     )
     run = flags.add_argument_group("run")
     run.add_argument(
@@ -132,6 +128,25 @@ def parser(description: str, presets: Mapping[str, Mapping]) -> argparse.Argumen
     )
     run.add_argument("--dry-run", action="store_true", help="print the settings and stop")
     return flags
+
+
+def _add_iterations(training) -> None:
+    training.add_argument(
+        "--iterations", type=positive_int, metavar="N", help="training steps of the whole run"
+    )
+    training.add_argument(
+        "--sample-interval",
+        type=positive_int,
+        metavar="N",
+        help="iterations from one picture, line of history and checkpoint to the next "
+        "(default: the preset's, or the next smaller number that divides --iterations)",
+    )
+    training.add_argument(
+        "--fid",
+        action="store_true",
+        default=None,
+        help="measure the FID at each sample interval too, not only at the end",
+    )
 
 
 def parse(
@@ -156,7 +171,7 @@ def parse(
     config = argparse.Namespace(**{**settings, **presets[settings["preset"]], **options.given})
     if config.data_dir and config.dataset.endswith("sample"):
         raise UserError(f"--data-dir has no part in --dataset {config.dataset}, which is bundled")
-    if options.resume is None:  # a resumed run has its own
+    if options.resume is None and "iterations" in vars(config):  # a resumed run has its own
         config.sample_interval = _interval(config, "sample_interval" in options.given)
     return config, options
 

@@ -132,8 +132,7 @@ def stream(
     Raises:
         UserError: there are fewer images than a batch needs.
     """
-    if batch_size > len(images):
-        raise UserError(f"--batch-size {batch_size} is more than the {len(images)} training images")
+    check_batch_size(batch_size, images)
     steps = len(images) // batch_size  # in one pass over the images
     low, high = value_range
     with tf.device("CPU"):
@@ -151,6 +150,12 @@ def stream(
 
     indices = tf.data.Dataset.counter(start // steps).flat_map(batches_of_pass)
     return indices.skip(start % steps).batch(block, drop_remainder=True).map(read).prefetch(2)
+
+
+def check_batch_size(batch_size: int, images: np.ndarray) -> None:
+    """Raises a UserError if there are fewer images than a batch needs."""
+    if batch_size > len(images):
+        raise UserError(f"--batch-size {batch_size} is more than the {len(images)} training images")
 
 
 def steps_per_block(interval: int, batch_size: int) -> int:
