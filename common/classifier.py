@@ -13,6 +13,7 @@ from keras import layers
 
 WEIGHTS = Path(__file__).resolve().parent / "classifiers"
 FEATURES = 64
+BATCH_SIZE = 200  # as fast as larger ones, in less memory
 
 
 def build_classifier() -> keras.Model:
@@ -54,8 +55,8 @@ class Classifier:
             Features, float64, n×64, and the ten classes' probabilities, float64, n×10.
         """
         parts = []
-        for start in range(0, len(images), 1000):
-            part = images[start : start + 1000]
+        for start in range(0, len(images), BATCH_SIZE):
+            part = images[start : start + BATCH_SIZE]
             if part.dtype == np.uint8:
                 part = part.astype(np.float32) / 127.5 - 1
             parts.append([keras.ops.convert_to_numpy(y) for y in self.model(part, training=False)])
