@@ -3,11 +3,11 @@
     python benchmarks/speed.py                       every chapter
     python benchmarks/speed.py chapter03_gan         one
 
-"The book's loop" is the loop of the published notebooks, with the one change that makes it learn
-on Keras 3: the discriminator is traced while it is trainable. Both train on the same images: the
-bundled sample, unless --data-dir names a folder with MNIST. Milliseconds depend on the machine and
-on what else it does, so the two take turns, and what counts is their ratio. Each has a process of
-its own, as ours runs with deterministic operations and the book's loop does not.
+"The book's loop" is the loop of the published notebooks, with the one change that makes a GAN's
+learn on Keras 3: the discriminator is traced while it is trainable. Both train on the same images:
+the bundled sample, unless --data-dir names a folder with MNIST. Milliseconds depend on the machine
+and on what else it does, so the two take turns, and what counts is their ratio. Each has a process
+of its own, as ours runs with deterministic operations and the book's loop does not.
 """
 
 import argparse
@@ -64,10 +64,11 @@ def books_gan_loop(generator, discriminator, images, batch_size):
 
 
 class Chapter03:
-    """How a chapter's two loops are made, and the iterations of each in one turn."""
+    """How a chapter's two loops are made, the iterations of each in one turn, flags for memory."""
 
     books_iterations = 100
     our_iterations = 2000
+    short = ("--iterations", "1000")
 
     @staticmethod
     def books(images):
@@ -107,7 +108,64 @@ class Chapter03:
         )
 
 
-CHAPTERS = {"chapter03_gan": Chapter03}
+class Chapter02:
+    books_iterations = 600
+    our_iterations = 2400
+    short = ("--epochs", "2")
+
+    @staticmethod
+    def books(images):
+        """The notebook's model, trained by Keras' fit: its layers, its loss, the sigmoid in it."""
+        import keras
+        from keras import layers, ops
+
+        from chapter02_autoencoder import networks, train
+
+        class Sampling(layers.Layer):
+            def call(self, inputs):
+                z_mean, z_log_var = inputs
+                kl = -0.5 * ops.sum(1 + z_log_var - z_mean**2 - ops.exp(z_log_var), axis=-1)
+                self.add_loss(ops.mean(kl) / 784)
+                return z_mean + ops.exp(z_log_var / 2) * keras.random.normal(ops.shape(z_mean))
+
+        encoder = networks.build_encoder()
+        codes = Sampling()(encoder.output)
+        decoded = layers.Activation("sigmoid")(networks.build_decoder()(codes))
+        vae = keras.Model(encoder.input, decoded)
+        vae.compile(optimizer="rmsprop", loss="binary_crossentropy", jit_compile=False)
+        flat = images.reshape(len(images), -1).astype("float32") / 255
+        size = train.BOOK["batch_size"]
+
+        def fit(iterations):
+            for _ in range(iterations * size // len(flat)):
+                vae.fit(flat, flat, batch_size=size, shuffle=True, verbose=0)
+            rest = iterations * size % len(flat)
+            if rest:
+                vae.fit(flat[:rest], flat[:rest], batch_size=size, shuffle=True, verbose=0)
+
+        return fit
+
+    @staticmethod
+    def ours(images):
+        import keras
+
+        from chapter02_autoencoder import networks, train
+        from chapter02_autoencoder.vae import VAE
+        from common import data
+
+        size = train.BOOK["batch_size"]
+        vae = VAE(networks.build_encoder(), networks.build_decoder())
+        block = data.steps_per_block(Chapter02.our_iterations, size)
+        vae.compile(
+            keras.optimizers.RMSprop(), steps_per_execution=block, jit_compile=train.BOOK["xla"]
+        )
+        batches = data.stream(images, size, seed=0, block=block, value_range=(0.0, 1.0))
+        return lambda iterations: vae.fit(
+            batches, steps_per_epoch=iterations, shuffle=False, verbose=0
+        )
+
+
+CHAPTERS = {"chapter02_autoencoder": Chapter02, "chapter03_gan": Chapter03}
 
 
 def prepare(chapter, which, data_dir):
@@ -150,7 +208,7 @@ def peak_memory(chapter, data_dir):
     """GiB that the chapter's train.py holds at its peak, with the book's settings."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, REPOSITORY / chapter / "train.py", "--preset", "book"]
-        command += ["--iterations", "1000", "--output-dir", f"{folder}/run"]
+        command += ["--output-dir", f"{folder}/run", *CHAPTERS[chapter].short]
         command += ["--data-dir", data_dir] if data_dir else ["--dataset", "sample"]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         _, status, usage = os.wait4(process.pid, 0)

@@ -123,7 +123,8 @@ def main(argv: list[str] | None = None) -> dict | None:
             verbose=1 if sys.stdout.isatty() else 2,
         )
 
-        title = f"Chapter 2, {config.model}, {config.dataset}"
+        name = {"vae": "VAE", "autoencoder": "autoencoder"}[config.model]
+        title = f"Chapter 2, {name}, {config.dataset}"
         panels = {
             "loss (nats an image)": {
                 "loss": "training",
@@ -139,7 +140,7 @@ def main(argv: list[str] | None = None) -> dict | None:
         if two_dimensional:
             run.write(
                 "latent_space.png",
-                figures.latent_space(codes, dataset.y_test, f"Test images in the {title} space"),
+                figures.latent_space(codes, dataset.y_test, f"{title}: codes of the test images"),
             )
             run.write("manifold.png", images.png(picture()))
         run.write(

@@ -20,6 +20,26 @@ from common import device
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
+# For `python -c`: runs the script that is named third, and kills it (SIGKILL, no clean-up) the nth
+# time that it is about to put a file of the given name in its place, with the half of it written.
+KILL_WHEN_WRITING = """
+import os, runpy, signal, sys
+name, number = sys.argv.pop(1), int(sys.argv.pop(1))
+fsync = os.fsync
+def kill(descriptor):
+    global number
+    path = os.readlink(f"/proc/self/fd/{descriptor}")
+    if path.endswith(name):
+        number -= 1
+        if number == 0:
+            os.truncate(descriptor, os.path.getsize(path) // 2)
+            os.kill(os.getpid(), signal.SIGKILL)
+    fsync(descriptor)
+os.fsync = kill
+sys.argv.pop(0)
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
 
 @pytest.fixture(autouse=True)
 def same_start():

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import REPOSITORY, error_of, weights_of
+from conftest import KILL_WHEN_WRITING, REPOSITORY, error_of, weights_of
 from keras import layers
 
 from chapter03_gan import train
@@ -283,25 +283,6 @@ def test_default_folder_is_numbered_and_nothing_else_is_written(tmp_path, progra
     runs = tmp_path / "runs" / "chapter03_gan"
     assert sorted(path.name for path in runs.iterdir()) == ["0001", "0002"]
     assert [path.name for path in tmp_path.iterdir()] == ["runs"]
-
-
-KILL_WHEN_WRITING = """
-import os, runpy, signal, sys
-name, number = sys.argv.pop(1), int(sys.argv.pop(1))
-fsync = os.fsync
-def kill(descriptor):
-    global number
-    path = os.readlink(f"/proc/self/fd/{descriptor}")
-    if path.endswith(name):
-        number -= 1
-        if number == 0:
-            os.truncate(descriptor, os.path.getsize(path) // 2)
-            os.kill(os.getpid(), signal.SIGKILL)
-    fsync(descriptor)
-os.fsync = kill
-sys.argv.pop(0)
-runpy.run_path(sys.argv[0], run_name="__main__")
-"""
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="finds files through /proc")

@@ -94,7 +94,7 @@ def test_help_and_dry_run_need_no_tensorflow(program, tmp_path, chapter):
         done = program("-X", "importtime", chapter / "train.py", flag)
         assert done.returncode == 0
         assert "tensorflow" not in done.stderr and "keras" not in done.stderr
-        assert "sample-interval" in done.stdout
+        assert "batch-size" in done.stdout
     assert list(tmp_path.iterdir()) == []
 
 

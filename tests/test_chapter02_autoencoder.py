@@ -1,0 +1,183 @@
+"""Chapter 2: the networks, the losses, and the program a reader runs."""
+
+import csv
+import json
+import signal
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import KILL_WHEN_WRITING, REPOSITORY, error_of, weights_of
+
+from chapter02_autoencoder import figures, train
+from chapter02_autoencoder.networks import build_decoder, build_encoder
+from chapter02_autoencoder.vae import VAE, Autoencoder, kl_loss, reconstruction_loss
+from common import images
+
+TRAIN = REPOSITORY / "chapter02_autoencoder" / "train.py"
+SMOKE = ["--preset", "smoke"]
+
+
+def images_in_unit_range(*shape):
+    return np.random.default_rng(0).uniform(0, 1, shape).astype("float32")
+
+
+def small_vae(seed=3, **compile_arguments):
+    vae = VAE(build_encoder(), build_decoder(), seed)
+    vae.compile(keras.optimizers.RMSprop(), **compile_arguments)
+    return vae
+
+
+def test_networks_are_the_books():
+    encoder, decoder = build_encoder(), build_decoder()
+    assert encoder.count_params() == 201_988
+    assert decoder.count_params() == 202_256
+    pictures = images_in_unit_range(5, 784)
+    z_mean, z_log_var = encoder(pictures)
+    assert z_mean.shape == z_log_var.shape == (5, 2)
+    assert decoder(z_mean).shape == (5, 784)
+    assert build_encoder(latent_dim=20, variational=False)(pictures).shape == (5, 20)
+
+
+def test_loss_is_the_books_times_784():
+    """The book: mean binary cross-entropy per pixel plus KL/784, on the sigmoid."""
+    pictures, logits = images_in_unit_range(6, 784), np.random.default_rng(1).normal(size=(6, 784))
+    z_mean, z_log_var = np.random.default_rng(2).normal(size=(2, 6, 2)).astype("float32")
+    probabilities = tf.sigmoid(logits.astype("float32"))
+    cross_entropy = keras.losses.binary_crossentropy(pictures, probabilities)
+    kl = -0.5 * np.sum(1 + z_log_var - z_mean**2 - np.exp(z_log_var), axis=1)
+    ours = reconstruction_loss(pictures, logits.astype("float32")) + kl_loss(z_mean, z_log_var)
+    np.testing.assert_allclose(ours / 784, cross_entropy + kl / 784, rtol=1e-5)
+
+
+def test_losses_do_not_overflow():
+    logits = np.array([[1000.0, -1000.0]], "float32")
+    assert reconstruction_loss(np.array([[1.0, 0.0]], "float32"), logits).numpy() == [0]
+    assert reconstruction_loss(np.array([[0.0, 1.0]], "float32"), logits).numpy() == [2000]
+    zeros = np.zeros((1, 2), "float32")
+    assert kl_loss(zeros, zeros).numpy() == [0]
+
+
+def test_codes_are_drawn_from_the_encoders_distribution():
+    vae = small_vae()
+    pictures = np.repeat(images_in_unit_range(1, 784), 4000, axis=0)
+    z_mean, z_log_var = vae.encoder(pictures[:1])
+    codes, kl = vae.encode(pictures, 7)
+    np.testing.assert_allclose(np.mean(codes, axis=0), z_mean[0], atol=0.1)
+    np.testing.assert_allclose(np.std(codes, axis=0), np.exp(z_log_var[0] / 2), rtol=0.1)
+    assert kl.shape == (4000,)
+    assert np.array_equal(codes, vae.encode(pictures, 7)[0])
+    assert not np.array_equal(codes, vae.encode(pictures, 8)[0])
+    assert np.array_equal(vae.locate(pictures[:1]), z_mean)
+
+
+def test_training_reports_the_mean_loss_and_moves_both_networks():
+    vae = small_vae()
+    pictures = images_in_unit_range(8, 28, 28, 1)
+    reconstruction, kl = (np.mean(x) for x in vae.losses_of(pictures.reshape(8, 784), 0))
+    before = vae.encoder.get_weights(), vae.decoder.get_weights()
+    logs = {name: float(value) for name, value in vae.train_step(pictures).items()}
+    assert logs["reconstruction"] == pytest.approx(reconstruction, rel=1e-5)
+    assert logs["kl"] == pytest.approx(kl, rel=1e-4)
+    assert logs["loss"] == pytest.approx(reconstruction + kl, rel=1e-5)
+    for network, weights in zip((vae.encoder, vae.decoder), before, strict=True):
+        for old, new in zip(weights, network.get_weights(), strict=True):
+            assert np.any(old != new)
+    assert vae.iterations == 1
+
+
+def test_the_plain_autoencoder_pays_for_reconstruction_alone():
+    model = Autoencoder(build_encoder(variational=False), build_decoder())
+    pictures = images_in_unit_range(4, 784)
+    reconstruction, kl = model.losses_of(pictures, 0)
+    assert np.array_equal(kl, np.zeros(4)) and np.min(reconstruction) > 0
+    assert np.array_equal(model.encode(pictures, 0)[0], model.locate(pictures))
+    decoded = model.decode(model.locate(pictures))
+    assert decoded.shape == (4, 784) and 0 < np.min(decoded) and np.max(decoded) < 1
+
+
+def test_manifold_is_figure_2_7s():
+    codes = figures.manifold_codes()
+    assert codes.shape == (225, 2)
+    # scipy.stats.norm.ppf(0.05) and (0.5)
+    assert codes[0] == pytest.approx([-1.6448536, 1.6448536])
+    assert codes[14] == pytest.approx([1.6448536, 1.6448536])
+    assert codes[112] == pytest.approx([0, 0], abs=1e-7)
+    assert codes[-1] == pytest.approx([1.6448536, -1.6448536])
+
+
+def test_reconstructions_stand_under_their_originals():
+    black, white = np.zeros((4, 784)), np.ones((4, 784))
+    page = figures.reconstructions(black, white, columns=2)
+    rows = [page[2 + i * 86 : 86 + i * 86, 2:86] for i in range(4)]
+    assert [int(row.mean()) for row in rows] == [0, 255, 0, 255]
+
+
+@pytest.mark.parametrize("model", ["vae", "autoencoder"])
+def test_smoke_run_leaves_what_the_readme_promises(tmp_path, model):
+    folder = tmp_path / "run"
+    results = train.main([*SMOKE, "--model", model, "--output-dir", str(folder)])
+    assert results == json.loads((folder / "results.json").read_text())
+    assert results["iterations"] == 80  # two epochs of 4,000 images
+    assert results["loss"] == pytest.approx(results["reconstruction"] + results["kl"], rel=1e-4)
+    with open(folder / "history.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert float(rows[1]["loss"]) < float(rows[0]["loss"]) < 400
+    if model == "vae":
+        assert results["test_elbo"] == pytest.approx(
+            -results["test_reconstruction"] - results["test_kl"], rel=1e-5
+        )
+    else:
+        assert results["kl"] == 0 and "test_elbo" not in results
+
+    decoder = keras.models.load_model(folder / "decoder.keras")
+    manifold = tf.sigmoid(decoder(figures.manifold_codes()))
+    page = figures.page(manifold, columns=15, zoom=2, gap=0)
+    np.testing.assert_allclose(images.read(folder / "manifold.png"), page, atol=1)
+    encoder = keras.models.load_model(folder / "encoder.keras")
+    assert len(encoder.outputs) == (2 if model == "vae" else 1)
+    assert images.read(folder / "reconstructions.png").shape == (10 * 86 + 2, 10 * 86 + 2)
+    assert images.read(folder / "prior_samples.png").shape == (10 * 86 + 2, 10 * 86 + 2)
+    assert len(images.read(folder / "progress.gif")) == 3
+    scatter = images.read(folder / "latent_space.png")[..., :3].reshape(-1, 3)
+    assert len(np.unique(scatter, axis=0)) > 10  # a colour a digit
+
+
+def test_more_dimensions_have_no_map(tmp_path):
+    folder = tmp_path / "run"
+    train.main([*SMOKE, "--latent-dim", "20", "--epochs", "1", "--output-dir", str(folder)])
+    assert not (folder / "latent_space.png").exists() and not (folder / "manifold.png").exists()
+    assert np.array_equal(
+        images.read(folder / "samples" / "000040.png"), images.read(folder / "prior_samples.png")
+    )
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="finds files through /proc")
+def test_killed_and_resumed_run_ends_in_the_same_bits(tmp_path, program):
+    train.main([*SMOKE, "--epochs", "3", "--output-dir", str(tmp_path / "whole")])
+    run = tmp_path / "run"
+    command = [TRAIN, *SMOKE, "--epochs", "3", "--output-dir", run]
+    killed = program("-c", KILL_WHEN_WRITING, "latest.weights.h5", 2, *command)
+    assert killed.returncode == -signal.SIGKILL
+    train.main(["--output-dir", str(run), "--resume"])
+    for name in ("history.csv", "manifold.png", "latent_space.png"):
+        assert (run / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    for name in ("encoder.keras", "decoder.keras"):
+        assert np.array_equal(weights_of(run / name), weights_of(tmp_path / "whole" / name))
+
+
+@pytest.mark.parametrize(
+    "flags, words",
+    [
+        (["--iterations", "5"], "--iterations"),
+        (["--model", "gan"], "--model"),
+        (["--latent-dim", "0"], "--latent-dim"),
+        (["--batch-size", "4001"], "--batch-size 4001 is more than the 4000 training images"),
+    ],
+)
+def test_mistakes_are_one_line_and_write_nothing(tmp_path, monkeypatch, capsys, flags, words):
+    monkeypatch.chdir(tmp_path)
+    assert words in error_of(train.main, [*SMOKE, *flags], capsys)
+    assert list(tmp_path.iterdir()) == []
