@@ -31,7 +31,7 @@ PUBLISHED = {
 
 def train(chapter, preset, seed, arguments):
     """Trains one run, or finds it finished; gives its results and its history of FIDs."""
-    folder = Path(arguments.output_dir) / chapter / f"{preset}-seed{seed}"
+    folder = Path(arguments.output_dir) / chapter / f"{arguments.dataset}-{preset}-seed{seed}"
     if not (folder / "results.json").exists():
         command = [sys.executable, REPOSITORY / chapter / "train.py", "--output-dir", folder]
         if (folder / "config.json").exists():
@@ -42,7 +42,7 @@ def train(chapter, preset, seed, arguments):
             command += ["--dataset", arguments.dataset]
             command += ["--data-dir", arguments.data_dir] if arguments.data_dir else []
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with open(folder.parent / f"{folder.name}.log", "w") as log:
+        with open(folder.parent / f"{folder.name}.log", "a") as log:
             subprocess.run(command, check=True, stdout=log)
     with open(folder / "history.csv") as file:
         rows = list(csv.DictReader(file))
@@ -54,17 +54,21 @@ def table(results, published):
     """Prints mean ± standard deviation of each number over the seeds."""
     for name, value in results[0].items():
         values = [result[name] for result in results]
-        if isinstance(value, str) or len(set(values)) == 1:
-            print(f"  {name:<24}{value}")
-            continue
-        spread = f" ± {statistics.stdev(values):.2g}"
-        each = ", ".join(f"{value:.4g}" for value in values)
-        line = f"  {name:<24}{statistics.mean(values):.4g}{spread}  ({each})"
+        line = f"  {name:<24}"
+        if isinstance(value, float):
+            line += f"{statistics.mean(values):.4g}"
+            if len(values) > 1:
+                each = ", ".join(f"{value:.4g}" for value in values)
+                line += f" ± {statistics.stdev(values):.2g}  ({each})"
+        else:
+            line += ", ".join(map(str, dict.fromkeys(values)))
         print(line + (f"  published: {published[name]}" if name in published else ""))
 
 
 def judge_chapter(chapter, arguments):
-    for preset in arguments.presets:
+    # Chapter 2's quick preset is the book's.
+    presets = ["book"] if chapter == "chapter02_autoencoder" else ["quick", "book"]
+    for preset in arguments.presets or presets:
         runs = [train(chapter, preset, seed, arguments) for seed in arguments.seeds]
         print(f"{chapter} --preset {preset}, seeds {' '.join(map(str, arguments.seeds))}")
         table([results for results, _ in runs], PUBLISHED.get(chapter, {}).get(preset, {}))
@@ -90,6 +94,7 @@ def judge_floor(arguments):
     sets = {
         "training images": images[:n],
         "the same, noise of sd 0.3 added": np.clip(images[:n] + 0.3 * noise, -1, 1),
+        "all classes but the 8": images[labels != 8][:n],
         "five classes of ten": images[labels < 5][:n],
         "one class": images[labels == 3][:n],
         "one image of each class": images[[np.argmax(labels == c % 10) for c in range(n)]],
@@ -121,7 +126,7 @@ def main():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     flags.add_argument("what", choices=[*PUBLISHED, "floor"])
-    flags.add_argument("--presets", nargs="+", default=["quick", "book"])
+    flags.add_argument("--presets", nargs="+", help="default: quick and book")
     flags.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     flags.add_argument(
         "--dataset",

@@ -18,15 +18,16 @@ BATCH_SIZE = 200  # as fast as larger ones, in less memory
 
 def build_classifier() -> keras.Model:
     """Images, n×28×28×1 in [-1, 1], to two outputs: features, n×64, and logits, n×10."""
+    exact = {"dtype": "float32"}  # the figures must not depend on the precision of a run
     images = x = keras.Input((28, 28, 1))
     for filters, strides in ((24, 1), (24, 2), (48, 1), (48, 2), (48, 2)):  # 28 → 14 → 7 → 4
-        x = layers.Conv2D(filters, 3, strides, padding="same", use_bias=False)(x)
-        x = layers.BatchNormalization()(x)
-        x = layers.ReLU()(x)
-    x = layers.Flatten()(x)
-    x = layers.Dropout(0.3)(x)
-    features = layers.Dense(FEATURES, activation="relu", name="features")(x)
-    logits = layers.Dense(10, name="logits")(layers.Dropout(0.3)(features))
+        x = layers.Conv2D(filters, 3, strides, padding="same", use_bias=False, **exact)(x)
+        x = layers.BatchNormalization(**exact)(x)
+        x = layers.ReLU(**exact)(x)
+    x = layers.Flatten(**exact)(x)
+    x = layers.Dropout(0.3, **exact)(x)
+    features = layers.Dense(FEATURES, activation="relu", name="features", **exact)(x)
+    logits = layers.Dense(10, name="logits", **exact)(layers.Dropout(0.3, **exact)(features))
     return keras.Model(images, [features, logits], name="classifier")
 
 
@@ -38,11 +39,7 @@ class Classifier:
     """
 
     def __init__(self, name: str):
-        # Its figures must not depend on the precision that a run asked for.
-        policy = keras.config.dtype_policy()
-        keras.config.set_dtype_policy("float32")
         self.model = build_classifier()
-        keras.config.set_dtype_policy(policy)
         self.model.load_weights(WEIGHTS / f"{name}.weights.h5")
 
     def __call__(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -53,7 +50,16 @@ class Classifier:
 
         Returns:
             Features, float64, n×64, and the ten classes' probabilities, float64, n×10.
+
+        Raises:
+            ValueError: there are no images, or their type, shape or values are not these.
         """
+        images = np.asarray(images)
+        if len(images) == 0 or images.shape[1:] != (28, 28, 1):
+            raise ValueError(f"images of shape {images.shape}, not n×28×28×1")
+        if images.dtype != np.uint8:
+            if images.dtype.kind != "f" or not np.max(np.abs(images)) <= 1.001:  # False for NaN
+                raise ValueError(f"images must be uint8 or float in [-1, 1], not {images.dtype}")
         parts = []
         for start in range(0, len(images), BATCH_SIZE):
             part = images[start : start + BATCH_SIZE]

@@ -4,6 +4,7 @@ GANs in Action, section 5.1, explains the Inception Score and the Fréchet Incep
 arrays here are NumPy's, and all sums are made in float64.
 """
 
+import functools
 from collections.abc import Callable
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from common.classifier import Classifier
 
 SAMPLES = 10_000  # generated images that a run is judged by
+COMPARED = 3_000  # of each kind for precision and recall, whose cost grows with the square
 
 
 def frechet_distance(real: np.ndarray, generated: np.ndarray) -> float:
@@ -42,7 +44,8 @@ def frechet_distance(real: np.ndarray, generated: np.ndarray) -> float:
 def classifier_score(probabilities: np.ndarray) -> float:
     """exp of the mean KL(p(y|x) ‖ p(y)), from 1 to the number of classes (Salimans et al. 2016).
 
-    The Inception Score, with a classifier of the data at hand in Inception's place. High where
+    The Inception Score without its usual ten splits, and with a classifier of the data at hand in
+    Inception's place. High where
     each image is surely of one class and all classes are as frequent. It does not notice a
     generator that makes one picture of each class.
     """
@@ -56,7 +59,7 @@ def classifier_score(probabilities: np.ndarray) -> float:
 def classes_covered(probabilities: np.ndarray, least: float = 0.01) -> int:
     """Classes to which at least the share `least` of the images is assigned."""
     classes = np.argmax(probabilities, axis=1)
-    shares = np.bincount(classes, minlength=probabilities.shape[1]) / len(classes)
+    shares = np.bincount(classes) / len(classes)
     return int(np.sum(shares >= least))
 
 
@@ -70,7 +73,7 @@ def precision_recall(
 ) -> tuple[float, float]:
     """Improved precision and recall of two sets of features (Kynkäänniemi et al. 2019).
 
-    Each sample of a set covers a ball as far as its third neighbour in the set. Precision: the
+    Each sample covers a ball as far as its k-th `neighbour` in its own set. Precision: the
     share of generated samples that real balls cover (are they good?). Recall: the share of real
     samples that generated balls cover (is everything made?). Sets of one size compare best.
 
@@ -96,7 +99,12 @@ def nearest_images(generated: np.ndarray, training: np.ndarray) -> tuple[np.ndar
     Returns:
         The index into `training`, n, and the distance: the root of the mean squared difference of
         pixels, n.
+
+    Raises:
+        ValueError: the images of the two sets differ in shape.
     """
+    if generated.shape[1:] != training.shape[1:]:
+        raise ValueError(f"images of shape {generated.shape[1:]} and {training.shape[1:]}")
     pixels = np.prod(training.shape[1:])
     indices, distances = [], []
     for squares in _squared_distances(generated.reshape(-1, pixels), training.reshape(-1, pixels)):
@@ -111,11 +119,19 @@ class Judge:
     Args:
         name: the classifier, "mnist" or "fashion_mnist".
         real_images: the test images, uint8, n×28×28×1. Their features are kept in memory.
+
+    All images that it is given must be float in [-1, 1] (or uint8): it cannot tell images in
+    [0, 1] from pale ones.
     """
 
     def __init__(self, name: str, real_images: np.ndarray):
         self.classifier = Classifier(name)
-        self.real_features, _ = self.classifier(real_images)
+        self.real_images = real_images
+
+    @functools.cached_property
+    def real_features(self) -> np.ndarray:
+        """Features of the test images, looked at when they are first asked for."""
+        return self.classifier(self.real_images)[0]
 
     def fid(self, images: np.ndarray) -> float:
         """FID of images, n×28×28×1, float in [-1, 1]."""
@@ -129,12 +145,17 @@ class Judge:
             generate: gives that many images, n×28×28×1, float in [-1, 1].
         """
         features, probabilities = self.classifier(generate(samples))
+        n = min(COMPARED, len(features), len(self.real_features))
+        precision, recall = precision_recall(self.real_features[:n], features[:n])
         return {
             "fid": frechet_distance(self.real_features, features),
-            "fid_generated_images": samples,
+            "fid_generated_images": len(features),
             "fid_real_images": len(self.real_features),
             "classifier_score": classifier_score(probabilities),
             "classes_covered": classes_covered(probabilities),
+            "precision": precision,
+            "recall": recall,
+            "precision_recall_images": n,
         }
 
 

@@ -10,7 +10,7 @@ def test_quality_trains_each_seed_once_and_prints_the_spread(program, tmp_path):
     command += ["--dataset", "sample", "--seeds", "0", "1", "--output-dir", "kept"]
     first = program(*command)
     assert first.returncode == 0, first.stderr
-    runs = [tmp_path / "kept" / "chapter03_gan" / f"smoke-seed{seed}" for seed in (0, 1)]
+    runs = [tmp_path / "kept" / "chapter03_gan" / f"sample-smoke-seed{seed}" for seed in (0, 1)]
     before = [(run / "results.json").stat().st_mtime_ns for run in runs]
     again = program(*command)
     assert again.stdout == first.stdout

@@ -41,8 +41,8 @@ def test_networks_are_the_books():
     assert build_encoder(latent_dim=20, variational=False)(pictures).shape == (5, 20)
 
 
-def test_loss_is_the_books_times_784():
-    """The book: mean binary cross-entropy per pixel plus KL/784, on the sigmoid."""
+def test_loss_is_keras_cross_entropy_plus_kl():
+    """Divided by 784: Keras' mean binary cross-entropy per pixel, on the sigmoid, plus KL/784."""
     pictures, logits = images_in_unit_range(6, 784), np.random.default_rng(1).normal(size=(6, 784))
     z_mean, z_log_var = np.random.default_rng(2).normal(size=(2, 6, 2)).astype("float32")
     probabilities = tf.sigmoid(logits.astype("float32"))
@@ -71,6 +71,30 @@ def test_codes_are_drawn_from_the_encoders_distribution():
     assert np.array_equal(codes, vae.encode(pictures, 7)[0])
     assert not np.array_equal(codes, vae.encode(pictures, 8)[0])
     assert np.array_equal(vae.locate(pictures[:1]), z_mean)
+
+
+def test_the_gradient_passes_through_the_draw_to_mean_and_variance():
+    """The reparametrisation: d code / d mean = 1, d code / d log var = (code - mean) / 2."""
+    inputs = keras.Input((4,))
+    pass_through = keras.Model(inputs, [inputs[:, :2], inputs[:, 2:]])
+    vae = VAE(pass_through, build_decoder(), seed=3)
+    x = tf.Variable(np.random.default_rng(0).normal(size=(50, 4)).astype("float32"))
+    with tf.GradientTape() as tape:
+        codes, _ = vae.encode(x, 0)
+    gradient = tape.gradient(codes, x).numpy()
+    np.testing.assert_allclose(gradient[:, :2], 1, rtol=1e-6)
+    np.testing.assert_allclose(gradient[:, 2:], (codes - x[:, :2]) / 2, rtol=1e-4, atol=1e-6)
+
+
+def test_each_step_and_each_seed_has_noise_of_its_own():
+    vae, pictures = small_vae(), images_in_unit_range(8, 784)
+    other = VAE(vae.encoder, vae.decoder, seed=4)
+    assert not np.array_equal(vae.encode(pictures, 0)[0], other.encode(pictures, 0)[0])
+    vae.train_step(pictures)
+    expected = np.mean(sum(vae.losses_of(pictures, 1)))
+    assert abs(expected - np.mean(sum(vae.losses_of(pictures, 0)))) > 1e-3
+    vae.reset_metrics()
+    assert float(vae.train_step(pictures)["loss"]) == pytest.approx(expected, rel=1e-5)
 
 
 def test_training_reports_the_mean_loss_and_moves_both_networks():

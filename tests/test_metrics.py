@@ -40,8 +40,11 @@ def test_frechet_distance_of_identical_shifted_and_collapsed_sets():
     assert metrics.frechet_distance(a, a[::-1] + 2) == pytest.approx(8 * 2**2)
     collapsed = np.tile(a.mean(axis=0), (500, 1))
     assert metrics.frechet_distance(a, collapsed) == pytest.approx(np.trace(np.cov(a.T)))
-    float32 = (a + 1000).astype("float32")  # sums in float32 would lose what matters
-    assert metrics.frechet_distance(a + 1000, float32) < 1e-6
+    far = (a + 100_000).astype("float32")  # sums in float32 would lose what matters
+    assert metrics.frechet_distance(far.astype("float64"), far) < 1e-6
+    for k in range(5):  # rounding must not make it negative
+        b = np.random.default_rng(k).normal(size=(100, 8)) * 1e-6 + 1
+        assert metrics.frechet_distance(b, b[::-1]) >= 0
 
 
 def test_frechet_distance_equals_the_published_formula():
@@ -56,6 +59,8 @@ def test_frechet_distance_of_too_few_samples():
     a = np.zeros((9, 8))
     with pytest.raises(ValueError, match="8 samples are too few for features of 8 dimensions"):
         metrics.frechet_distance(a, a[:8])
+    with pytest.raises(ValueError, match="8 samples are too few"):
+        metrics.frechet_distance(a[:8], a)
     assert metrics.frechet_distance(a, a) == 0
 
 
@@ -69,9 +74,9 @@ def test_classifier_score():
 
 
 def test_classes_covered_and_label_accuracy():
-    labels = np.repeat([0, 1, 2, 9], [500, 480, 9, 11])
+    labels = np.repeat([0, 1, 2, 9], [500, 481, 9, 10])
     probabilities = np.eye(10)[labels] * 0.9 + 0.01
-    assert metrics.classes_covered(probabilities) == 3  # 9 in 1,000 are too few
+    assert metrics.classes_covered(probabilities) == 3  # 9 in 1,000 are too few, 10 are enough
     wanted = labels.copy()
     wanted[:250] = 5
     assert metrics.label_accuracy(probabilities, wanted) == 0.75
@@ -88,6 +93,11 @@ def test_precision_and_recall():
     collapsed = np.zeros((600, 4)) + random.normal(size=(600, 4)) / 1000
     precision, recall = metrics.precision_recall(real, collapsed)
     assert precision == 1 and recall < 0.01
+    assert metrics.precision_recall(np.ones((9, 4)), np.ones((9, 4))) == (1, 1)
+    far = (real + 100_000).astype("float32")
+    assert metrics.precision_recall(far, far + 0.5) == metrics.precision_recall(
+        far.astype("float64"), far.astype("float64") + 0.5
+    )
     with pytest.raises(ValueError, match="3 samples are too few for 3 neighbours"):
         metrics.precision_recall(real, real[:3])
 
@@ -110,6 +120,23 @@ def test_nearest_images():
     indices, distances = metrics.nearest_images(generated, training)
     assert indices.tolist() == [700, 3]
     assert distances == pytest.approx([0.1, 0.2])
+    with pytest.raises(ValueError, match="images of shape"):
+        metrics.nearest_images(generated, training[:, :3])
+
+
+@pytest.mark.parametrize(
+    "images",
+    [
+        np.zeros((0, 28, 28, 1)),
+        np.zeros((3, 784)),
+        np.full((3, 28, 28, 1), 255.0),
+        np.full((3, 28, 28, 1), np.nan),
+        np.zeros((3, 28, 28, 1), np.int64),
+    ],
+)
+def test_classifier_refuses_what_is_not_an_image(images):
+    with pytest.raises(ValueError, match="images"):
+        Classifier("mnist")(images)
 
 
 @pytest.mark.parametrize("name, least", [("sample", 0.99), ("fashion_sample", 0.91)])
@@ -154,7 +181,7 @@ def test_judge_ranks_generators_as_a_person_would(judged):
     assert fids["real"] < 5 < fids["noisy"] < fids["uniform noise"]
     assert 50 < fids["half the classes"] < fids["one digit"] < fids["uniform noise"]
     reports = {
-        name: judge.report(lambda n, pictures=pictures: pictures[:n], 400)
+        name: judge.report(lambda n, pictures=pictures: pictures[:n], 390)
         for name, pictures in generators.items()
     }
     covered = {name: report["classes_covered"] for name, report in reports.items()}
@@ -167,7 +194,10 @@ def test_judge_ranks_generators_as_a_person_would(judged):
         > 4.5
     )
     assert reports["one digit"]["classifier_score"] < 1.2
-    assert reports["real"]["fid_generated_images"] == 400
+    assert reports["real"]["fid_generated_images"] == 390
+    assert reports["real"]["precision_recall_images"] == 390
+    assert reports["real"]["recall"] > 0.6 > 0.3 > reports["one digit"]["recall"]
+    assert metrics.SAMPLES == 10_000
     assert reports["real"]["fid_real_images"] == 1000
 
 

@@ -19,7 +19,7 @@ BATCH_SIZE = 128
 
 
 def batches(images, labels, flip):
-    """Shuffled batches in [-1, 1], each shifted by up to two pixels; clothes are mirrored too."""
+    """Shuffled batches in [-1, 1], each shifted as a whole; clothes are mirrored one by one."""
 
     def augment(images, labels):
         images = tf.pad(images, [[0, 0], [2, 2], [2, 2], [0, 0]])
@@ -35,6 +35,8 @@ def batches(images, labels, flip):
 def train(name, folder):
     device.setup(seed=0)
     dataset = data.load(name, folder)
+    if len(dataset.x_train) != 60_000:
+        raise SystemExit(f"{dataset.source} is not all of {name}; the weights are left as they are")
     both = build_classifier()
     model = keras.Model(both.input, both.get_layer("logits").output)
     steps = EPOCHS * (len(dataset.x_train) // BATCH_SIZE)
@@ -58,7 +60,7 @@ def train(name, folder):
 
 if __name__ == "__main__":
     flags = argparse.ArgumentParser()
-    flags.add_argument("--data-dir", metavar="DIR")
+    flags.add_argument("--data-dir", metavar="DIR", required=True)
     flags.add_argument("--only", choices=["mnist", "fashion_mnist"])
     arguments = flags.parse_args()
     for name in [arguments.only] if arguments.only else ["mnist", "fashion_mnist"]:

@@ -1,0 +1,1 @@
+"""Chapter 4 of GANs in Action: the deep convolutional GAN."""

@@ -1,0 +1,174 @@
+"""Trains the first GAN of "GANs in Action" (chapter 3) on handwritten digits.
+
+python chapter03_gan/train.py                        digits in about a minute
+python chapter03_gan/train.py --preset book          the book's settings
+python chapter03_gan/train.py --dataset fashion_mnist --iterations 40000
+python chapter03_gan/train.py --resume               goes on with a run that was stopped
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+if not __package__:  # run by its path: find `common` from whatever folder we were started in
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+from common import cli
+
+BOOK = {  # GANs in Action, section 4.4, English edition
+    "dataset": "mnist",
+    "latent_dim": 100,
+    "iterations": 20_000,
+    "batch_size": 128,
+    "sample_interval": 1_000,
+    "learning_rate": 1e-3,  # Adam's defaults in Keras
+    "beta_1": 0.9,
+    "learning_rate_decay": False,
+    "label_smoothing": 0.0,
+    "slope": 0.01,
+    "discriminator_batch_norm": True,  # the Korean edition has none
+    "seed": 0,
+    "precision": "float32",
+    "fid": False,
+    "fid_images": 10_000,  # generated for the FID
+}
+PRESETS = {
+    "quick": BOOK
+    | {
+        "learning_rate": 5e-4,
+        "beta_1": 0.5,
+        "batch_size": 64,
+        "iterations": 3_000,
+        "sample_interval": 250,
+    },
+    "book": BOOK,
+    "smoke": BOOK
+    | {
+        "dataset": "sample",  # needs no network
+        "iterations": 4,
+        "batch_size": 16,
+        "sample_interval": 2,
+        "fid_images": 200,
+    },
+}
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = cli.parser(__doc__, PRESETS)
+    group = parser.add_argument_group("this chapter")
+    group.add_argument("--latent-dim", type=cli.positive_int, metavar="N", help="size of the noise")
+    group.add_argument(
+        "--learning-rate", type=cli.positive_float, metavar="X", help="of both Adams"
+    )
+    group.add_argument("--beta-1", type=cli.fraction, metavar="X", help="of both Adams")
+    group.add_argument(
+        "--learning-rate-decay",
+        action=argparse.BooleanOptionalAction,
+        help="lower both learning rates linearly to 0",
+    )
+    group.add_argument(
+        "--label-smoothing",
+        type=cli.fraction,
+        metavar="X",
+        help="1 - X is the discriminator's target for real images",
+    )
+    group.add_argument("--slope", type=cli.fraction, metavar="X", help="of LeakyReLU below 0")
+    group.add_argument(
+        "--discriminator-batch-norm",
+        action=argparse.BooleanOptionalAction,
+        help="batch normalisation in the discriminator: the English edition has it, the Korean not",
+    )
+    return parser
+
+
+def main(argv: list[str] | None = None) -> dict | None:
+    config, options = cli.parse(build_parser(), PRESETS, argv)
+    from common import runs
+
+    run = runs.open_run("chapter04_dcgan", config, options)
+    if options.dry_run:
+        return cli.show(config)
+
+    # TensorFlow takes seconds to load, so it is left until the flags are known to be right.
+    import keras
+    import tensorflow as tf
+
+    from chapter04_dcgan.dcgan import DCGAN
+    from chapter04_dcgan.networks import build_discriminator, build_generator
+    from common import callbacks, data, device, images, metrics
+
+    device_name = device.setup(config.seed, config.precision)
+    dataset = data.load(config.dataset, config.data_dir)
+
+    gan = DCGAN(
+        build_generator(config.latent_dim, config.slope),
+        build_discriminator(config.discriminator_batch_norm, config.slope),
+        config.label_smoothing,
+        config.seed,
+    )
+    block = data.steps_per_block(config.sample_interval, config.batch_size)
+
+    def adam(updates):
+        """Adam for so many updates of a network."""
+        rate = config.learning_rate
+        if config.learning_rate_decay:
+            rate = keras.optimizers.schedules.PolynomialDecay(rate, updates, end_learning_rate=0.0)
+        return keras.optimizers.Adam(rate, config.beta_1)
+
+    gan.compile(
+        d_optimizer=adam(2 * config.iterations),  # on real and on generated images
+        g_optimizer=adam(config.iterations),
+        steps_per_execution=block,
+    )
+
+    judge = metrics.Judge(dataset.name, dataset.x_test)
+
+    def generate(count):
+        """Always the same noise, and none that training sees: its iterations count from 0."""
+        noise = tf.random.stateless_normal(
+            (count, config.latent_dim), (config.seed, -1), alg="philox"
+        )
+        return gan.generator.predict(noise, batch_size=200, verbose=0)
+
+    def picture():
+        return images.grid(generate(16), columns=4)
+
+    def fid():
+        return {"fid": judge.fid(generate(config.fid_images))}
+
+    done = run.restore(gan)
+    batches = data.stream(
+        dataset.x_train, config.batch_size, seed=config.seed, start=done, block=block
+    )
+    run.start(dataset.describe())
+    print(f"{len(dataset.x_train)} training images: {dataset.source}")
+    print(f"training on the {device_name} into {run.path}")
+    with run.resumable():
+        gan.fit(
+            batches,
+            epochs=config.iterations // config.sample_interval,
+            initial_epoch=done // config.sample_interval,
+            steps_per_epoch=config.sample_interval,
+            callbacks=[callbacks.SaveRun(run, picture, fid if config.fid else None)],
+            shuffle=False,  # the stream has done it
+            verbose=1 if sys.stdout.isatty() else 2,
+        )
+
+        panels = {
+            "loss": {"d_loss": "discriminator", "g_loss": "generator"},
+            "discriminator's accuracy": {
+                "d_accuracy": "all",
+                "d_accuracy_real": "real",
+                "d_accuracy_fake": "fake",
+            },
+        }
+        title = f"Chapter 4, DCGAN, {config.dataset}"
+        run.write("history.png", images.plot_history(run.history, panels, title))
+        run.write("progress.gif", images.film((run.path / "samples").glob("[0-9]*.png")))
+        run.save_model("generator.keras", gan.generator)
+        run.save_model("discriminator.keras", gan.discriminator)
+        return run.finish(judge.report(generate, config.fid_images))
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,205 @@
+"""Chapter 4: the networks, the algorithm with batch normalisation, and the program."""
+
+import json
+import signal
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import KILL_WHEN_WRITING, REPOSITORY, error_of, weights_of
+from keras import layers
+
+from chapter04_dcgan import train
+from chapter04_dcgan.dcgan import DCGAN, loss_fake, loss_real
+from chapter04_dcgan.networks import build_discriminator, build_generator
+from common import images
+
+TRAIN = REPOSITORY / "chapter04_dcgan" / "train.py"
+SMOKE = ["--preset", "smoke"]
+
+
+def small_gan(batch_norm=True, optimizer=keras.optimizers.Adam, **compile_arguments):
+    gan = DCGAN(build_generator(), build_discriminator(batch_norm), seed=3)
+    gan.compile(optimizer(), optimizer(), **compile_arguments)
+    return gan
+
+
+def real_images(n, batch_size=8):
+    return np.random.default_rng(0).uniform(-1, 1, (n, batch_size, 28, 28, 1)).astype("float32")
+
+
+def trainable_count(network):
+    return sum(int(np.prod(v.shape)) for v in network.trainable_variables)
+
+
+def test_networks_are_the_books():
+    generator, english, korean = (
+        build_generator(),
+        build_discriminator(),
+        build_discriminator(batch_norm=False),
+    )
+    assert (generator.count_params(), trainable_count(generator)) == (1_637_121, 1_636_737)
+    assert (english.count_params(), trainable_count(english)) == (95_489, 95_105)
+    assert korean.count_params() == 94_721
+    shapes = [layer.output.shape[1:] for layer in generator.layers]
+    assert shapes[1:3] == [(7, 7, 256), (14, 14, 128)] and shapes[-1] == (28, 28, 1)
+    assert english(generator(tf.random.normal((5, 100)))).shape == (5, 1)
+
+
+def test_label_smoothing_moves_the_target_for_real_images():
+    logits = np.array([[-1.0], [0.5], [2.0]], "float32")
+    p = 1 / (1 + np.exp(-logits))
+    expected = -np.mean(0.9 * np.log(p) + 0.1 * np.log(1 - p))
+    assert float(loss_real(logits, 0.1)) == pytest.approx(expected, rel=1e-5)
+    assert float(loss_real(logits)) == pytest.approx(-np.mean(np.log(p)), rel=1e-5)
+    assert float(loss_fake(logits)) == pytest.approx(-np.mean(np.log(1 - p)), rel=1e-5)
+
+
+@pytest.mark.parametrize("batch_norm", [False, True])
+@pytest.mark.parametrize(
+    "iterations, optimizer", [(1, keras.optimizers.Adam), (10, keras.optimizers.SGD)]
+)
+def test_iteration_equals_the_books(iterations, optimizer, batch_norm):
+    """The book's loop in plain Keras: train_on_batch on separately compiled models.
+
+    With batch normalisation, `trainable = False` would also put the frozen discriminator in
+    inference mode, which TensorFlow 1 did not, so there its variables are frozen one by one.
+    Adam's first steps are ± the learning rate, and a gradient that rounds to the other sign moves
+    its weight the other way; over several iterations only SGD keeps rounding errors small.
+    """
+    gan = small_gan(batch_norm, optimizer, steps_per_execution=iterations)
+    generator = keras.models.clone_model(gan.generator)
+    generator.set_weights(gan.generator.get_weights())
+    core = keras.models.clone_model(gan.discriminator)
+    core.set_weights(gan.discriminator.get_weights())
+    discriminator = keras.Sequential([core, layers.Activation("sigmoid")])
+    discriminator.compile(loss="binary_crossentropy", optimizer=optimizer())
+    combined = keras.Sequential([generator, discriminator])
+    combined.compile(loss="binary_crossentropy", optimizer=optimizer())
+    variables = core.trainable_variables
+    batches = real_images(iterations)
+
+    for k, batch in enumerate(batches):
+        noise_for_d, noise_for_g = gan.noise(k, len(batch))
+        fakes = generator.predict(noise_for_d, verbose=0)
+        discriminator.train_on_batch(batch, np.ones((len(batch), 1)))
+        discriminator.train_on_batch(fakes, np.zeros((len(batch), 1)))
+        for variable in variables:
+            variable.trainable = False
+        combined.train_on_batch(noise_for_g, np.ones((len(batch), 1)))
+        for variable in variables:
+            variable.trainable = True
+    gan.fit(
+        tf.data.Dataset.from_tensors(batches), steps_per_epoch=iterations, shuffle=False, verbose=0
+    )
+
+    noise = gan.noise(99, 8)[0]
+    np.testing.assert_allclose(gan.generator(noise), generator(noise), atol=0.01)
+    np.testing.assert_allclose(gan.discriminator(batches[0]), core(batches[0]), atol=0.01)
+    for ours, books in ((gan.generator, generator), (gan.discriminator, core)):
+        for a, b in zip(ours.get_weights(), books.get_weights(), strict=True):
+            # Not the biases: before batch normalisation their gradient is 0 but for rounding.
+            if a.ndim > 1:
+                assert np.mean(np.isclose(a, b, atol=1e-4, rtol=1e-2)) > 0.99, a.shape
+
+
+def test_batch_normalisation_sees_each_kind_of_image_alone():
+    """Running means after one step, from the three batches that the discriminator has seen."""
+    gan = small_gan()
+    (batch,) = real_images(1)
+    noise_for_d, noise_for_g = gan.noise(0, 8)
+    first = keras.Model(gan.discriminator.inputs[0], gan.discriminator.layers[2].output)
+    norm = gan.discriminator.layers[3]
+    assert isinstance(norm, layers.BatchNormalization)
+    expected = np.zeros(64)
+
+    def see(pictures):
+        nonlocal expected
+        expected = 0.99 * expected + 0.01 * np.mean(first(pictures), axis=(0, 1, 2))
+
+    generator_before = gan.generator.get_weights()
+    see(batch)
+    gan.train_discriminator(batch, loss_real)
+    fakes = gan.generator(noise_for_d, training=False)
+    see(fakes)
+    gan.train_discriminator(fakes, loss_fake)
+    see(gan.generator(noise_for_g, training=True))
+    gan.generator.set_weights(generator_before)
+    gan.train_generator(noise_for_g)
+    np.testing.assert_allclose(norm.moving_mean, expected, rtol=1e-3, atol=1e-6)
+
+
+def test_smoke_run_leaves_what_the_readme_promises(tmp_path):
+    folder = tmp_path / "run"
+    results = train.main([*SMOKE, "--output-dir", str(folder)])
+    assert results == json.loads((folder / "results.json").read_text())
+    assert results["iterations"] == 4 and results["fid"] > 10
+    generator = keras.models.load_model(folder / "generator.keras")
+    noise = tf.random.stateless_normal((16, 100), (0, -1), alg="philox")
+    last = images.read(folder / "samples" / "000004.png")
+    page = images.grid(generator(noise).numpy(), columns=4)
+    np.testing.assert_allclose(last.astype(int), page.astype(int), atol=1)
+    discriminator = keras.models.load_model(folder / "discriminator.keras")
+    assert discriminator.count_params() == 95_489
+    assert len(images.read(folder / "progress.gif")) == 3
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="finds files through /proc")
+def test_killed_and_resumed_run_ends_in_the_same_bits(tmp_path, program):
+    flags = [*SMOKE, "--iterations", "6", "--sample-interval", "2", "--learning-rate-decay"]
+    train.main([*flags, "--output-dir", str(tmp_path / "whole")])
+    run = tmp_path / "run"
+    killed = program(
+        "-c", KILL_WHEN_WRITING, "latest.weights.h5", 2, TRAIN, *flags, "--output-dir", run
+    )
+    assert killed.returncode == -signal.SIGKILL
+    train.main(["--output-dir", str(run), "--resume"])
+    assert (run / "history.csv").read_bytes() == (tmp_path / "whole/history.csv").read_bytes()
+    for name in ("generator.keras", "discriminator.keras"):
+        assert np.array_equal(weights_of(run / name), weights_of(tmp_path / "whole" / name))
+
+
+def test_settings_reach_the_networks_and_optimisers(monkeypatch):
+    book = train.PRESETS["book"]
+    assert (book["iterations"], book["batch_size"], book["sample_interval"]) == (20000, 128, 1000)
+    assert (book["learning_rate"], book["beta_1"], book["slope"]) == (1e-3, 0.9, 0.01)
+    assert not book["learning_rate_decay"] and book["label_smoothing"] == 0
+    seen = {}
+
+    class Stop(Exception):
+        pass
+
+    def compile_and_stop(self, d_optimizer, g_optimizer, **kwargs):
+        seen.update(gan=self, d=d_optimizer, g=g_optimizer)
+        raise Stop
+
+    monkeypatch.setattr(DCGAN, "compile", compile_and_stop)
+    flags = ["--no-discriminator-batch-norm", "--slope", "0.25", "--label-smoothing", "0.125"]
+    flags += ["--learning-rate", "0.5", "--learning-rate-decay", "--beta-1", "0.75"]
+    with pytest.raises(Stop):
+        train.main([*SMOKE, *flags])
+    gan = seen["gan"]
+    assert gan.discriminator.count_params() == 94_721 and gan.label_smoothing == 0.125
+    slopes = {
+        layer.negative_slope
+        for network in (gan.generator, gan.discriminator)
+        for layer in network.layers
+        if isinstance(layer, layers.LeakyReLU)
+    }
+    assert slopes == {0.25}
+    for optimizer, updates in ((seen["d"], 8), (seen["g"], 4)):
+        assert optimizer.beta_1 == 0.75
+        rates = [float(optimizer._learning_rate(step)) for step in (0, updates // 2, updates)]
+        assert rates == [0.5, 0.25, 0.0]
+
+
+@pytest.mark.parametrize(
+    "flags, words",
+    [(["--slope", "1"], "--slope"), (["--label-smoothing", "-0.1"], "--label-smoothing")],
+)
+def test_mistakes_are_one_line_and_write_nothing(tmp_path, monkeypatch, capsys, flags, words):
+    monkeypatch.chdir(tmp_path)
+    assert words in error_of(train.main, [*SMOKE, *flags], capsys)
+    assert list(tmp_path.iterdir()) == []
