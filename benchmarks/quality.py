@@ -23,6 +23,9 @@ sys.path.insert(0, str(REPOSITORY))
 # As printed by the notebooks of the English and the Korean edition.
 PUBLISHED = {
     "chapter02_autoencoder": {"book": {"loss": "149.19, 149.0"}},
+    "chapter04_dcgan": {
+        "book": {"d_loss": "0.058, 0.380", "d_accuracy": "0.984, 0.832", "g_loss": "4.25, 2.05"}
+    },
     "chapter03_gan": {
         "book": {"d_loss": "0.367, 0.375", "d_accuracy": "0.828, 0.844", "g_loss": "2.97, 2.51"}
     },

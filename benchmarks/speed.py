@@ -165,7 +165,49 @@ class Chapter02:
         )
 
 
-CHAPTERS = {"chapter02_autoencoder": Chapter02, "chapter03_gan": Chapter03}
+class Chapter04:
+    books_iterations = 10
+    our_iterations = 10
+    short = ("--iterations", "20")
+
+    @staticmethod
+    def books(images):
+        import keras
+
+        from chapter04_dcgan import networks, train
+
+        discriminator = keras.Sequential(
+            [networks.build_discriminator(), keras.layers.Activation("sigmoid")]
+        )
+        return books_gan_loop(
+            networks.build_generator(),
+            discriminator,
+            images / 127.5 - 1.0,
+            train.BOOK["batch_size"],
+        )
+
+    @staticmethod
+    def ours(images):
+        import keras
+
+        from chapter04_dcgan import networks, train
+        from chapter04_dcgan.dcgan import DCGAN
+        from common import data
+
+        gan = DCGAN(networks.build_generator(), networks.build_discriminator())
+        block = Chapter04.our_iterations
+        gan.compile(keras.optimizers.Adam(), keras.optimizers.Adam(), steps_per_execution=block)
+        batches = data.stream(images, train.BOOK["batch_size"], seed=0, block=block)
+        return lambda iterations: gan.fit(
+            batches, steps_per_epoch=iterations, shuffle=False, verbose=0
+        )
+
+
+CHAPTERS = {
+    "chapter02_autoencoder": Chapter02,
+    "chapter03_gan": Chapter03,
+    "chapter04_dcgan": Chapter04,
+}
 
 
 def prepare(chapter, which, data_dir):
