@@ -34,6 +34,10 @@ class SaveRun(keras.callbacks.Callback):
         if not self.run.history:  # what the untrained network makes
             self._write_picture(0)
 
+    def on_train_batch_end(self, batch, logs=None):
+        if self.run.stop_requested:
+            raise KeyboardInterrupt
+
     def on_epoch_begin(self, epoch, logs=None):
         self.started = time.perf_counter()
 

@@ -13,8 +13,10 @@ import json
 import os
 import platform
 import shlex
+import signal
 import statistics
 import sys
+import threading
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
@@ -75,6 +77,7 @@ class Run:
         self._saved = saved  # config.json of a run that is resumed
         self._lock = None
         self.saved_iteration = 0  # of the checkpoint
+        self.stop_requested = False
         self.history: list[dict[str, float]] = []
         self.timings: list[dict[str, float]] = []
 
@@ -211,7 +214,19 @@ class Run:
 
     @contextlib.contextmanager
     def resumable(self) -> Iterator[None]:
-        """Turns Ctrl-C into a KeyboardInterrupt that says what is kept and how to go on."""
+        """Ends a run at Ctrl-C with a KeyboardInterrupt that says what is kept and how to go on.
+
+        Python raises KeyboardInterrupt wherever it is, and in a finaliser nobody hears it. So the
+        first Ctrl-C only sets `stop_requested`, which `callbacks.SaveRun` looks at between blocks
+        of iterations; a second one is raised at once.
+        """
+
+        def request_stop(signal_number, frame):
+            self.stop_requested = True
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+        in_main_thread = threading.current_thread() is threading.main_thread()
+        before = signal.signal(signal.SIGINT, request_stop) if in_main_thread else None
         try:
             yield
         except KeyboardInterrupt:
@@ -223,6 +238,9 @@ class Run:
                 f"Stopped; what was done up to iteration {self.saved_iteration} is kept. "
                 f"Go on with\n  {command}"
             ) from None
+        finally:
+            if in_main_thread:
+                signal.signal(signal.SIGINT, before)
 
 
 def _find(home: Path, options: argparse.Namespace) -> Path:

@@ -2,7 +2,9 @@
 
 import json
 import os
+import signal
 import sys
+import time
 from argparse import Namespace
 
 import pytest
@@ -195,6 +197,18 @@ def test_ctrl_c_tells_what_the_checkpoint_holds():
         with run.resumable():
             raise KeyboardInterrupt
     assert str(stop.value).endswith("chapter03_gan/train.py --resume begun")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sends SIGINT")
+def test_the_first_ctrl_c_waits_for_a_good_moment_and_the_second_does_not():
+    run, before = new_run("begun"), signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt, match="is kept"):
+        with run.resumable():
+            os.kill(os.getpid(), signal.SIGINT)
+            assert run.stop_requested  # and nothing else has happened
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(5)
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_a_checkpoint_without_its_history_is_named():
