@@ -1,9 +1,11 @@
 """Trains the autoencoders of "GANs in Action" (chapter 2) on handwritten digits.
 
-python chapter02_autoencoder/train.py                        the VAE, in a minute
-python chapter02_autoencoder/train.py --model autoencoder    the plain one, to compare
-python chapter02_autoencoder/train.py --latent-dim 20        sharper digits, no map of them
-python chapter02_autoencoder/train.py --resume               goes on with a stopped run
+On two CPU cores:
+
+    python chapter02_autoencoder/train.py                        the VAE, in a minute
+    python chapter02_autoencoder/train.py --model autoencoder    the plain one, to compare
+    python chapter02_autoencoder/train.py --latent-dim 20        sharper digits, no map of them
+    python chapter02_autoencoder/train.py --resume               goes on with a stopped run
 """
 
 import argparse

@@ -1,9 +1,11 @@
 """Trains the first GAN of "GANs in Action" (chapter 3) on handwritten digits.
 
-python chapter03_gan/train.py                        digits in about a minute
-python chapter03_gan/train.py --preset book          the book's settings
-python chapter03_gan/train.py --dataset fashion_mnist --iterations 40000
-python chapter03_gan/train.py --resume               goes on with a run that was stopped
+On two CPU cores:
+
+    python chapter03_gan/train.py                            digits, in two and a half minutes
+    python chapter03_gan/train.py --preset book              the book's settings
+    python chapter03_gan/train.py --dataset fashion_mnist    clothes
+    python chapter03_gan/train.py --resume                   goes on with a stopped run
 """
 
 import argparse

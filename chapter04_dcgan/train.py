@@ -1,9 +1,11 @@
-"""Trains the first GAN of "GANs in Action" (chapter 3) on handwritten digits.
+"""Trains the DCGAN of "GANs in Action" (chapter 4) on handwritten digits.
 
-python chapter03_gan/train.py                        digits in about a minute
-python chapter03_gan/train.py --preset book          the book's settings
-python chapter03_gan/train.py --dataset fashion_mnist --iterations 40000
-python chapter03_gan/train.py --resume               goes on with a run that was stopped
+On two CPU cores:
+
+    python chapter04_dcgan/train.py                            digits, in four and a half minutes
+    python chapter04_dcgan/train.py --preset book              the book's settings
+    python chapter04_dcgan/train.py --dataset fashion_mnist    clothes
+    python chapter04_dcgan/train.py --resume                   goes on with a stopped run
 """
 
 import argparse
