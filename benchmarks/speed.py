@@ -63,6 +63,34 @@ def books_gan_loop(generator, discriminator, images, batch_size):
     return train
 
 
+def books_gan(networks, settings, images):
+    """The book's loop on a chapter's networks, with the sigmoid that ours leave to the loss."""
+    import keras
+
+    return books_gan_loop(
+        networks.build_generator(),
+        keras.Sequential([networks.build_discriminator(), keras.layers.Activation("sigmoid")]),
+        images / 127.5 - 1.0,
+        settings["batch_size"],
+    )
+
+
+def our_gan(gan, settings, images, block):
+    """Our loop with the book's optimisers."""
+    import keras
+
+    from common import data
+
+    gan.compile(
+        keras.optimizers.Adam(),
+        keras.optimizers.Adam(),
+        steps_per_execution=block,
+        jit_compile=settings.get("xla", False),
+    )
+    batches = data.stream(images, settings["batch_size"], seed=0, block=block)
+    return lambda iterations: gan.fit(batches, steps_per_epoch=iterations, shuffle=False, verbose=0)
+
+
 class Chapter03:
     """How a chapter's two loops are made, the iterations of each in one turn, flags for memory."""
 
@@ -72,40 +100,17 @@ class Chapter03:
 
     @staticmethod
     def books(images):
-        import keras
-
         from chapter03_gan import networks, train
 
-        discriminator = keras.Sequential(
-            [networks.build_discriminator(), keras.layers.Activation("sigmoid")]
-        )
-        generator = networks.build_generator(train.BOOK["latent_dim"])
-        return books_gan_loop(
-            generator, discriminator, images / 127.5 - 1.0, train.BOOK["batch_size"]
-        )
+        return books_gan(networks, train.BOOK, images)
 
     @staticmethod
     def ours(images):
-        import keras
-
         from chapter03_gan import networks, train
         from chapter03_gan.gan import GAN
-        from common import data
 
-        gan = GAN(
-            networks.build_generator(train.BOOK["latent_dim"]), networks.build_discriminator()
-        )
-        block = data.steps_per_block(train.BOOK["sample_interval"], train.BOOK["batch_size"])
-        gan.compile(
-            keras.optimizers.Adam(),
-            keras.optimizers.Adam(),
-            steps_per_execution=block,
-            jit_compile=train.BOOK["xla"],
-        )
-        batches = data.stream(images, train.BOOK["batch_size"], seed=0, block=block)
-        return lambda iterations: gan.fit(
-            batches, steps_per_epoch=iterations, shuffle=False, verbose=0
-        )
+        gan = GAN(networks.build_generator(), networks.build_discriminator())
+        return our_gan(gan, train.BOOK, images, block=100)
 
 
 class Chapter02:
@@ -172,35 +177,17 @@ class Chapter04:
 
     @staticmethod
     def books(images):
-        import keras
-
         from chapter04_dcgan import networks, train
 
-        discriminator = keras.Sequential(
-            [networks.build_discriminator(), keras.layers.Activation("sigmoid")]
-        )
-        return books_gan_loop(
-            networks.build_generator(),
-            discriminator,
-            images / 127.5 - 1.0,
-            train.BOOK["batch_size"],
-        )
+        return books_gan(networks, train.BOOK, images)
 
     @staticmethod
     def ours(images):
-        import keras
-
         from chapter04_dcgan import networks, train
         from chapter04_dcgan.dcgan import DCGAN
-        from common import data
 
         gan = DCGAN(networks.build_generator(), networks.build_discriminator())
-        block = Chapter04.our_iterations
-        gan.compile(keras.optimizers.Adam(), keras.optimizers.Adam(), steps_per_execution=block)
-        batches = data.stream(images, train.BOOK["batch_size"], seed=0, block=block)
-        return lambda iterations: gan.fit(
-            batches, steps_per_epoch=iterations, shuffle=False, verbose=0
-        )
+        return our_gan(gan, train.BOOK, images, block=10)
 
 
 CHAPTERS = {

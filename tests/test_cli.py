@@ -95,6 +95,8 @@ def test_help_and_dry_run_need_no_tensorflow(program, tmp_path, chapter):
         assert done.returncode == 0
         assert "tensorflow" not in done.stderr and "keras" not in done.stderr
         assert "batch-size" in done.stdout
+        if flag == "--help":  # whose commands are this chapter's own
+            assert set(re.findall(r"chapter\d\d_\w+(?=/)", done.stdout)) == {chapter.name}
     assert list(tmp_path.iterdir()) == []
 
 
