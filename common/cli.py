@@ -130,6 +130,24 @@ def parser(
     return flags
 
 
+def run_parser(description: str) -> argparse.ArgumentParser:
+    """The parser of a program that uses what a finished run has trained; it adds its own flags."""
+    os.environ["KERAS_BACKEND"] = "tensorflow"  # whatever ~/.keras/keras.json says
+    flags = _Parser(
+        description=description,
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    flags.add_argument(
+        "run",
+        nargs="?",
+        default="latest",
+        metavar="RUN",
+        help="a finished run, its folder or number (default: the latest)",
+    )
+    return flags
+
+
 def _add_iterations(training) -> None:
     training.add_argument(
         "--iterations", type=positive_int, metavar="N", help="training steps of the whole run"

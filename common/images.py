@@ -41,10 +41,13 @@ def png(pixels: np.ndarray) -> bytes:
     return imageio.imwrite("<bytes>", pixels, extension=".png")
 
 
-def gif(frames: Sequence[np.ndarray], *, seconds: float = 8.0) -> bytes:
-    """Encodes an endless GIF of about the given length; the last frame is held for two seconds."""
+def gif(frames: Sequence[np.ndarray], *, seconds: float = 8.0, hold: float = 2.0) -> bytes:
+    """Encodes an endless GIF of about the given length, whose last frame stays for `hold` seconds.
+
+    With `hold=0` it stays no longer than the others, as is right for a walk in a circle.
+    """
     each = max(40, round(1000 * seconds / len(frames)))
-    durations = [each] * (len(frames) - 1) + [2000]
+    durations = [each] * (len(frames) - 1) + [max(each, round(1000 * hold))]
     if len(frames) == 1:
         durations = durations[0]  # what is then written is a picture, which has no list of them
     return imageio.imwrite(

@@ -50,11 +50,7 @@ def open_run(chapter: str, config: argparse.Namespace, options: argparse.Namespa
             _refuse_used(folder)
         return Run(chapter, config, folder, home)
     folder = _find(home, options)
-    saved = _read_config(folder)
-    if saved.get("chapter") is None:
-        raise UserError(f"{folder / 'config.json'}: is not a run's")
-    if saved["chapter"] != chapter:
-        raise UserError(f"{folder} is a run of {saved['chapter']}, not of {chapter}")
+    saved = _read_config(folder, chapter)
     for name, value in options.given.items():
         if name in saved["settings"] and value != saved["settings"][name] and name != "data_dir":
             flag = "--" + name.replace("_", "-")
@@ -64,6 +60,31 @@ def open_run(chapter: str, config: argparse.Namespace, options: argparse.Namespa
             )
     vars(config).update({**saved["settings"], **_data_dir(options)})
     return Run(chapter, config, folder, home, saved)
+
+
+def find_trained(chapter: str, name: str = "latest") -> "Run":
+    """A finished run, for the programs that use what it has trained.
+
+    Args:
+        name: the run's folder or number, or "latest".
+
+    Raises:
+        UserError: there is no such run, it is another chapter's, or it is not finished.
+    """
+    home = Path("runs") / chapter
+    if name == "latest":
+        finished = sorted(home.glob("[0-9]*/results.json"))
+        if not finished:
+            raise UserError(f"there is no finished run in {home}; train one first, or name a run")
+        folder = finished[-1].parent
+    else:
+        folder = _folder_of(home, name)
+    if not (folder / "config.json").exists():
+        raise UserError(f"{folder}: holds no run")
+    saved = _read_config(folder, chapter)
+    if not (folder / "results.json").exists():
+        raise UserError(f"{folder}: the run is not finished; train.py --resume goes on with it")
+    return Run(chapter, argparse.Namespace(**saved["settings"]), folder, home, saved)
 
 
 class Run:
@@ -110,15 +131,19 @@ class Run:
         self._lock = _lock(self.path)
         if self._lock is None:
             raise UserError(f"{self.path}: another program is training this run")
+        self.check_data(data)
+        if record["versions"] != self._saved["versions"]:
+            print("other versions than the run was begun with; bits may differ", file=sys.stderr)
+        for leftover in self.path.rglob(TEMPORARY + "*"):  # of a run that was killed
+            leftover.unlink()
+
+    def check_data(self, data: dict) -> None:
+        """Raises a UserError if data, as described, is not what a run on disk began with."""
         if data["sha256"] != self._saved["data"]["sha256"]:
             raise UserError(
                 f"{self.path} was begun with other data ({self._saved['data']['source']}); "
                 f"found now: {data['source']}"
             )
-        if record["versions"] != self._saved["versions"]:
-            print("other versions than the run was begun with; bits may differ", file=sys.stderr)
-        for leftover in self.path.rglob(TEMPORARY + "*"):  # of a run that was killed
-            leftover.unlink()
 
     @contextlib.contextmanager
     def writing(self, name: str) -> Iterator[Path]:
@@ -175,6 +200,15 @@ class Run:
         with self.writing(name) as temporary:
             model.save(temporary)
 
+    def load_model(self, name: str):
+        """Reads a network that `save_model` has written."""
+        import keras  # here, so that a mistake in a flag need not wait for TensorFlow
+
+        try:
+            return keras.models.load_model(self.path / name, compile=False)
+        except (OSError, ValueError, KeyError) as error:
+            raise UserError(f"{self.path / name}: cannot be loaded: {error}") from error
+
     def record(self, iteration: int, logs: dict[str, float], seconds: float) -> None:
         """Adds a line to history.csv, and to timings.csv the seconds that it took."""
         self.history.append({"iteration": iteration, **logs})
@@ -204,7 +238,7 @@ class Run:
             else None,
             **{k: v for k, v in self.history[-1].items() if k != "iteration"},
             **quality,
-            "data": _read_config(self.path)["data"]["source"],
+            "data": _read_config(self.path, self.chapter)["data"]["source"],
         }
         self.write_json("results.json", results)
         self._lock = None
@@ -253,13 +287,19 @@ def _find(home: Path, options: argparse.Namespace) -> Path:
             if not (folder / "results.json").exists() and _lock(folder):  # and nobody trains it
                 return folder
         raise UserError(f"nothing to resume: there is no unfinished run in {home}")
-    folder = Path(options.output_dir or options.resume)
-    if not folder.exists() and options.resume.isdecimal():
-        folder = home / f"{int(options.resume):04d}"
+    folder = Path(options.output_dir) if options.output_dir else _folder_of(home, options.resume)
     if not (folder / "config.json").exists():
         raise UserError(f"nothing to resume: {folder} holds no run")
     if (folder / "results.json").exists():
         raise UserError(f"nothing to resume: the run in {folder} is finished")
+    return folder
+
+
+def _folder_of(home: Path, name: str) -> Path:
+    """The folder of a run that is named by its path or its number."""
+    folder = Path(name)
+    if not folder.exists() and name.isdecimal():
+        folder = home / f"{int(name):04d}"
     return folder
 
 
@@ -309,11 +349,17 @@ def _data_dir(options: argparse.Namespace) -> dict:
     return {k: v for k, v in options.given.items() if k == "data_dir"}
 
 
-def _read_config(folder: Path) -> dict:
+def _read_config(folder: Path, chapter: str) -> dict:
+    path = folder / "config.json"
     try:
-        return json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        saved = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise UserError(f"{folder / 'config.json'}: cannot be read: {error}") from error
+        raise UserError(f"{path}: cannot be read: {error}") from error
+    if not isinstance(saved, dict) or not {"chapter", "settings", "data"} <= saved.keys():
+        raise UserError(f"{path}: is not a run's")
+    if saved["chapter"] != chapter:
+        raise UserError(f"{folder} is a run of {saved['chapter']}, not of {chapter}")
+    return saved
 
 
 def _version(package: str) -> str | None:
