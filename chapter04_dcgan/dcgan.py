@@ -35,15 +35,18 @@ class DCGAN(CompiledLoop, keras.Model):
         generator: n×latent_dim to images in [-1, 1].
         discriminator: images to logits, n×1.
         label_smoothing: what the discriminator's target for real images lacks to 1; the book's 0.
+        shared_fakes: train both networks on the same generated images, rather than as in the book
+            on two batches of them.
         seed: with the iteration, sets the noise of each training step.
     """
 
-    def __init__(self, generator, discriminator, label_smoothing=0.0, seed=0):
+    def __init__(self, generator, discriminator, label_smoothing=0.0, shared_fakes=False, seed=0):
         super().__init__()
         self.generator = generator
         self.discriminator = discriminator
         self.latent_dim = generator.input_shape[-1]
         self.label_smoothing = label_smoothing
+        self.shared_fakes = shared_fakes
         self.seed = seed
         self.built = True  # as both networks are; Keras refuses to save a model that is not
         self.d_loss = keras.metrics.Mean("d_loss")
@@ -86,22 +89,8 @@ class DCGAN(CompiledLoop, keras.Model):
         )
 
     def train_step(self, real_images):
-        noise_for_d, noise_for_g = tf.unstack(self.noise(self.iterations, tf.shape(real_images)[0]))
-
-        # 1. The discriminator on real images.
-        d_loss_real, logits_real = self.train_discriminator(
-            real_images, lambda logits: loss_real(logits, self.label_smoothing)
-        )
-
-        # 2. The discriminator on generated images, an update of its own. The generator makes them
-        # as it will when it is done: normalised by its running statistics, not by the batch's.
-        fake_images = self.generator(noise_for_d, training=False)
-        d_loss_fake, logits_fake = self.train_discriminator(fake_images, loss_fake)
-
-        # 3. The generator, whose images shall pass for real ones. Only its variables are updated,
-        # but the discriminator normalises by the batch here too (training=True): in inference mode
-        # it would be another network than the one that was just trained, and nothing be learned.
-        g_loss = self.train_generator(noise_for_g)
+        train = self.train_on_shared_fakes if self.shared_fakes else self.train_as_in_the_book
+        d_loss_real, logits_real, d_loss_fake, logits_fake, g_loss = train(real_images)
 
         accuracy_real = ops.mean(ops.cast(logits_real > 0, "float32"))  # > 0 is P(real) > 0.5
         accuracy_fake = ops.mean(ops.cast(logits_fake <= 0, "float32"))
@@ -112,6 +101,46 @@ class DCGAN(CompiledLoop, keras.Model):
         self.g_loss.update_state(g_loss)
         return {m.name: m.result() for m in self.metrics}
 
+    def train_as_in_the_book(self, real_images):
+        noise_for_d, noise_for_g = tf.unstack(self.noise(self.iterations, tf.shape(real_images)[0]))
+
+        # 1. The discriminator on real images.
+        d_loss_real, logits_real = self.train_discriminator(real_images, self.loss_real)
+
+        # 2. The discriminator on generated images, an update of its own. The generator makes them
+        # as it will when it is done: normalised by its running statistics, not by the batch's.
+        fake_images = self.generator(noise_for_d, training=False)
+        d_loss_fake, logits_fake = self.train_discriminator(fake_images, loss_fake)
+
+        # 3. The generator, whose images shall pass for real ones. Only its variables are updated,
+        # but the discriminator normalises by the batch here too (training=True): in inference mode
+        # it would be another network than the one that was just trained, and nothing be learned.
+        with tf.GradientTape() as tape:
+            fake_images = self.generator(noise_for_g, training=True)
+            g_loss = loss_real(self.discriminator(fake_images, training=True))
+        self.update_generator(tape, g_loss)
+        return d_loss_real, logits_real, d_loss_fake, logits_fake, g_loss
+
+    def train_on_shared_fakes(self, real_images):
+        """The same three updates; the images of step 3 serve for step 2 as well.
+
+        That saves a forward pass. And the discriminator learns from images that are normalised by
+        the batch, as those it judges in step 3 are: in the beginning, running statistics lag far
+        behind, and make other images.
+        """
+        noise = self.noise(self.iterations, tf.shape(real_images)[0])[0]
+        d_loss_real, logits_real = self.train_discriminator(real_images, self.loss_real)
+        with tf.GradientTape() as tape:
+            fake_images = self.generator(noise, training=True)
+            with tape.stop_recording():
+                d_loss_fake, logits_fake = self.train_discriminator(fake_images, loss_fake)
+            g_loss = loss_real(self.discriminator(fake_images, training=True))
+        self.update_generator(tape, g_loss)
+        return d_loss_real, logits_real, d_loss_fake, logits_fake, g_loss
+
+    def loss_real(self, logits):
+        return loss_real(logits, self.label_smoothing)
+
     def train_discriminator(self, images, loss_function):
         with tf.GradientTape() as tape:
             logits = self.discriminator(images, training=True)
@@ -120,10 +149,6 @@ class DCGAN(CompiledLoop, keras.Model):
         self.d_optimizer.apply(tape.gradient(loss, variables), variables)
         return loss, logits
 
-    def train_generator(self, noise):
-        with tf.GradientTape() as tape:
-            fake_images = self.generator(noise, training=True)
-            loss = loss_real(self.discriminator(fake_images, training=True))
+    def update_generator(self, tape, loss):
         variables = self.generator.trainable_variables
         self.g_optimizer.apply(tape.gradient(loss, variables), variables)
-        return loss

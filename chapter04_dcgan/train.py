@@ -23,10 +23,12 @@ BOOK = {  # GANs in Action, section 4.4, English edition
     "iterations": 20_000,
     "batch_size": 128,
     "sample_interval": 1_000,
-    "learning_rate": 1e-3,  # Adam's defaults in Keras
+    "generator_learning_rate": 1e-3,  # Adam's defaults in Keras
+    "discriminator_learning_rate": 1e-3,
     "beta_1": 0.9,
     "learning_rate_decay": False,
     "label_smoothing": 0.0,
+    "shared_fakes": False,
     "slope": 0.01,
     "discriminator_batch_norm": True,  # the Korean edition has none
     "seed": 0,
@@ -61,9 +63,13 @@ def build_parser() -> argparse.ArgumentParser:
     parser = cli.parser(__doc__, PRESETS)
     group = parser.add_argument_group("this chapter")
     group.add_argument("--latent-dim", type=cli.positive_int, metavar="N", help="size of the noise")
-    group.add_argument(
-        "--learning-rate", type=cli.positive_float, metavar="X", help="of both Adams"
-    )
+    for network in ("generator", "discriminator"):
+        group.add_argument(
+            f"--{network}-learning-rate",
+            type=cli.positive_float,
+            metavar="X",
+            help=f"of the {network}'s Adam",
+        )
     group.add_argument("--beta-1", type=cli.fraction, metavar="X", help="of both Adams")
     group.add_argument(
         "--learning-rate-decay",
@@ -75,6 +81,12 @@ def build_parser() -> argparse.ArgumentParser:
         type=cli.fraction,
         metavar="X",
         help="1 - X is the discriminator's target for real images",
+    )
+    group.add_argument(
+        "--shared-fakes",
+        action=argparse.BooleanOptionalAction,
+        help="train both networks on the same generated images, which is faster; the book makes "
+        "new ones for the generator",
     )
     group.add_argument("--slope", type=cli.fraction, metavar="X", help="of LeakyReLU below 0")
     group.add_argument(
@@ -100,28 +112,31 @@ def main(argv: list[str] | None = None) -> dict | None:
     from chapter04_dcgan.dcgan import DCGAN
     from chapter04_dcgan.networks import build_discriminator, build_generator
     from common import callbacks, data, device, images, metrics
+    from common.batch_norm import fuse, unfuse
 
     device_name = device.setup(config.seed, config.precision)
     dataset = data.load(config.dataset, config.data_dir)
 
     gan = DCGAN(
-        build_generator(config.latent_dim, config.slope),
-        build_discriminator(config.discriminator_batch_norm, config.slope),
+        fuse(build_generator(config.latent_dim, config.slope)),
+        fuse(build_discriminator(config.discriminator_batch_norm, config.slope)),
         config.label_smoothing,
+        config.shared_fakes,
         config.seed,
     )
     block = data.steps_per_block(config.sample_interval, config.batch_size)
 
-    def adam(updates):
+    def adam(rate, updates):
         """Adam for so many updates of a network."""
-        rate = config.learning_rate
         if config.learning_rate_decay:
             rate = keras.optimizers.schedules.PolynomialDecay(rate, updates, end_learning_rate=0.0)
         return keras.optimizers.Adam(rate, config.beta_1)
 
     gan.compile(
-        d_optimizer=adam(2 * config.iterations),  # on real and on generated images
-        g_optimizer=adam(config.iterations),
+        d_optimizer=adam(  # which updates twice, on real and on generated images
+            config.discriminator_learning_rate, 2 * config.iterations
+        ),
+        g_optimizer=adam(config.generator_learning_rate, config.iterations),
         steps_per_execution=block,
     )
 
@@ -169,8 +184,8 @@ def main(argv: list[str] | None = None) -> dict | None:
         title = f"Chapter 4, DCGAN, {config.dataset}"
         run.write("history.png", images.plot_history(run.history, panels, title))
         run.write("progress.gif", images.film((run.path / "samples").glob("[0-9]*.png")))
-        run.save_model("generator.keras", gan.generator)
-        run.save_model("discriminator.keras", gan.discriminator)
+        run.save_model("generator.keras", unfuse(gan.generator))
+        run.save_model("discriminator.keras", unfuse(gan.discriminator))
         return run.finish(judge.report(generate, config.fid_images))
 
 

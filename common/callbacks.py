@@ -61,7 +61,7 @@ class SaveRun(keras.callbacks.Callback):
         if broken:
             raise UserError(
                 f"training diverged before iteration {iteration}: {broken[0]} is not a number. Try "
-                f"a smaller --learning-rate. What was done up to iteration "
+                f"a smaller learning rate. What was done up to iteration "
                 f"{self.run.saved_iteration} is in {self.run.path}"
             )
 

@@ -341,7 +341,7 @@ def test_a_diverging_run_says_so_and_keeps_no_nan(tmp_path, capsys):
     line = error_of(
         train.main, [*SMOKE, "--learning-rate", "1e38", "--output-dir", str(folder)], capsys
     )
-    assert "diverged" in line and "--learning-rate" in line
+    assert "diverged" in line and "smaller learning rate" in line
     assert not (folder / "checkpoint").exists() and not (folder / "history.csv").exists()
 
 

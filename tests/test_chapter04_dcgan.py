@@ -15,13 +15,21 @@ from chapter04_dcgan import train
 from chapter04_dcgan.dcgan import DCGAN, loss_fake, loss_real
 from chapter04_dcgan.networks import build_discriminator, build_generator
 from common import images
+from common.batch_norm import fuse, unfuse
 
 TRAIN = REPOSITORY / "chapter04_dcgan" / "train.py"
 SMOKE = ["--preset", "smoke"]
 
 
-def small_gan(batch_norm=True, optimizer=keras.optimizers.Adam, **compile_arguments):
-    gan = DCGAN(build_generator(), build_discriminator(batch_norm), seed=3)
+def small_gan(
+    batch_norm=True, optimizer=keras.optimizers.Adam, shared_fakes=False, **compile_arguments
+):
+    gan = DCGAN(
+        fuse(build_generator()),
+        fuse(build_discriminator(batch_norm)),
+        shared_fakes=shared_fakes,
+        seed=3,
+    )
     gan.compile(optimizer(), optimizer(), **compile_arguments)
     return gan
 
@@ -57,11 +65,12 @@ def test_label_smoothing_moves_the_target_for_real_images():
     assert float(loss_fake(logits)) == pytest.approx(-np.mean(np.log(1 - p)), rel=1e-5)
 
 
+@pytest.mark.parametrize("shared_fakes", [False, True])
 @pytest.mark.parametrize("batch_norm", [False, True])
 @pytest.mark.parametrize(
-    "iterations, optimizer", [(1, keras.optimizers.Adam), (10, keras.optimizers.SGD)]
+    "iterations, optimizer", [(1, keras.optimizers.Adam), (5, keras.optimizers.SGD)]
 )
-def test_iteration_equals_the_books(iterations, optimizer, batch_norm):
+def test_iteration_equals_the_books(iterations, optimizer, batch_norm, shared_fakes):
     """The book's loop in plain Keras: train_on_batch on separately compiled models.
 
     With batch normalisation, `trainable = False` would also put the frozen discriminator in
@@ -69,11 +78,9 @@ def test_iteration_equals_the_books(iterations, optimizer, batch_norm):
     Adam's first steps are ± the learning rate, and a gradient that rounds to the other sign moves
     its weight the other way; over several iterations only SGD keeps rounding errors small.
     """
-    gan = small_gan(batch_norm, optimizer, steps_per_execution=iterations)
-    generator = keras.models.clone_model(gan.generator)
-    generator.set_weights(gan.generator.get_weights())
-    core = keras.models.clone_model(gan.discriminator)
-    core.set_weights(gan.discriminator.get_weights())
+    gan = small_gan(batch_norm, optimizer, shared_fakes, steps_per_execution=iterations)
+    generator = unfuse(gan.generator)
+    core = unfuse(gan.discriminator)
     discriminator = keras.Sequential([core, layers.Activation("sigmoid")])
     discriminator.compile(loss="binary_crossentropy", optimizer=optimizer())
     combined = keras.Sequential([generator, discriminator])
@@ -84,6 +91,9 @@ def test_iteration_equals_the_books(iterations, optimizer, batch_norm):
     for k, batch in enumerate(batches):
         noise_for_d, noise_for_g = gan.noise(k, len(batch))
         fakes = generator.predict(noise_for_d, verbose=0)
+        if shared_fakes:  # as a copy of the generator makes them, which leaves its averages alone
+            noise_for_g = noise_for_d
+            fakes = unfuse(generator)(noise_for_d, training=True)
         discriminator.train_on_batch(batch, np.ones((len(batch), 1)))
         discriminator.train_on_batch(fakes, np.zeros((len(batch), 1)))
         for variable in variables:
@@ -107,7 +117,9 @@ def test_iteration_equals_the_books(iterations, optimizer, batch_norm):
 
 def test_batch_normalisation_sees_each_kind_of_image_alone():
     """Running means after one step, from the three batches that the discriminator has seen."""
-    gan = small_gan()
+    gan, once = small_gan(), small_gan()
+    for ours, same in ((gan.generator, once.generator), (gan.discriminator, once.discriminator)):
+        same.set_weights(ours.get_weights())
     (batch,) = real_images(1)
     noise_for_d, noise_for_g = gan.noise(0, 8)
     first = keras.Model(gan.discriminator.inputs[0], gan.discriminator.layers[2].output)
@@ -119,15 +131,14 @@ def test_batch_normalisation_sees_each_kind_of_image_alone():
         nonlocal expected
         expected = 0.99 * expected + 0.01 * np.mean(first(pictures), axis=(0, 1, 2))
 
-    generator_before = gan.generator.get_weights()
     see(batch)
     gan.train_discriminator(batch, loss_real)
     fakes = gan.generator(noise_for_d, training=False)
     see(fakes)
     gan.train_discriminator(fakes, loss_fake)
     see(gan.generator(noise_for_g, training=True))
-    gan.generator.set_weights(generator_before)
-    gan.train_generator(noise_for_g)
+    once.train_step(batch)
+    norm = once.discriminator.layers[3]
     np.testing.assert_allclose(norm.moving_mean, expected, rtol=1e-3, atol=1e-6)
 
 
@@ -164,8 +175,9 @@ def test_killed_and_resumed_run_ends_in_the_same_bits(tmp_path, program):
 def test_settings_reach_the_networks_and_optimisers(monkeypatch):
     book = train.PRESETS["book"]
     assert (book["iterations"], book["batch_size"], book["sample_interval"]) == (20000, 128, 1000)
-    assert (book["learning_rate"], book["beta_1"], book["slope"]) == (1e-3, 0.9, 0.01)
-    assert not book["learning_rate_decay"] and book["label_smoothing"] == 0
+    assert book["generator_learning_rate"] == book["discriminator_learning_rate"] == 1e-3
+    assert (book["beta_1"], book["slope"], book["label_smoothing"]) == (0.9, 0.01, 0)
+    assert not book["learning_rate_decay"] and not book["shared_fakes"]
     seen = {}
 
     class Stop(Exception):
@@ -177,11 +189,13 @@ def test_settings_reach_the_networks_and_optimisers(monkeypatch):
 
     monkeypatch.setattr(DCGAN, "compile", compile_and_stop)
     flags = ["--no-discriminator-batch-norm", "--slope", "0.25", "--label-smoothing", "0.125"]
-    flags += ["--learning-rate", "0.5", "--learning-rate-decay", "--beta-1", "0.75"]
+    flags += ["--generator-learning-rate", "0.5", "--discriminator-learning-rate", "0.25"]
+    flags += ["--learning-rate-decay", "--beta-1", "0.75", "--shared-fakes"]
     with pytest.raises(Stop):
         train.main([*SMOKE, *flags])
     gan = seen["gan"]
-    assert gan.discriminator.count_params() == 94_721 and gan.label_smoothing == 0.125
+    assert gan.discriminator.count_params() == 94_721
+    assert gan.label_smoothing == 0.125 and gan.shared_fakes
     slopes = {
         layer.negative_slope
         for network in (gan.generator, gan.discriminator)
@@ -189,10 +203,10 @@ def test_settings_reach_the_networks_and_optimisers(monkeypatch):
         if isinstance(layer, layers.LeakyReLU)
     }
     assert slopes == {0.25}
-    for optimizer, updates in ((seen["d"], 8), (seen["g"], 4)):
+    for optimizer, updates, rate in ((seen["d"], 8, 0.25), (seen["g"], 4, 0.5)):
         assert optimizer.beta_1 == 0.75
         rates = [float(optimizer._learning_rate(step)) for step in (0, updates // 2, updates)]
-        assert rates == [0.5, 0.25, 0.0]
+        assert rates == [rate, rate / 2, 0.0]
 
 
 @pytest.mark.parametrize(
