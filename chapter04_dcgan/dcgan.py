@@ -14,13 +14,9 @@ from common.device import CompiledLoop
 cross_entropy = keras.losses.BinaryCrossentropy(from_logits=True)
 
 
-def loss_real(logits, smoothing=0.0):
-    """Mean of -log P(real): small where the discriminator says "real". Logits n×1, a scalar.
-
-    With smoothing the target is 1 - smoothing, so that the discriminator does not grow surer than
-    that (one-sided label smoothing, Salimans et al. 2016).
-    """
-    return cross_entropy(ops.ones_like(logits) * (1 - smoothing), logits)
+def loss_real(logits):
+    """Mean of -log P(real): small where the discriminator says "real". Logits n×1, a scalar."""
+    return cross_entropy(ops.ones_like(logits), logits)
 
 
 def loss_fake(logits):
@@ -34,18 +30,18 @@ class DCGAN(CompiledLoop, keras.Model):
     Args:
         generator: n×latent_dim to images in [-1, 1].
         discriminator: images to logits, n×1.
-        label_smoothing: what the discriminator's target for real images lacks to 1; the book's 0.
+        gradient_penalty: weight of the R1 penalty on the discriminator; the book has none.
         shared_fakes: train both networks on the same generated images, rather than as in the book
             on two batches of them.
         seed: with the iteration, sets the noise of each training step.
     """
 
-    def __init__(self, generator, discriminator, label_smoothing=0.0, shared_fakes=False, seed=0):
+    def __init__(self, generator, discriminator, gradient_penalty=0.0, shared_fakes=False, seed=0):
         super().__init__()
         self.generator = generator
         self.discriminator = discriminator
         self.latent_dim = generator.input_shape[-1]
-        self.label_smoothing = label_smoothing
+        self.gradient_penalty = gradient_penalty
         self.shared_fakes = shared_fakes
         self.seed = seed
         self.built = True  # as both networks are; Keras refuses to save a model that is not
@@ -105,7 +101,9 @@ class DCGAN(CompiledLoop, keras.Model):
         noise_for_d, noise_for_g = tf.unstack(self.noise(self.iterations, tf.shape(real_images)[0]))
 
         # 1. The discriminator on real images.
-        d_loss_real, logits_real = self.train_discriminator(real_images, self.loss_real)
+        d_loss_real, logits_real = self.train_discriminator(
+            real_images, loss_real, self.gradient_penalty
+        )
 
         # 2. The discriminator on generated images, an update of its own. The generator makes them
         # as it will when it is done: normalised by its running statistics, not by the batch's.
@@ -129,7 +127,9 @@ class DCGAN(CompiledLoop, keras.Model):
         behind, and make other images.
         """
         noise = self.noise(self.iterations, tf.shape(real_images)[0])[0]
-        d_loss_real, logits_real = self.train_discriminator(real_images, self.loss_real)
+        d_loss_real, logits_real = self.train_discriminator(
+            real_images, loss_real, self.gradient_penalty
+        )
         with tf.GradientTape() as tape:
             fake_images = self.generator(noise, training=True)
             with tape.stop_recording():
@@ -138,16 +138,28 @@ class DCGAN(CompiledLoop, keras.Model):
         self.update_generator(tape, g_loss)
         return d_loss_real, logits_real, d_loss_fake, logits_fake, g_loss
 
-    def loss_real(self, logits):
-        return loss_real(logits, self.label_smoothing)
-
-    def train_discriminator(self, images, loss_function):
+    def train_discriminator(self, images, loss_function, penalty=0.0):
         with tf.GradientTape() as tape:
-            logits = self.discriminator(images, training=True)
+            if penalty:
+                logits, steepness = self.logits_and_steepness(images)
+            else:
+                logits, steepness = self.discriminator(images, training=True), 0.0
             loss = loss_function(logits)
+            penalized = loss + penalty / 2 * steepness
         variables = self.discriminator.trainable_variables
-        self.d_optimizer.apply(tape.gradient(loss, variables), variables)
+        self.d_optimizer.apply(tape.gradient(penalized, variables), variables)
         return loss, logits
+
+    def logits_and_steepness(self, images):
+        """Logits, and how fast they change with the image: the mean of |∂logit/∂image|².
+
+        Punished at real images (R1, Mescheder et al. 2018), the discriminator grows less steep the
+        nearer the generator comes, rather than pushing it past them.
+        """
+        with tf.GradientTape() as tape:
+            tape.watch(images)
+            logits = self.discriminator(images, training=True)
+        return logits, ops.mean(ops.sum(ops.square(tape.gradient(logits, images)), axis=(1, 2, 3)))
 
     def update_generator(self, tape, loss):
         variables = self.generator.trainable_variables

@@ -27,7 +27,7 @@ BOOK = {  # GANs in Action, section 4.4, English edition
     "discriminator_learning_rate": 1e-3,
     "beta_1": 0.9,
     "learning_rate_decay": False,
-    "label_smoothing": 0.0,
+    "gradient_penalty": 0.0,
     "shared_fakes": False,
     "slope": 0.01,
     "discriminator_batch_norm": True,  # the Korean edition has none
@@ -77,10 +77,10 @@ def build_parser() -> argparse.ArgumentParser:
         help="lower both learning rates linearly to 0",
     )
     group.add_argument(
-        "--label-smoothing",
-        type=cli.fraction,
+        "--gradient-penalty",
+        type=cli.non_negative_float,
         metavar="X",
-        help="1 - X is the discriminator's target for real images",
+        help="weight of the R1 penalty on the discriminator's slope at real images",
     )
     group.add_argument(
         "--shared-fakes",
@@ -120,7 +120,7 @@ def main(argv: list[str] | None = None) -> dict | None:
     gan = DCGAN(
         fuse(build_generator(config.latent_dim, config.slope)),
         fuse(build_discriminator(config.discriminator_batch_norm, config.slope)),
-        config.label_smoothing,
+        config.gradient_penalty,
         config.shared_fakes,
         config.seed,
     )

@@ -55,6 +55,17 @@ def positive_float(text: str) -> float:
     return number
 
 
+def non_negative_float(text: str) -> float:
+    """A finite number of at least 0, for argparse."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of at least 0")
+    return number
+
+
 def fraction(text: str) -> float:
     """A number from 0 up to but not including 1, for argparse."""
     try:

@@ -56,13 +56,37 @@ def test_networks_are_the_books():
     assert english(generator(tf.random.normal((5, 100)))).shape == (5, 1)
 
 
-def test_label_smoothing_moves_the_target_for_real_images():
+def test_losses_are_the_books():
     logits = np.array([[-1.0], [0.5], [2.0]], "float32")
     p = 1 / (1 + np.exp(-logits))
-    expected = -np.mean(0.9 * np.log(p) + 0.1 * np.log(1 - p))
-    assert float(loss_real(logits, 0.1)) == pytest.approx(expected, rel=1e-5)
     assert float(loss_real(logits)) == pytest.approx(-np.mean(np.log(p)), rel=1e-5)
     assert float(loss_fake(logits)) == pytest.approx(-np.mean(np.log(1 - p)), rel=1e-5)
+
+
+@pytest.mark.parametrize("batch_norm", [False, True])
+def test_gradient_penalty_is_the_squared_slope_at_real_images(batch_norm):
+    """Against small steps along the gradients; and training with it makes the slope smaller."""
+    gan = small_gan(batch_norm)
+    (batch,) = real_images(1)
+    images = tf.constant(batch)
+    logits, steepness = gan.logits_and_steepness(images)
+    np.testing.assert_allclose(logits, gan.discriminator(images, training=True), rtol=1e-5)
+    with tf.GradientTape() as tape:
+        tape.watch(images)
+        outputs = tf.reduce_sum(gan.discriminator(images, training=True))
+    slopes = tape.gradient(outputs, images)
+    assert float(steepness) == pytest.approx(np.mean(np.sum(slopes**2, axis=(1, 2, 3))), rel=1e-4)
+    if not batch_norm:  # which makes an image's logit depend on the others
+        step = 1e-3 * slopes / tf.norm(tf.reshape(slopes, (8, -1)), axis=1)[:, None, None, None]
+        rise = (gan.discriminator(images + step) - gan.discriminator(images - step)) / 2e-3
+        assert float(steepness) == pytest.approx(np.mean(np.square(rise)), rel=0.05)
+    slopes_after = []
+    for penalty in (0.0, 1000.0):
+        gan = small_gan(batch_norm)
+        for _ in range(5):
+            gan.train_discriminator(images, loss_real, penalty)
+        slopes_after.append(float(gan.logits_and_steepness(images)[1]))
+    assert slopes_after[1] < slopes_after[0] / 2
 
 
 @pytest.mark.parametrize("shared_fakes", [False, True])
@@ -176,7 +200,7 @@ def test_settings_reach_the_networks_and_optimisers(monkeypatch):
     book = train.PRESETS["book"]
     assert (book["iterations"], book["batch_size"], book["sample_interval"]) == (20000, 128, 1000)
     assert book["generator_learning_rate"] == book["discriminator_learning_rate"] == 1e-3
-    assert (book["beta_1"], book["slope"], book["label_smoothing"]) == (0.9, 0.01, 0)
+    assert (book["beta_1"], book["slope"], book["gradient_penalty"]) == (0.9, 0.01, 0)
     assert not book["learning_rate_decay"] and not book["shared_fakes"]
     seen = {}
 
@@ -188,14 +212,14 @@ def test_settings_reach_the_networks_and_optimisers(monkeypatch):
         raise Stop
 
     monkeypatch.setattr(DCGAN, "compile", compile_and_stop)
-    flags = ["--no-discriminator-batch-norm", "--slope", "0.25", "--label-smoothing", "0.125"]
+    flags = ["--no-discriminator-batch-norm", "--slope", "0.25", "--gradient-penalty", "0.125"]
     flags += ["--generator-learning-rate", "0.5", "--discriminator-learning-rate", "0.25"]
     flags += ["--learning-rate-decay", "--beta-1", "0.75", "--shared-fakes"]
     with pytest.raises(Stop):
         train.main([*SMOKE, *flags])
     gan = seen["gan"]
     assert gan.discriminator.count_params() == 94_721
-    assert gan.label_smoothing == 0.125 and gan.shared_fakes
+    assert gan.gradient_penalty == 0.125 and gan.shared_fakes
     slopes = {
         layer.negative_slope
         for network in (gan.generator, gan.discriminator)
@@ -211,7 +235,7 @@ def test_settings_reach_the_networks_and_optimisers(monkeypatch):
 
 @pytest.mark.parametrize(
     "flags, words",
-    [(["--slope", "1"], "--slope"), (["--label-smoothing", "-0.1"], "--label-smoothing")],
+    [(["--slope", "1"], "--slope"), (["--gradient-penalty", "-0.1"], "--gradient-penalty")],
 )
 def test_mistakes_are_one_line_and_write_nothing(tmp_path, monkeypatch, capsys, flags, words):
     monkeypatch.chdir(tmp_path)
