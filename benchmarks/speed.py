@@ -92,8 +92,13 @@ def our_gan(gan, settings, images, block):
 
 
 class Chapter03:
-    """How a chapter's two loops are made, the iterations of each in one turn, flags for memory."""
+    """How a chapter's two loops are made, and what is measured of them.
 
+    The iterations of each in one turn, what ours may compute in (the book's loop is float32), and
+    train.py's flags for a run that is long enough to reach its peak of memory.
+    """
+
+    precisions = ("float32",)
     books_iterations = 100
     our_iterations = 2000
     short = ("--iterations", "1000")
@@ -114,6 +119,7 @@ class Chapter03:
 
 
 class Chapter02:
+    precisions = ("float32",)
     books_iterations = 600
     our_iterations = 2400
     short = ("--epochs", "2")
@@ -171,6 +177,7 @@ class Chapter02:
 
 
 class Chapter04:
+    precisions = ("float32", "mixed_bfloat16")
     books_iterations = 10
     our_iterations = 10
     short = ("--iterations", "20")
@@ -185,8 +192,9 @@ class Chapter04:
     def ours(images):
         from chapter04_dcgan import networks, train
         from chapter04_dcgan.dcgan import DCGAN
+        from common.batch_norm import fuse
 
-        gan = DCGAN(networks.build_generator(), networks.build_discriminator())
+        gan = DCGAN(fuse(networks.build_generator()), fuse(networks.build_discriminator()))
         return our_gan(gan, train.BOOK, images, block=10)
 
 
@@ -197,13 +205,13 @@ CHAPTERS = {
 }
 
 
-def prepare(chapter, which, data_dir):
+def prepare(chapter, which, precision, data_dir):
     """In a process of its own: makes one of the two loops and compiles it."""
     global train
     from common import data, device
 
     if which == "ours":
-        device.setup(seed=0)
+        device.setup(seed=0, precision=precision)
     images = data.load("mnist" if data_dir else "sample", data_dir).x_train
     train = getattr(CHAPTERS[chapter], which)(images)
     train(CHAPTERS[chapter].our_iterations if which == "ours" else 5)
@@ -216,14 +224,14 @@ def milliseconds(iterations):
     return (time.perf_counter() - started) * 1000 / iterations
 
 
-def take_turns(chapter, data_dir):
+def take_turns(chapter, precision, data_dir):
     """Pairs of milliseconds an iteration, the book's loop and ours, one a round."""
     with (
         ProcessPoolExecutor(1, get_context("spawn")) as books,
         ProcessPoolExecutor(1, get_context("spawn")) as ours,
     ):
-        books.submit(prepare, chapter, "books", data_dir).result()
-        ours.submit(prepare, chapter, "ours", data_dir).result()
+        books.submit(prepare, chapter, "books", precision, data_dir).result()
+        ours.submit(prepare, chapter, "ours", precision, data_dir).result()
         return [
             (
                 books.submit(milliseconds, CHAPTERS[chapter].books_iterations).result(),
@@ -233,11 +241,12 @@ def take_turns(chapter, data_dir):
         ]
 
 
-def peak_memory(chapter, data_dir):
+def peak_memory(chapter, precision, data_dir):
     """GiB that the chapter's train.py holds at its peak, with the book's settings."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, REPOSITORY / chapter / "train.py", "--preset", "book"]
         command += ["--output-dir", f"{folder}/run", *CHAPTERS[chapter].short]
+        command += ["--precision", precision]
         command += ["--data-dir", data_dir] if data_dir else ["--dataset", "sample"]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         _, status, usage = os.wait4(process.pid, 0)
@@ -259,22 +268,24 @@ def main():
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ["KERAS_BACKEND"] = "tensorflow"
 
-    row = "{:<20}{:>18}{:>12}{:>24}{:>12}"
-    print(f"milliseconds an iteration, medians of {ROUNDS} turns")
-    print(row.format("", "the book's loop", "ours", "times as fast (range)", "peak GiB"))
+    row = "{:<22}{:<16}{:>16}{:>10}{:>24}{:>10}"
+    print(f"milliseconds an iteration, medians of {ROUNDS} turns; the book's loop is in float32")
+    print(row.format("", "ours in", "the book's loop", "ours", "times as fast (range)", "peak GiB"))
     for name in arguments.chapters or CHAPTERS:
-        turns = take_turns(name, arguments.data_dir)
-        ratios = [books / ours for books, ours in turns]
-        print(
-            row.format(
-                name,
-                f"{statistics.median(books for books, _ in turns):.1f}",
-                f"{statistics.median(ours for _, ours in turns):.2f}",
-                f"{statistics.median(ratios):.1f} ({min(ratios):.1f}-{max(ratios):.1f})",
-                f"{peak_memory(name, arguments.data_dir):.2f}",
-            ),
-            flush=True,
-        )
+        for precision in CHAPTERS[name].precisions:
+            turns = take_turns(name, precision, arguments.data_dir)
+            ratios = [books / ours for books, ours in turns]
+            print(
+                row.format(
+                    name,
+                    precision,
+                    f"{statistics.median(books for books, _ in turns):.1f}",
+                    f"{statistics.median(ours for _, ours in turns):.2f}",
+                    f"{statistics.median(ratios):.1f} ({min(ratios):.1f}-{max(ratios):.1f})",
+                    f"{peak_memory(name, precision, arguments.data_dir):.2f}",
+                ),
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

@@ -158,13 +158,17 @@ def check_batch_size(batch_size: int, images: np.ndarray) -> None:
         raise UserError(f"--batch-size {batch_size} is more than the {len(images)} training images")
 
 
-def steps_per_block(interval: int, batch_size: int) -> int:
+def steps_per_block(interval: int, batch_size: int, most: int = 100) -> int:
     """How many batches `device.CompiledLoop` should have in a block.
 
-    A number that divides the interval, as blocks must not straddle two; at most 100, which is
-    where more stops paying; and at most 12,800 images, which is 40 MB of MNIST.
+    A number that divides the interval, as blocks must not straddle two; and at most 12,800 images,
+    which is 40 MB of MNIST.
+
+    Args:
+        most: at most so many; 100 is where more stops paying for the smallest networks. For larger
+            ones fewer are enough, and Ctrl-C and the progress bar need not wait for so many.
     """
-    most = max(1, min(100, 12_800 // batch_size))
+    most = max(1, min(most, 12_800 // batch_size))
     return max(math.gcd(interval, n) for n in range(1, most + 1))
 
 
