@@ -4,8 +4,9 @@
     python benchmarks/speed.py chapter03_gan         one
 
 "The book's loop" is the loop of the published notebooks, with the one change that makes a GAN's
-learn on Keras 3: the discriminator is traced while it is trainable. Both train on the same images:
-the bundled sample, unless --data-dir names a folder with MNIST. Milliseconds depend on the machine
+learn on Keras 3: the discriminator is traced while it is trainable. (Its batch normalisation is
+frozen with it in the generator's update, which leaves that loop less to do.) Both train on the same
+images: the bundled sample, unless --data-dir names a folder with MNIST. Times depend on the machine
 and on what else it does, so the two take turns, and what counts is their ratio. Each has a process
 of its own, as ours runs with deterministic operations and the book's loop does not.
 """

@@ -132,7 +132,7 @@ class DCGAN(CompiledLoop, keras.Model):
         )
         with tf.GradientTape() as tape:
             fake_images = self.generator(noise, training=True)
-            with tape.stop_recording():
+            with tape.stop_recording():  # the generator's gradient needs none of this update
                 d_loss_fake, logits_fake = self.train_discriminator(fake_images, loss_fake)
             g_loss = loss_real(self.discriminator(fake_images, training=True))
         self.update_generator(tape, g_loss)
@@ -141,16 +141,16 @@ class DCGAN(CompiledLoop, keras.Model):
     def train_discriminator(self, images, loss_function, penalty=0.0):
         with tf.GradientTape() as tape:
             if penalty:
-                logits, steepness = self.logits_and_steepness(images)
+                logits, squared_gradient = self.logits_and_squared_gradient(images)
             else:
-                logits, steepness = self.discriminator(images, training=True), 0.0
+                logits, squared_gradient = self.discriminator(images, training=True), 0.0
             loss = loss_function(logits)
-            penalized = loss + penalty / 2 * steepness
+            penalized = loss + penalty / 2 * squared_gradient
         variables = self.discriminator.trainable_variables
         self.d_optimizer.apply(tape.gradient(penalized, variables), variables)
         return loss, logits
 
-    def logits_and_steepness(self, images):
+    def logits_and_squared_gradient(self, images):
         """Logits, and how fast they change with the image: the mean of |∂logit/∂image|².
 
         Punished at real images (R1, Mescheder et al. 2018), the discriminator grows less steep the

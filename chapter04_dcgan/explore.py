@@ -6,7 +6,7 @@
 
 What it makes goes into the run's folder, under explore/:
 
-    interpolation.png   walks from one latent point to the next; interpolation.gif is the same
+    interpolation.png   walks from one latent point to the next, and the same walks as a film, .gif
     arithmetic.png      mean latent points of three classes, and what A - B + C generates
     nearest.png         samples, each over the training image that is nearest to it
 """
@@ -72,17 +72,22 @@ def class_mean(noise: np.ndarray, classes: np.ndarray, wanted: int, least: int =
     points = noise[classes == wanted]
     if len(points) < least:
         raise UserError(
-            f"--arithmetic {wanted}: only {len(points)} of {len(noise)} samples are of that class"
+            f"--arithmetic {wanted}: only {len(points)} of {len(noise)} samples are of that class, "
+            f"and {least} are needed; choose other classes, or train longer"
         )
     return points.mean(axis=0)
 
 
-def onto_sphere(point: np.ndarray) -> np.ndarray:
-    """The point's direction at the usual distance from the origin, which is √d.
+def around(point: np.ndarray, beside: np.ndarray) -> np.ndarray:
+    """The point's direction at the usual distance from the origin, √d, and places near it.
 
     A mean of many points lies near the origin, where no sample comes from.
+
+    Args:
+        point: d.
+        beside: offsets, n×d.
     """
-    return point * np.sqrt(len(point)) / np.linalg.norm(point)
+    return point * np.sqrt(len(point)) / np.linalg.norm(point) + beside
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -125,8 +130,10 @@ def main(argv: list[str] | None = None) -> dict:
     generator = run.load_model("generator.keras")
     random = np.random.default_rng(options.seed)
 
+    latent_dim = generator.input_shape[-1]
+
     def draw(count):
-        return random.normal(size=(count, run.config.latent_dim)).astype(np.float32)
+        return random.normal(size=(count, latent_dim)).astype(np.float32)
 
     def generate(noise):
         return generator.predict(noise, batch_size=200, verbose=0)
@@ -156,7 +163,7 @@ def main(argv: list[str] | None = None) -> dict:
         beside[4] = 0
         figure = Figure(figsize=(8, 2.4), layout="constrained")
         for ax, (name, point) in zip(figure.subplots(1, 4), terms.items(), strict=True):
-            pictures = generate(onto_sphere(point) + beside)
+            pictures = generate(around(point, beside))
             ax.imshow(images.grid(pictures, columns=3), cmap="gray", vmin=0, vmax=255)
             ax.set_title(name)
             ax.axis("off")
@@ -170,16 +177,15 @@ def main(argv: list[str] | None = None) -> dict:
         test images are, which nobody can have learned by heart."""
         training = dataset.x_train.astype(np.float32) / 127.5 - 1
         samples = generate(draw(500))
-        indices, distances = metrics.nearest_images(samples, training)
         test = dataset.x_test[:500].astype(np.float32) / 127.5 - 1
-        _, test_distances = metrics.nearest_images(test, training)
+        indices, distances = metrics.nearest_images(np.concatenate([samples, test]), training)
         pairs = np.concatenate([samples[:10], training[indices[:10]]])
         run.write("explore/nearest.png", images.png(images.grid(pairs, columns=10)))
-        return float(np.median(distances)), float(np.median(test_distances))
+        return float(np.median(distances[:500])), float(np.median(distances[500:]))
 
     interpolate()
-    classes = calculate()
     distance, test_distance = find_nearest()
+    classes = calculate()
     a, b, c = options.arithmetic
     print(f"{a} - {b} + {c}: the classifier sees {', '.join(map(str, classes))}")
     print(

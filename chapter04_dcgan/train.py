@@ -85,7 +85,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--gradient-penalty",
         type=cli.non_negative_float,
         metavar="X",
-        help="weight of the R1 penalty on the discriminator's slope at real images",
+        help="weight of R1, the squared gradient of the discriminator's logit at real images",
     )
     group.add_argument(
         "--shared-fakes",

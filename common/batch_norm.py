@@ -1,4 +1,4 @@
-"""Keras' batch normalisation by TensorFlow's fused kernel: the same numbers in less time.
+"""Keras' batch normalisation by TensorFlow's fused kernel: the same results in less time.
 
 Keras 3 computes it from a dozen small operations, and under mixed precision in float32. On a CPU
 that is half of the time that chapter 4's generator needs. The kernel makes one pass.
@@ -12,11 +12,18 @@ from keras import layers
 class FusedBatchNormalization(layers.BatchNormalization):
     """BatchNormalization over the last axis of n×height×width×channels, with scale and offset.
 
-    Both Keras' and this take statistics and running averages in float32, and the biased variance
-    for both.
+    Outputs, gradients and running averages are Keras' up to rounding. Gradients of gradients are
+    not: Keras takes the mean for a constant there, and the kernel does not.
     """
 
-    def call(self, inputs, training=None):
+    def build(self, input_shape):
+        plain = self.scale and self.center and not (self.renorm or self.synchronized)
+        if len(input_shape) != 4 or self.axis not in (-1, 3) or not plain:
+            raise ValueError(f"{self.name}: TensorFlow has no fused kernel for such a layer")
+        super().build(input_shape)
+
+    def call(self, inputs, training=None, mask=None):
+        training = bool(training and self.trainable)
         outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
             x=inputs,
             scale=self.gamma,
@@ -24,7 +31,7 @@ class FusedBatchNormalization(layers.BatchNormalization):
             mean=tf.zeros([0]) if training else self.moving_mean,
             variance=tf.zeros([0]) if training else self.moving_variance,
             epsilon=self.epsilon,
-            is_training=bool(training),
+            is_training=training,
         )
         if training:
             # The kernel gives the unbiased variance here, although it normalises by the biased one.
@@ -36,7 +43,13 @@ class FusedBatchNormalization(layers.BatchNormalization):
 
 
 def fuse(network: keras.Model) -> keras.Model:
-    """A copy of a network, with its weights, whose batch normalisation is fused."""
+    """A copy of a network, with its weights, whose batch normalisation is fused.
+
+    Not that of networks within the network.
+
+    Raises:
+        ValueError: TensorFlow has no fused kernel for one of its layers.
+    """
     return _with_batch_norm(network, layers.BatchNormalization, FusedBatchNormalization)
 
 

@@ -38,6 +38,9 @@ class SaveRun(keras.callbacks.Callback):
         if self.run.stop_requested:
             raise KeyboardInterrupt
 
+    def on_train_end(self, logs=None):
+        self.run.end_training()
+
     def on_epoch_begin(self, epoch, logs=None):
         self.started = time.perf_counter()
 

@@ -222,8 +222,9 @@ def _interval(config: argparse.Namespace, given: bool) -> int:
 
 def show(config: argparse.Namespace) -> None:
     """Prints the settings, one a line."""
+    width = max(map(len, vars(config))) + 2
     for name, value in vars(config).items():
-        print(f"{name.replace('_', '-'):<24}{'-' if value is None else value}")
+        print(f"{name.replace('_', '-'):<{width}}{'-' if value is None else value}")
 
 
 def run(main: Callable) -> None:

@@ -22,6 +22,7 @@ SAMPLES = Path(__file__).resolve().parent / "samples"
 ORIGIN = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/"  # as keras.datasets
 TIMEOUT = 15  # seconds that a download may stand still before it is given up
 MNIST_SHA256 = "731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1"
+NAMES = ("mnist", "fashion_mnist", "sample", "fashion_sample")
 KEYS = ("x_train", "y_train", "x_test", "y_test")
 IDX_FILES = (
     "train-images-idx3-ubyte",
@@ -73,8 +74,13 @@ def load(name: str, folder: str | None = None) -> Dataset:
     downloads into that cache. Where that fails, the bundled sample stands in, and one line says so.
 
     Raises:
-        UserError: the folder is missing or holds no such data, or a file in it is broken.
+        UserError: there is no data set of that name, the folder is missing or holds no such data,
+            or a file in it is broken.
     """
+    if name not in NAMES:
+        raise UserError(f"there is no data set {name}; choose from {', '.join(NAMES)}")
+    if folder and name.endswith("sample"):
+        raise UserError(f"--data-dir has no part in --dataset {name}, which is bundled")
     if name in ("sample", "fashion_sample"):
         name = {"sample": "mnist", "fashion_sample": "fashion_mnist"}[name]
         return _bundled(name)

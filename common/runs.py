@@ -17,6 +17,7 @@ import signal
 import statistics
 import sys
 import threading
+import zipfile
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
@@ -142,7 +143,7 @@ class Run:
         if data["sha256"] != self._saved["data"]["sha256"]:
             raise UserError(
                 f"{self.path} was begun with other data ({self._saved['data']['source']}); "
-                f"found now: {data['source']}"
+                f"found now: {data['source']}; --data-dir names a folder with the former"
             )
 
     @contextlib.contextmanager
@@ -206,8 +207,9 @@ class Run:
 
         try:
             return keras.models.load_model(self.path / name, compile=False)
-        except (OSError, ValueError, KeyError) as error:
-            raise UserError(f"{self.path / name}: cannot be loaded: {error}") from error
+        except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+            reason = (str(error).splitlines() or [""])[0]
+            raise UserError(f"{self.path / name}: cannot be loaded: {reason}") from error
 
     def record(self, iteration: int, logs: dict[str, float], seconds: float) -> None:
         """Adds a line to history.csv, and to timings.csv the seconds that it took."""
@@ -245,6 +247,13 @@ class Run:
         for name, value in results.items():
             print(f"{name:<24}{value:.4g}" if isinstance(value, float) else f"{name:<24}{value}")
         return results
+
+    def end_training(self) -> None:
+        """From here on Ctrl-C is raised at once, where it was held back until now."""
+        if self.stop_requested:
+            raise KeyboardInterrupt
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, signal.default_int_handler)
 
     @contextlib.contextmanager
     def resumable(self) -> Iterator[None]:
@@ -355,7 +364,11 @@ def _read_config(folder: Path, chapter: str) -> dict:
         saved = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read: {error}") from error
-    if not isinstance(saved, dict) or not {"chapter", "settings", "data"} <= saved.keys():
+    try:
+        whole = isinstance(saved["settings"], dict) and saved["data"]["sha256"]
+    except (KeyError, TypeError):
+        whole = False
+    if not whole:
         raise UserError(f"{path}: is not a run's")
     if saved["chapter"] != chapter:
         raise UserError(f"{folder} is a run of {saved['chapter']}, not of {chapter}")

@@ -22,13 +22,19 @@ SMOKE = ["--preset", "smoke"]
 
 
 def small_gan(
-    batch_norm=True, optimizer=keras.optimizers.Adam, shared_fakes=False, **compile_arguments
+    batch_norm=True,
+    optimizer=keras.optimizers.Adam,
+    shared_fakes=False,
+    gradient_penalty=0.0,
+    seed=3,
+    **compile_arguments,
 ):
     gan = DCGAN(
         fuse(build_generator()),
         fuse(build_discriminator(batch_norm)),
-        shared_fakes=shared_fakes,
-        seed=3,
+        gradient_penalty,
+        shared_fakes,
+        seed,
     )
     gan.compile(optimizer(), optimizer(), **compile_arguments)
     return gan
@@ -69,24 +75,88 @@ def test_gradient_penalty_is_the_squared_slope_at_real_images(batch_norm):
     gan = small_gan(batch_norm)
     (batch,) = real_images(1)
     images = tf.constant(batch)
-    logits, steepness = gan.logits_and_steepness(images)
+    logits, squared = gan.logits_and_squared_gradient(images)
     np.testing.assert_allclose(logits, gan.discriminator(images, training=True), rtol=1e-5)
     with tf.GradientTape() as tape:
         tape.watch(images)
         outputs = tf.reduce_sum(gan.discriminator(images, training=True))
     slopes = tape.gradient(outputs, images)
-    assert float(steepness) == pytest.approx(np.mean(np.sum(slopes**2, axis=(1, 2, 3))), rel=1e-4)
+    assert float(squared) == pytest.approx(np.mean(np.sum(slopes**2, axis=(1, 2, 3))), rel=1e-4)
     if not batch_norm:  # which makes an image's logit depend on the others
         step = 1e-3 * slopes / tf.norm(tf.reshape(slopes, (8, -1)), axis=1)[:, None, None, None]
         rise = (gan.discriminator(images + step) - gan.discriminator(images - step)) / 2e-3
-        assert float(steepness) == pytest.approx(np.mean(np.square(rise)), rel=0.05)
+        assert float(squared) == pytest.approx(np.mean(np.square(rise)), rel=0.05)
     slopes_after = []
     for penalty in (0.0, 1000.0):
         gan = small_gan(batch_norm)
         for _ in range(5):
             gan.train_discriminator(images, loss_real, penalty)
-        slopes_after.append(float(gan.logits_and_steepness(images)[1]))
+        slopes_after.append(float(gan.logits_and_squared_gradient(images)[1]))
     assert slopes_after[1] < slopes_after[0] / 2
+
+
+def test_noise_is_normal_and_another_for_each_half_iteration_and_seed():
+    gan = small_gan()
+    noise = gan.noise(0, 500).numpy()
+    assert noise.shape == (2, 500, 100)
+    assert abs(noise.mean()) < 0.02 and abs(noise.std() - 1) < 0.02
+    others = [noise[1], gan.noise(1, 500)[0], small_gan(seed=4).noise(0, 500)[0]]
+    for other in others:
+        assert abs(np.mean(noise[0] * other)) < 0.05
+    np.testing.assert_array_equal(noise, gan.noise(0, 500))
+
+
+@pytest.mark.parametrize("shared_fakes", [False, True])
+def test_logged_numbers_are_those_of_the_three_updates(shared_fakes):
+    """With a learning rate of 0 the networks stay as they are, and each can be computed apart."""
+    gan = small_gan(
+        optimizer=lambda: keras.optimizers.SGD(0.0), shared_fakes=shared_fakes, gradient_penalty=1.0
+    )
+    (batch,) = real_images(1, 64)
+    noise_for_d, noise_for_g = gan.noise(0, 64)
+    weights = gan.generator.get_weights()
+    fakes = gan.generator(noise_for_d, training=shared_fakes)
+    fakes_for_g = fakes if shared_fakes else gan.generator(noise_for_g, training=True)
+    real, fake, judged = (
+        gan.discriminator(x, training=True).numpy().astype(float)
+        for x in (batch, fakes, fakes_for_g)
+    )
+    gan.generator.set_weights(weights)  # the running averages have moved
+    logs = gan.train_step(tf.constant(batch))
+    losses = np.mean(np.log1p(np.exp(-real))), np.mean(np.log1p(np.exp(fake)))
+    expected = {
+        "d_loss": np.mean(losses),
+        "d_accuracy": (np.mean(real > 0) + np.mean(fake <= 0)) / 2,
+        "d_accuracy_real": np.mean(real > 0),
+        "d_accuracy_fake": np.mean(fake <= 0),
+        "g_loss": np.mean(np.log1p(np.exp(-judged))),
+    }
+    assert {k: float(v) for k, v in logs.items()} == pytest.approx(expected, rel=1e-3)
+
+
+@pytest.mark.parametrize("shared_fakes", [False, True])
+def test_gradient_penalty_is_in_the_update_on_real_images_alone(monkeypatch, shared_fakes):
+    gan = small_gan(shared_fakes=shared_fakes, gradient_penalty=0.5)
+    penalties = []
+
+    def train_discriminator(images, loss_function, penalty=0.0):
+        penalties.append((loss_function, penalty))
+        return DCGAN.train_discriminator(gan, images, loss_function, penalty)
+
+    monkeypatch.setattr(gan, "train_discriminator", train_discriminator)
+    gan.train_step(tf.constant(real_images(1)[0]))
+    assert penalties == [(loss_real, 0.5), (loss_fake, 0.0)]
+
+    gan = small_gan(batch_norm=False, optimizer=lambda: keras.optimizers.SGD(0.1))
+    batch = tf.constant(real_images(1)[0])
+    variables = gan.discriminator.trainable_variables
+    with tf.GradientTape() as tape:
+        logits, squared = gan.logits_and_squared_gradient(batch)
+        loss = tf.reduce_mean(tf.nn.softplus(-logits)) + 0.5 / 2 * squared
+    expected = [v - 0.1 * g for v, g in zip(variables, tape.gradient(loss, variables), strict=True)]
+    gan.train_discriminator(batch, loss_real, 0.5)
+    for a, b in zip(variables, expected, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("shared_fakes", [False, True])
@@ -181,9 +251,14 @@ def test_smoke_run_leaves_what_the_readme_promises(tmp_path):
     assert len(images.read(folder / "progress.gif")) == 3
 
 
+QUICK = ["--precision", "mixed_bfloat16", "--gradient-penalty", "1", "--shared-fakes"]
+QUICK += ["--no-discriminator-batch-norm", "--learning-rate-decay", "--beta-1", "0"]
+
+
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="finds files through /proc")
-def test_killed_and_resumed_run_ends_in_the_same_bits(tmp_path, program):
-    flags = [*SMOKE, "--iterations", "6", "--sample-interval", "2", "--learning-rate-decay"]
+@pytest.mark.parametrize("further", [[], QUICK], ids=["book", "quick"])
+def test_killed_and_resumed_run_ends_in_the_same_bits(tmp_path, program, further):
+    flags = [*SMOKE, "--iterations", "6", "--sample-interval", "2", *further]
     train.main([*flags, "--output-dir", str(tmp_path / "whole")])
     run = tmp_path / "run"
     killed = program(

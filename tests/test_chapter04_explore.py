@@ -1,5 +1,7 @@
 """Chapter 4: explore.py, with a generator whose images are known."""
 
+import shutil
+
 import keras
 import numpy as np
 import pytest
@@ -7,7 +9,7 @@ from conftest import REPOSITORY, error_of
 from keras import layers
 
 from chapter04_dcgan import explore, train
-from chapter04_dcgan.explore import class_mean, onto_sphere, slerp, walk
+from chapter04_dcgan.explore import around, class_mean, slerp, walk
 from common import UserError, data, images
 
 # What the generator makes: for each digit, the first training image of it.
@@ -59,14 +61,24 @@ def test_class_mean_is_of_the_wanted_class_alone():
     np.testing.assert_allclose(class_mean(noise, np.array([4, 4, 1]), 4, least=2), [2, 1])
     with pytest.raises(UserError, match="--arithmetic 1: only 1 of 3"):
         class_mean(noise, np.array([4, 4, 1]), 1, least=2)
-    np.testing.assert_allclose(onto_sphere(np.array([3.0, 4.0])), np.sqrt(2) * np.array([0.6, 0.8]))
+
+
+def test_points_around_a_mean_lie_where_noise_lies():
+    beside = np.array([[0.0, 0.0], [1.0, -1.0]])
+    middle = np.sqrt(2) * np.array([0.6, 0.8])
+    np.testing.assert_allclose(around(np.array([3.0, 4.0]), beside), middle + beside)
 
 
 def test_pictures_are_what_the_generator_makes(run, capsys):
-    results = explore.main([str(run), "--arithmetic", "8", "3", "8"])
-    assert results["arithmetic"] == [8] * 9
-    # The generator makes training images with hard edges, so that they are nearer than others'.
-    assert results["distance"] < results["test_distance"]
+    results = explore.main([str(run), "--arithmetic", "8", "8", "3"])
+    assert results["arithmetic"] == [3] * 9
+    training = SAMPLE.x_train.reshape(-1, 784) / 127.5 - 1
+    made = np.where(DIGITS.reshape(10, 1, 784) > 127, 1.0, -1.0)
+    nearest = np.sqrt(np.mean((made - training) ** 2, axis=2)).min(axis=1)
+    assert np.min(np.abs(nearest - results["distance"])) < 1e-3  # a median: it is one of the ten
+    test = SAMPLE.x_test[:500].reshape(-1, 784) / 127.5 - 1
+    between = [np.sqrt(np.mean((x - training) ** 2, axis=1)).min() for x in test]
+    assert results["test_distance"] == pytest.approx(np.median(between), rel=1e-4)
     strip = images.read(run / "explore" / "interpolation.png")
     assert strip.shape == (6 * (84 + 2) + 2, 10 * (84 + 2) + 2)
     film = images.read(run / "explore" / "interpolation.gif")  # like frames are made one
@@ -104,6 +116,41 @@ def test_mistakes_are_one_line(tmp_path, monkeypatch, capsys, flags, words):
     monkeypatch.chdir(tmp_path)
     assert words in error_of(explore.main, flags, capsys)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_too_few_samples_of_a_class_leave_the_other_pictures(run, tmp_path, capsys):
+    """As after a short run: this generator makes nothing but zeros."""
+    short = tmp_path / "short"
+    shutil.copytree(run, short)
+    shutil.rmtree(short / "explore", ignore_errors=True)
+    generator = keras.models.load_model(run / "generator.keras")
+    kernels = generator.get_weights()
+    generator.set_weights([0 * kernels[0], np.tile(kernels[1][:1], (10, 1))])
+    generator.save(short / "generator.keras")
+    line = error_of(explore.main, [str(short)], capsys)
+    assert "--arithmetic 8: only 0 of 5000" in line and "20 are needed" in line
+    made = {path.name for path in (short / "explore").iterdir()}
+    assert made == {"interpolation.png", "interpolation.gif", "nearest.png"}
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"chapter": 4}', "chapter04"])
+def test_broken_config_is_one_line(run, tmp_path, capsys, content):
+    broken = tmp_path / "broken"
+    shutil.copytree(run, broken)
+    if content == "chapter04":
+        content = '{"chapter": "chapter04_dcgan", "settings": [1], "data": {"sha256": "0"}}'
+    (broken / "config.json").write_text(content)
+    assert "config.json" in error_of(explore.main, [str(broken)], capsys)
+
+
+def test_broken_network_is_one_line(run, tmp_path, capsys):
+    broken = tmp_path / "broken"
+    shutil.copytree(run, broken)
+    content = bytearray((broken / "generator.keras").read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 200] = bytes(200)
+    (broken / "generator.keras").write_bytes(content)
+    assert "generator.keras: cannot be loaded" in error_of(explore.main, [str(broken)], capsys)
 
 
 def test_other_data_than_the_runs_is_refused(run, tmp_path, capsys):
