@@ -179,8 +179,8 @@ class Chapter02:
 
 class Chapter04:
     precisions = ("float32", "mixed_bfloat16")
-    books_iterations = 10
-    our_iterations = 10
+    books_iterations = 20
+    our_iterations = 30
     short = ("--iterations", "20")
 
     @staticmethod
