@@ -12,8 +12,9 @@ from keras import layers
 class FusedBatchNormalization(layers.BatchNormalization):
     """BatchNormalization over the last axis of n×height×width×channels, with scale and offset.
 
-    Outputs, gradients and running averages are Keras' up to rounding. Gradients of gradients are
-    not: Keras takes the mean for a constant there, and the kernel does not.
+    Outputs, gradients and running averages are Keras' up to rounding. Gradients of gradients, as
+    an R1 penalty takes them, differ by some tenths of a percent; finite differences agree with
+    these.
     """
 
     def build(self, input_shape):
