@@ -147,7 +147,7 @@ def main(argv: list[str] | None = None) -> dict:
         run.write("explore/interpolation.gif", images.gif(film, seconds=12, hold=0))
 
     def calculate():
-        """What stands around each of the points A, B, C and A - B + C; the share of each class."""
+        """What is around each of the points A, B, C and A - B + C; the classes of the last."""
         classifier = metrics.Classifier(dataset.name)
 
         def classes_of(pictures):

@@ -40,13 +40,13 @@ PRESETS = {
     "quick": BOOK
     | {
         # What each of these does for the FID, measured, is in the chapter's README.
-        "generator_learning_rate": 5e-3,  # as high as it stays stable
+        "generator_learning_rate": 5e-3,
         "discriminator_learning_rate": 2e-3,
         "learning_rate_decay": True,
-        "beta_1": 0.0,  # no momentum: the two must answer each other at once
+        "beta_1": 0.0,  # no momentum
         "discriminator_batch_norm": False,  # the Korean edition's
         "gradient_penalty": 1.0,  # keeps the discriminator from growing too strong
-        "shared_fakes": True,  # saves time
+        "shared_fakes": True,  # saves a forward pass too
         "batch_size": 64,  # twice the iterations in the time
         "precision": "mixed_bfloat16",  # more again, on CPUs and GPUs that compute in it
         "iterations": 6_000,

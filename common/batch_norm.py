@@ -13,8 +13,8 @@ class FusedBatchNormalization(layers.BatchNormalization):
     """BatchNormalization over the last axis of n×height×width×channels, with scale and offset.
 
     Outputs, gradients and running averages are Keras' up to rounding. Gradients of gradients, as
-    an R1 penalty takes them, differ by some tenths of a percent; finite differences agree with
-    these.
+    an R1 penalty takes them, differ by tenths of a percent to a few percent; finite differences
+    agree with these.
     """
 
     def build(self, input_shape):

@@ -13,6 +13,13 @@ OPTIONS = ("output_dir", "resume", "dry_run")
 
 
 class _Parser(argparse.ArgumentParser):
+    def __init__(self, description):
+        super().__init__(
+            description=description,
+            allow_abbrev=False,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+
     def error(self, message):
         raise UserError(f"{message} (see --help)")
 
@@ -85,11 +92,7 @@ def parser(
     Args:
         unit: how the chapter counts its training, "iterations" as the GANs do, or "epochs".
     """
-    flags = _Parser(
-        description=description,
-        allow_abbrev=False,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    flags = _Parser(description)
     flags.add_argument(
         "--preset",
         choices=list(presets),
@@ -144,11 +147,7 @@ def parser(
 def run_parser(description: str) -> argparse.ArgumentParser:
     """The parser of a program that uses what a finished run has trained; it adds its own flags."""
     os.environ["KERAS_BACKEND"] = "tensorflow"  # whatever ~/.keras/keras.json says
-    flags = _Parser(
-        description=description,
-        allow_abbrev=False,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    flags = _Parser(description)
     flags.add_argument(
         "run",
         nargs="?",
