@@ -80,7 +80,7 @@ def our_gan(gan, settings, images, block):
     """Our loop with the book's optimisers."""
     import keras
 
-    from common import data
+    from common import stream
 
     gan.compile(
         keras.optimizers.Adam(),
@@ -88,7 +88,7 @@ def our_gan(gan, settings, images, block):
         steps_per_execution=block,
         jit_compile=settings.get("xla", False),
     )
-    batches = data.stream(images, settings["batch_size"], seed=0, block=block)
+    batches = stream.batches(images, settings["batch_size"], seed=0, block=block)
     return lambda iterations: gan.fit(batches, steps_per_epoch=iterations, shuffle=False, verbose=0)
 
 
@@ -163,15 +163,15 @@ class Chapter02:
 
         from chapter02_autoencoder import networks, train
         from chapter02_autoencoder.vae import VAE
-        from common import data
+        from common import stream
 
         size = train.BOOK["batch_size"]
         vae = VAE(networks.build_encoder(), networks.build_decoder())
-        block = data.steps_per_block(Chapter02.our_iterations, size)
+        block = stream.steps_per_block(Chapter02.our_iterations, size)
         vae.compile(
             keras.optimizers.RMSprop(), steps_per_execution=block, jit_compile=train.BOOK["xla"]
         )
-        batches = data.stream(images, size, seed=0, block=block, value_range=(0.0, 1.0))
+        batches = stream.batches(images, size, seed=0, block=block, value_range=(0.0, 1.0))
         return lambda iterations: vae.fit(
             batches, steps_per_epoch=iterations, shuffle=False, verbose=0
         )

@@ -65,18 +65,18 @@ def main(argv: list[str] | None = None) -> dict | None:
     from chapter02_autoencoder import figures
     from chapter02_autoencoder.networks import build_decoder, build_encoder
     from chapter02_autoencoder.vae import VAE, Autoencoder
-    from common import callbacks, data, device, images
+    from common import callbacks, data, device, images, stream
 
     device_name = device.setup(config.seed, config.precision)
     dataset = data.load(config.dataset, config.data_dir)
-    data.check_batch_size(config.batch_size, dataset.x_train)
+    stream.check_batch_size(config.batch_size, dataset.x_train)
     config.sample_interval = len(dataset.x_train) // config.batch_size  # an epoch
     config.iterations = config.epochs * config.sample_interval
 
     encoder = build_encoder(config.latent_dim, variational=config.model == "vae")
     decoder = build_decoder(config.latent_dim)
     model = (VAE if config.model == "vae" else Autoencoder)(encoder, decoder, config.seed)
-    block = data.steps_per_block(config.sample_interval, config.batch_size)
+    block = stream.steps_per_block(config.sample_interval, config.batch_size)
     model.compile(
         keras.optimizers.RMSprop(config.learning_rate),
         steps_per_execution=block,
@@ -104,7 +104,7 @@ def main(argv: list[str] | None = None) -> dict | None:
         return losses
 
     done = run.restore(model)
-    batches = data.stream(
+    batches = stream.batches(
         dataset.x_train,
         config.batch_size,
         seed=config.seed,

@@ -81,13 +81,13 @@ def main(argv: list[str] | None = None) -> dict | None:
 
     from chapter03_gan.gan import GAN
     from chapter03_gan.networks import build_discriminator, build_generator
-    from common import callbacks, data, device, images, metrics
+    from common import callbacks, data, device, images, metrics, stream
 
     device_name = device.setup(config.seed, config.precision)
     dataset = data.load(config.dataset, config.data_dir)
 
     gan = GAN(build_generator(config.latent_dim), build_discriminator(), config.seed)
-    block = data.steps_per_block(config.sample_interval, config.batch_size)
+    block = stream.steps_per_block(config.sample_interval, config.batch_size)
     gan.compile(
         d_optimizer=keras.optimizers.Adam(config.learning_rate, config.beta_1),
         g_optimizer=keras.optimizers.Adam(config.learning_rate, config.beta_1),
@@ -111,7 +111,7 @@ def main(argv: list[str] | None = None) -> dict | None:
         return {"fid": judge.fid(generate(config.fid_images))}
 
     done = run.restore(gan)
-    batches = data.stream(
+    batches = stream.batches(
         dataset.x_train, config.batch_size, seed=config.seed, start=done, block=block
     )
     run.start(dataset.describe())

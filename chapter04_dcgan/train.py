@@ -116,7 +116,7 @@ def main(argv: list[str] | None = None) -> dict | None:
 
     from chapter04_dcgan.dcgan import DCGAN
     from chapter04_dcgan.networks import build_discriminator, build_generator
-    from common import callbacks, data, device, images, metrics
+    from common import callbacks, data, device, images, metrics, stream
     from common.batch_norm import fuse, unfuse
 
     device_name = device.setup(config.seed, config.precision)
@@ -129,7 +129,7 @@ def main(argv: list[str] | None = None) -> dict | None:
         config.shared_fakes,
         config.seed,
     )
-    block = data.steps_per_block(config.sample_interval, config.batch_size, most=10)
+    block = stream.steps_per_block(config.sample_interval, config.batch_size, most=10)
 
     def adam(rate, updates):
         """Adam for so many updates of a network."""
@@ -161,7 +161,7 @@ def main(argv: list[str] | None = None) -> dict | None:
         return {"fid": judge.fid(generate(config.fid_images))}
 
     done = run.restore(gan)
-    batches = data.stream(
+    batches = stream.batches(
         dataset.x_train, config.batch_size, seed=config.seed, start=done, block=block
     )
     run.start(dataset.describe())

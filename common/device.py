@@ -34,7 +34,7 @@ class CompiledLoop:
 
     Networks as small as chapter 3's need less time for an iteration than Python and TensorFlow
     need to start one. With this, the data set's elements are blocks of k batches (see
-    `data.stream`), and one compiled program trains on all k before Python sees anything again.
+    `stream.batches`), and one compiled program trains on all k before Python sees anything again.
     The arithmetic is that of k calls of `train_step`. Compile the model with
     `steps_per_execution=k`, so that Keras counts right, and `jit_compile=True` to let XLA compile
     the block: good for dense networks, but not for transposed convolutions on a CPU, which it

@@ -22,17 +22,11 @@ from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
-from common import UserError
-
-try:
-    import fcntl
-except ImportError:  # Windows: there, two programs in one run's folder are not kept apart
-    fcntl = None
+from common import UserError, folders
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 CHECKPOINT = "checkpoint/latest.weights.h5"
 PACKAGES = ("tensorflow", "keras", "numpy")
-TEMPORARY = ".writing-"
 
 
 def open_run(chapter: str, config: argparse.Namespace, options: argparse.Namespace) -> "Run":
@@ -48,10 +42,10 @@ def open_run(chapter: str, config: argparse.Namespace, options: argparse.Namespa
     if options.resume is None:
         folder = Path(options.output_dir) if options.output_dir else None
         if folder and folder.exists():
-            _refuse_used(folder)
+            folders.refuse_used(folder)
         return Run(chapter, config, folder, home)
-    folder = _find(home, options)
-    saved = _read_config(folder, chapter)
+    folder = folders.find_unfinished(home, options)
+    saved = folders.read_config(folder, chapter)
     for name, value in options.given.items():
         if name in saved["settings"] and value != saved["settings"][name] and name != "data_dir":
             flag = "--" + name.replace("_", "-")
@@ -79,10 +73,10 @@ def find_trained(chapter: str, name: str = "latest") -> "Run":
             raise UserError(f"there is no finished run in {home}; train one first, or name a run")
         folder = finished[-1].parent
     else:
-        folder = _folder_of(home, name)
+        folder = folders.folder_of(home, name)
     if not (folder / "config.json").exists():
         raise UserError(f"{folder}: holds no run")
-    saved = _read_config(folder, chapter)
+    saved = folders.read_config(folder, chapter)
     if not (folder / "results.json").exists():
         raise UserError(f"{folder}: the run is not finished; train.py --resume goes on with it")
     return Run(chapter, argparse.Namespace(**saved["settings"]), folder, home, saved)
@@ -121,21 +115,21 @@ class Run:
         }
         if self._saved is None:
             try:
-                self.path = self.path or _next_number(self._home)
+                self.path = self.path or folders.make_next(self._home)
                 self.path.mkdir(parents=True, exist_ok=True)
                 self.write_json("config.json", record)
             except OSError as error:
                 where = self.path or self._home
                 raise UserError(f"{where}: cannot be written to: {error.strerror}") from error
-            self._lock = _lock(self.path)
+            self._lock = folders.lock(self.path)
             return
-        self._lock = _lock(self.path)
+        self._lock = folders.lock(self.path)
         if self._lock is None:
             raise UserError(f"{self.path}: another program is training this run")
         self.check_data(data)
         if record["versions"] != self._saved["versions"]:
             print("other versions than the run was begun with; bits may differ", file=sys.stderr)
-        for leftover in self.path.rglob(TEMPORARY + "*"):  # of a run that was killed
+        for leftover in self.path.rglob(folders.TEMPORARY + "*"):  # of a run that was killed
             leftover.unlink()
 
     def check_data(self, data: dict) -> None:
@@ -154,7 +148,7 @@ class Run:
             UserError: the file can't be written, as on a full disk.
         """
         target = self.path / name
-        temporary = target.with_name(TEMPORARY + target.name)
+        temporary = target.with_name(folders.TEMPORARY + target.name)
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             yield temporary
@@ -240,7 +234,7 @@ class Run:
             else None,
             **{k: v for k, v in self.history[-1].items() if k != "iteration"},
             **quality,
-            "data": _read_config(self.path, self.chapter)["data"]["source"],
+            "data": folders.read_config(self.path, self.chapter)["data"]["source"],
         }
         self.write_json("results.json", results)
         self._lock = None
@@ -286,93 +280,9 @@ class Run:
                 signal.signal(signal.SIGINT, before)
 
 
-def _find(home: Path, options: argparse.Namespace) -> Path:
-    """The folder of the unfinished run that --resume and --output-dir name."""
-    if options.output_dir and options.resume != "latest":
-        raise UserError("--resume RUN and --output-dir both name a run; give one of them")
-    if options.resume == "latest" and not options.output_dir:
-        runs = sorted(home.glob("[0-9]*/config.json"), reverse=True)
-        for folder in [path.parent for path in runs]:
-            if not (folder / "results.json").exists() and _lock(folder):  # and nobody trains it
-                return folder
-        raise UserError(f"nothing to resume: there is no unfinished run in {home}")
-    folder = Path(options.output_dir) if options.output_dir else _folder_of(home, options.resume)
-    if not (folder / "config.json").exists():
-        raise UserError(f"nothing to resume: {folder} holds no run")
-    if (folder / "results.json").exists():
-        raise UserError(f"nothing to resume: the run in {folder} is finished")
-    return folder
-
-
-def _folder_of(home: Path, name: str) -> Path:
-    """The folder of a run that is named by its path or its number."""
-    folder = Path(name)
-    if not folder.exists() and name.isdecimal():
-        folder = home / f"{int(name):04d}"
-    return folder
-
-
-def _lock(folder: Path):
-    """An open file that keeps others off the run until it is closed; None if they have it.
-
-    The operating system lets go of it too when the program ends, however it ends.
-    """
-    file = open(folder / ".lock", "w")
-    try:
-        if fcntl:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        file.close()
-        return None
-    return file
-
-
-def _refuse_used(folder: Path) -> None:
-    if not folder.is_dir():
-        raise UserError(f"--output-dir {folder}: is not a folder")
-    if (folder / "results.json").exists():
-        raise UserError(f"--output-dir {folder}: holds a finished run; name another folder")
-    if (folder / "config.json").exists():
-        raise UserError(
-            f"--output-dir {folder}: holds an unfinished run; add --resume to go on with it"
-        )
-    if any(not path.name.startswith(TEMPORARY) for path in folder.iterdir()):
-        raise UserError(f"--output-dir {folder}: is not empty; name another folder")
-
-
-def _next_number(home: Path) -> Path:
-    """Makes the first free numbered folder; two runs that start at once get two."""
-    home.mkdir(parents=True, exist_ok=True)
-    number = max([int(path.name) for path in home.iterdir() if path.name.isdigit()], default=0)
-    while True:
-        number += 1
-        try:
-            (home / f"{number:04d}").mkdir()
-            return home / f"{number:04d}"
-        except FileExistsError:
-            continue
-
-
 def _data_dir(options: argparse.Namespace) -> dict:
     """Data may have moved since the run began; its hash says whether it is the same."""
     return {k: v for k, v in options.given.items() if k == "data_dir"}
-
-
-def _read_config(folder: Path, chapter: str) -> dict:
-    path = folder / "config.json"
-    try:
-        saved = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read: {error}") from error
-    try:
-        whole = isinstance(saved["settings"], dict) and saved["data"]["sha256"]
-    except (KeyError, TypeError):
-        whole = False
-    if not whole:
-        raise UserError(f"{path}: is not a run's")
-    if saved["chapter"] != chapter:
-        raise UserError(f"{folder} is a run of {saved['chapter']}, not of {chapter}")
-    return saved
 
 
 def _version(package: str) -> str | None:

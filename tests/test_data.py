@@ -1,4 +1,4 @@
-"""Data sets from every place they can come from, the broken ones, and the training stream."""
+"""Data sets from every place they can come from, and the broken ones."""
 
 import contextlib
 import gzip
@@ -261,67 +261,3 @@ def test_broken_file_in_the_cache_is_named(keras_cache, monkeypatch):
     monkeypatch.setattr(data, "ORIGIN", "http://127.0.0.1:9/")
     with pytest.raises(UserError, match=r"fashion-mnist/train-images-idx3-ubyte\.gz"):
         data.load("fashion_mnist")
-
-
-def numbered(n):
-    """Images whose first two pixels hold their number."""
-    images = np.zeros((n, 28, 28, 1), np.uint8)
-    images[:, 0, 0, 0], images[:, 0, 1, 0] = np.divmod(np.arange(n), 256)
-    return images
-
-
-def numbers(batches, n_blocks):
-    """The images' numbers in each batch of the first blocks."""
-    found = []
-    for block in batches.take(n_blocks):
-        pixels = np.round((block.numpy()[:, :, 0, :2, 0] + 1) * 127.5).astype(int)
-        found.extend(pixels[..., 0] * 256 + pixels[..., 1])
-    return np.array(found)
-
-
-def test_stream_shows_each_image_once_a_pass_in_a_new_order():
-    order = numbers(data.stream(numbered(300), 30, seed=1, block=5), 4)
-    assert order.shape == (20, 30)
-    first, second = order[:10].ravel(), order[10:].ravel()
-    assert sorted(first) == sorted(second) == list(range(300))
-    assert np.mean(first == second) < 0.05 and np.mean(first == np.arange(300)) < 0.05
-
-
-@pytest.mark.parametrize("start", [1, 9, 10, 37])
-def test_stream_is_a_function_of_seed_and_step(start):
-    images = numbered(305)  # five images don't fill a batch, other ones in each pass
-    whole = numbers(data.stream(images, 30, seed=1), 60)
-    resumed = numbers(data.stream(images, 30, seed=1, start=start, block=4), 5)
-    assert np.array_equal(whole[start : start + 20], resumed)
-    assert not np.array_equal(whole, numbers(data.stream(images, 30, seed=2), 60))
-    assert len(np.unique(whole)) == 305
-
-
-@pytest.mark.parametrize("value_range", [(-1.0, 1.0), (0.0, 1.0)])
-def test_stream_scales_to_the_range(value_range):
-    images = np.zeros((4, 28, 28, 1), np.uint8)
-    images[:, 0, 0], images[:, 0, 1] = 255, 51
-    (block,) = data.stream(images, 4, seed=0, value_range=value_range).take(1)
-    assert block.shape == (1, 4, 28, 28, 1) and block.dtype == "float32"
-    low, high = value_range
-    np.testing.assert_allclose(block[0, :, 0, :3, 0], [[high, low + (high - low) / 5, low]] * 4)
-
-
-def test_stream_refuses_a_batch_that_the_images_do_not_fill():
-    with pytest.raises(UserError, match="--batch-size 5 is more than the 4 training images"):
-        data.stream(numbered(4), 5, seed=0)
-
-
-@pytest.mark.parametrize(
-    "interval, batch_size, block",
-    [
-        (1000, 128, 100),
-        (60, 128, 60),
-        (150, 16, 75),
-        (997, 128, 1),
-        (1000, 1024, 10),
-        (7, 60000, 1),
-    ],
-)
-def test_blocks_divide_the_interval_and_fit_in_memory(interval, batch_size, block):
-    assert data.steps_per_block(interval, batch_size) == block

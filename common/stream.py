@@ -1,0 +1,79 @@
+"""The stream of training batches: shuffled, scaled, and the same for the same seed and step."""
+
+import math
+
+import numpy as np
+import tensorflow as tf
+
+from common import UserError
+
+
+def batches(
+    images: np.ndarray,
+    batch_size: int,
+    *,
+    labels: np.ndarray | None = None,
+    seed: int,
+    start: int = 0,
+    block: int = 1,
+    value_range: tuple[float, float] = (-1.0, 1.0),
+) -> tf.data.Dataset:
+    """Endless batches of shuffled images; which ones are in a batch is set by seed and step alone.
+
+    Every image is seen once in `len(images) // batch_size` steps; then the order is drawn anew.
+    What doesn't fill a batch is left out that time.
+
+    Args:
+        images: uint8, n×height×width×channels. They stay uint8 in memory.
+        labels: whole numbers, n, to go with the images.
+        start: the step to begin with; a resumed run goes on where the first one stopped.
+        block: how many batches make one element; see `device.CompiledLoop`.
+        value_range: what 0 and 255 become.
+
+    Yields:
+        float32, block×batch_size×height×width×channels; with labels, the pair of these and int32,
+        block×batch_size.
+
+    Raises:
+        UserError: there are fewer images than a batch needs.
+    """
+    check_batch_size(batch_size, images)
+    steps = len(images) // batch_size  # in one pass over the images
+    low, high = value_range
+    with tf.device("CPU"):
+        images = tf.constant(images)
+        labels = None if labels is None else tf.constant(labels, tf.int32)
+
+    def batches_of_pass(number):
+        order = tf.random.experimental.stateless_shuffle(
+            tf.range(len(images)), seed=tf.stack([seed, tf.cast(number, tf.int32)])
+        )
+        rows = tf.reshape(order[: steps * batch_size], (steps, batch_size))
+        return tf.data.Dataset.from_tensor_slices(rows)
+
+    def read(indices):
+        batch = tf.cast(tf.gather(images, indices), tf.float32) * ((high - low) / 255) + low
+        return batch if labels is None else (batch, tf.gather(labels, indices))
+
+    indices = tf.data.Dataset.counter(start // steps).flat_map(batches_of_pass)
+    return indices.skip(start % steps).batch(block, drop_remainder=True).map(read).prefetch(2)
+
+
+def check_batch_size(batch_size: int, images: np.ndarray) -> None:
+    """Raises a UserError if there are fewer images than a batch needs."""
+    if batch_size > len(images):
+        raise UserError(f"--batch-size {batch_size} is more than the {len(images)} training images")
+
+
+def steps_per_block(interval: int, batch_size: int, most: int = 100) -> int:
+    """How many batches `device.CompiledLoop` should have in a block.
+
+    A number that divides the interval, as blocks must not straddle two; and at most 12,800 images,
+    which is 40 MB of MNIST.
+
+    Args:
+        most: at most so many; 100 is where more stops paying for the smallest networks. For larger
+            ones fewer are enough, and Ctrl-C and the progress bar need not wait for so many.
+    """
+    most = max(1, min(most, 12_800 // batch_size))
+    return max(math.gcd(interval, n) for n in range(1, most + 1))
