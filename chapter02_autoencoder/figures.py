@@ -1,6 +1,5 @@
 """The pictures of chapter 2."""
 
-import io
 from statistics import NormalDist
 
 import numpy as np
@@ -33,9 +32,7 @@ def latent_space(codes: np.ndarray, labels: np.ndarray, title: str) -> bytes:
         ax.scatter(z1, z2, s=4, color=f"C{label}", label=str(label), linewidths=0)
     ax.set(title=title, xlabel="$z_1$", ylabel="$z_2$", aspect="equal")
     ax.legend(markerscale=4, loc="center left", bbox_to_anchor=(1, 0.5))
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=120)
-    return buffer.getvalue()
+    return images.figure_png(figure)
 
 
 def reconstructions(originals: np.ndarray, reconstructed: np.ndarray, columns=10) -> np.ndarray:

@@ -19,6 +19,7 @@ from common import cli
 
 BOOK = {  # GANs in Action, section 2.6
     "dataset": "mnist",
+    "validation_images": 0,
     "model": "vae",
     "latent_dim": 2,
     "epochs": 50,
@@ -68,7 +69,7 @@ def main(argv: list[str] | None = None) -> dict | None:
     from common import callbacks, data, device, images, stream
 
     device_name = device.setup(config.seed, config.precision)
-    dataset = data.load(config.dataset, config.data_dir)
+    dataset = data.load(config.dataset, config.data_dir, config.validation_images)
     stream.check_batch_size(config.batch_size, dataset.x_train)
     config.sample_interval = len(dataset.x_train) // config.batch_size  # an epoch
     config.iterations = config.epochs * config.sample_interval

@@ -19,6 +19,7 @@ from common import cli
 
 BOOK = {  # GANs in Action, section 3.4
     "dataset": "mnist",
+    "validation_images": 0,
     "latent_dim": 100,
     "iterations": 20_000,
     "batch_size": 128,
@@ -84,7 +85,7 @@ def main(argv: list[str] | None = None) -> dict | None:
     from common import callbacks, data, device, images, metrics, stream
 
     device_name = device.setup(config.seed, config.precision)
-    dataset = data.load(config.dataset, config.data_dir)
+    dataset = data.load(config.dataset, config.data_dir, config.validation_images)
 
     gan = GAN(build_generator(config.latent_dim), build_discriminator(), config.seed)
     block = stream.steps_per_block(config.sample_interval, config.batch_size)

@@ -19,6 +19,7 @@ from common import cli
 
 BOOK = {  # GANs in Action, section 4.4, English edition
     "dataset": "mnist",
+    "validation_images": 0,
     "latent_dim": 100,
     "iterations": 20_000,
     "batch_size": 128,
@@ -120,7 +121,7 @@ def main(argv: list[str] | None = None) -> dict | None:
     from common.batch_norm import fuse, unfuse
 
     device_name = device.setup(config.seed, config.precision)
-    dataset = data.load(config.dataset, config.data_dir)
+    dataset = data.load(config.dataset, config.data_dir, config.validation_images)
 
     gan = DCGAN(
         fuse(build_generator(config.latent_dim, config.slope)),

@@ -40,6 +40,17 @@ def positive_int(text: str) -> int:
     return number
 
 
+def non_negative_int(text: str) -> int:
+    """A whole number of at least 0, for argparse."""
+    try:
+        number = int(text)
+    except ValueError:
+        number = -1
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 0")
+    return number
+
+
 def seed_int(text: str) -> int:
     """A seed, for argparse: NumPy takes none below 0, TensorFlow's int32 none above 2³¹ - 1."""
     try:
@@ -110,6 +121,12 @@ def parser(
         metavar="DIR",
         help="holds mnist.npz, fashion_mnist.npz or IDX files; without it Keras' cache is used, "
         "or filled by a download",
+    )
+    data.add_argument(
+        "--validation-images",
+        type=positive_int,
+        metavar="N",
+        help="choose settings with this: the last N training images take the test images' place",
     )
     training = flags.add_argument_group("training")
     if unit == "epochs":

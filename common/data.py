@@ -1,6 +1,7 @@
 """Data sets by name."""
 
 import contextlib
+import dataclasses
 import gzip
 import hashlib
 import math
@@ -9,7 +10,6 @@ import socket
 import sys
 import zipfile
 import zlib
-from dataclasses import dataclass
 from pathlib import Path
 
 import keras
@@ -22,6 +22,21 @@ ORIGIN = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/"  # as ke
 TIMEOUT = 15  # seconds that a download may stand still before it is given up
 MNIST_SHA256 = "731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1"
 NAMES = ("mnist", "fashion_mnist", "sample", "fashion_sample")
+CLASS_NAMES = {
+    "mnist": tuple("0123456789"),
+    "fashion_mnist": (
+        "t-shirt",
+        "trouser",
+        "pullover",
+        "dress",
+        "coat",
+        "sandal",
+        "shirt",
+        "sneaker",
+        "bag",
+        "ankle-boot",
+    ),
+}
 KEYS = ("x_train", "y_train", "x_test", "y_test")
 IDX_FILES = (
     "train-images-idx3-ubyte",
@@ -37,7 +52,7 @@ FIRST_LABELS = {
 READ_ERRORS = (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error)
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Dataset:
     """Images uint8, n×28×28×1, 0 to 255; labels int32, n, 0 to 9. `source` says where from."""
 
@@ -47,6 +62,24 @@ class Dataset:
     y_train: np.ndarray
     x_test: np.ndarray
     y_test: np.ndarray
+
+    def hold_out(self, count: int) -> "Dataset":
+        """The last so many training images in the test images' place: settings are chosen on them.
+
+        Raises:
+            UserError: no training images would be left.
+        """
+        if count >= len(self.x_train):
+            raise UserError(
+                f"--validation-images {count}: there are only {len(self.x_train)} training images"
+            )
+        return dataclasses.replace(
+            self,
+            x_train=self.x_train[:-count],
+            y_train=self.y_train[:-count],
+            x_test=self.x_train[-count:],
+            y_test=self.y_train[-count:],
+        )
 
     def describe(self) -> dict:
         """What a run's config.json says of its data; equal descriptions mean equal data."""
@@ -61,21 +94,28 @@ class Dataset:
         }
 
 
-def load(name: str, folder: str | None = None) -> Dataset:
+def load(name: str, folder: str | None = None, validation_images: int = 0) -> Dataset:
     """Loads MNIST or Fashion-MNIST whole into memory (55 MB).
 
     Args:
         name: "mnist" or "fashion_mnist", or "sample" or "fashion_sample" for the bundled ones.
         folder: a folder that holds `mnist.npz` in Keras' layout or the four IDX files, gzipped or
             not, itself or in a folder `mnist` of its own.
+        validation_images: if not 0, so many of the last training images take the test images'
+            place, so that settings can be chosen without looking at the test images.
 
     Looks in `folder`, in the folder that the environment's GANS_DATA names, in Keras' cache, then
     downloads into that cache. Where that fails, the bundled sample stands in, and one line says so.
 
     Raises:
         UserError: there is no data set of that name, the folder is missing or holds no such data,
-            or a file in it is broken.
+            a file in it is broken, or there are not so many training images.
     """
+    dataset = _load(name, folder)
+    return dataset.hold_out(validation_images) if validation_images else dataset
+
+
+def _load(name: str, folder: str | None) -> Dataset:
     if name not in NAMES:
         raise UserError(f"there is no data set {name}; choose from {', '.join(NAMES)}")
     if folder and name.endswith("sample"):

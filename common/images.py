@@ -94,6 +94,11 @@ def plot_history(
         ax.set(xlabel="iteration", ylabel=label)
         ax.grid(alpha=0.3)
         ax.legend()
+    return figure_png(figure)
+
+
+def figure_png(figure: Figure) -> bytes:
+    """Encodes a figure of Matplotlib's."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=120)
     return buffer.getvalue()

@@ -239,7 +239,7 @@ class Run:
         self.write_json("results.json", results)
         self._lock = None
         for name, value in results.items():
-            print(f"{name:<24}{value:.4g}" if isinstance(value, float) else f"{name:<24}{value}")
+            print(f"{name:<26}{value:.4g}" if isinstance(value, float) else f"{name:<26}{value}")
         return results
 
     def end_training(self) -> None:

@@ -1,0 +1,1 @@
+"""Chapter 7 of GANs in Action: the semi-supervised GAN."""

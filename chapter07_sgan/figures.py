@@ -1,0 +1,63 @@
+"""The figures of chapter 7: how well each classifier does, and where it goes wrong."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from common import images
+
+
+def learning_curve(history: Sequence[dict[str, float]], baseline: float, title: str) -> bytes:
+    """Test accuracy against the iteration, with the baseline's as a line, as PNG.
+
+    Args:
+        history: a dict a row, with "iteration" and "test_accuracy".
+        baseline: test accuracy of the same network on the labelled images alone.
+    """
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    ax = figure.subplots()
+    iterations = [row["iteration"] for row in history]
+    ax.plot(iterations, [row["test_accuracy"] for row in history], ".-", label="SGAN")
+    ax.axhline(baseline, color="grey", linestyle="--", label="labelled images alone")
+    ax.set(xlabel="iteration", ylabel="test accuracy", title=title)
+    ax.grid(alpha=0.3)
+    ax.legend()
+    return images.figure_png(figure)
+
+
+def confusion(
+    labels: np.ndarray, predictions: dict[str, np.ndarray], names: Sequence[str]
+) -> bytes:
+    """Confusion matrices side by side, as PNG.
+
+    Args:
+        labels: the true classes, n.
+        predictions: for each classifier's name, the classes that it predicts, n.
+        names: of the classes.
+
+    Each row sums to 100 %: of a class's images, the share that is taken for each class.
+    """
+    figure = Figure(figsize=(6 * len(predictions), 6), layout="constrained")
+    for ax, (name, predicted) in zip(
+        figure.subplots(1, len(predictions), squeeze=False)[0], predictions.items(), strict=True
+    ):
+        counts = np.zeros((len(names), len(names)))
+        np.add.at(counts, (labels, predicted), 1)
+        shares = 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+        ax.imshow(shares, cmap="Blues", vmin=0, vmax=100)
+        for row, column in np.ndindex(shares.shape):
+            if counts[row, column]:
+                ax.text(
+                    column,
+                    row,
+                    f"{shares[row, column]:.0f}" if shares[row, column] >= 1 else "<1",
+                    ha="center",
+                    va="center",
+                    color="white" if shares[row, column] > 50 else "black",
+                )
+        accuracy = np.mean(labels == predicted)
+        ax.set(title=f"{name}: {accuracy:.2%}", xlabel="predicted", ylabel="true class, % of it")
+        ax.set_xticks(range(len(names)), names)
+        ax.set_yticks(range(len(names)), names)
+    return images.figure_png(figure)

@@ -1,0 +1,349 @@
+"""Trains the semi-supervised GAN of "GANs in Action" (chapter 7) on 100 labelled digits.
+
+On two CPU cores:
+
+    python chapter07_sgan/train.py                    feature matching, in ten minutes
+    python chapter07_sgan/train.py --preset book      the book's settings
+    python chapter07_sgan/train.py --labeled 50       fewer labels
+    python chapter07_sgan/train.py --resume           goes on with a stopped run
+
+The same network, trained on the labelled images alone, is the baseline that it is compared with.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+if not __package__:  # run by its path: find `common` from whatever folder we were started in
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+from common import UserError, cli
+
+BOOK = {  # GANs in Action, section 7.3, English edition
+    "dataset": "mnist",
+    "validation_images": 0,
+    "labeled": 100,
+    "balanced": False,  # the first 100 training images, as they come
+    "networks": "convolutional",
+    "discriminator_batch_norm": True,  # the Korean edition has none
+    "head": "k",
+    "feature_matching": False,
+    "shift": 0,
+    "latent_dim": 100,
+    "iterations": 8_000,
+    "batch_size": 32,
+    "sample_interval": 800,
+    "classifier_learning_rate": 1e-3,  # Adam's default in Keras; the Korean edition has 3e-4
+    "discriminator_learning_rate": 1e-3,
+    "generator_learning_rate": 1e-3,
+    "beta_1": 0.9,
+    "learning_rate_decay": False,
+    "baseline_epochs": 30,
+    "seed": 0,
+    "precision": "float32",
+    "fid": False,
+    "fid_images": 10_000,  # generated for the FID
+}
+PRESETS = {
+    "quick": BOOK
+    | {
+        # What each of these does for the accuracy, measured, is in the chapter's README.
+        "balanced": True,  # ten of each class
+        "networks": "dense",
+        "feature_matching": True,
+        "shift": 2,
+        "batch_size": 100,
+        "iterations": 24_000,
+        "sample_interval": 2_000,
+        "generator_learning_rate": 3e-3,  # it has to keep up with a strong discriminator
+        "beta_1": 0.5,
+        "learning_rate_decay": True,
+        "baseline_epochs": 1_000,  # of one batch each
+        "precision": "mixed_bfloat16",  # faster, on CPUs and GPUs that compute in it
+    },
+    "book": BOOK,
+    "smoke": BOOK
+    | {
+        "dataset": "sample",  # needs no network
+        "iterations": 4,
+        "batch_size": 16,
+        "sample_interval": 2,
+        "baseline_epochs": 2,
+        "fid_images": 200,
+    },
+}
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = cli.parser(__doc__, PRESETS)
+    group = parser.add_argument_group("this chapter")
+    group.add_argument(
+        "--labeled",
+        type=cli.positive_int,
+        metavar="N",
+        help="how many training images have labels: the first N, unless --balanced",
+    )
+    group.add_argument(
+        "--balanced",
+        action=argparse.BooleanOptionalAction,
+        help="draw as many labelled images of each class, by the seed",
+    )
+    group.add_argument(
+        "--networks",
+        choices=["convolutional", "dense"],
+        help="the book's, or dense ones in noise (Salimans et al. 2016)",
+    )
+    group.add_argument(
+        "--discriminator-batch-norm",
+        action=argparse.BooleanOptionalAction,
+        help="batch normalisation in the convolutional discriminator: the English edition has it, "
+        "the Korean not",
+    )
+    group.add_argument(
+        "--head",
+        choices=["k", "k-plus-1"],
+        help='ten logits, from which P(real) is computed, or an eleventh for "fake"',
+    )
+    group.add_argument(
+        "--feature-matching",
+        action=argparse.BooleanOptionalAction,
+        help="the generator matches mean features of real images (Salimans et al. 2016), and the "
+        "discriminator has one update an iteration; the book's has three",
+    )
+    group.add_argument(
+        "--shift",
+        type=cli.non_negative_int,
+        metavar="PIXELS",
+        help="move real images by up to so many pixels",
+    )
+    group.add_argument("--latent-dim", type=cli.positive_int, metavar="N", help="size of the noise")
+    for name, what in (
+        ("classifier", "the discriminator's Adam on labelled images, and the baseline's"),
+        ("discriminator", "the discriminator's Adam on other images"),
+        ("generator", "the generator's Adam"),
+    ):
+        group.add_argument(
+            f"--{name}-learning-rate", type=cli.positive_float, metavar="X", help=f"of {what}"
+        )
+    group.add_argument("--beta-1", type=cli.fraction, metavar="X", help="of the GAN's Adams")
+    group.add_argument(
+        "--learning-rate-decay",
+        action=argparse.BooleanOptionalAction,
+        help="lower the GAN's learning rates linearly to 0",
+    )
+    group.add_argument(
+        "--baseline-epochs",
+        type=cli.positive_int,
+        metavar="N",
+        help="passes of the baseline over the labelled images",
+    )
+    return parser
+
+
+def choose_labeled(labels, count: int, balanced: bool, seed: int):
+    """Which training images keep their labels: indices, `count` of them.
+
+    Args:
+        labels: of all training images, n, 0 to 9.
+        balanced: as many of each class, drawn by the seed; otherwise the first.
+
+    Raises:
+        UserError: there are not so many images, or the number is no multiple of the classes'.
+    """
+    import numpy as np
+
+    if count > len(labels):
+        raise UserError(f"--labeled {count} is more than the {len(labels)} training images")
+    if not balanced:
+        return np.arange(count)
+    classes = np.unique(labels)
+    if count % len(classes):
+        raise UserError(f"--labeled {count} --balanced: is not a multiple of {len(classes)}")
+    random = np.random.default_rng(seed)
+    each = count // len(classes)
+    members = [np.flatnonzero(labels == label) for label in classes]
+    if each > min(map(len, members)):
+        raise UserError(f"--labeled {count} --balanced: there are not {each} images of each class")
+    return np.sort(np.concatenate([random.choice(m, each, replace=False) for m in members]))
+
+
+def main(argv: list[str] | None = None) -> dict | None:
+    config, options = cli.parse(build_parser(), PRESETS, argv)
+    from common import runs
+
+    run = runs.open_run("chapter07_sgan", config, options)
+    if options.dry_run:
+        return cli.show(config)
+
+    # TensorFlow takes seconds to load, so it is left until the flags are known to be right.
+    import keras
+    import numpy as np
+    import tensorflow as tf
+
+    from chapter07_sgan import figures, networks
+    from chapter07_sgan.sgan import SGAN, FeatureMatchingSGAN, class_logits
+    from common import callbacks, data, device, images, metrics, stream
+    from common.batch_norm import fuse, unfuse
+
+    device_name = device.setup(config.seed, config.precision)
+    dataset = data.load(config.dataset, config.data_dir, config.validation_images)
+    chosen = choose_labeled(dataset.y_train, config.labeled, config.balanced, config.seed)
+    labeled_images, labels = dataset.x_train[chosen], dataset.y_train[chosen]
+    unlabeled_images = np.delete(dataset.x_train, chosen, axis=0)
+    stream.check_batch_size(config.batch_size, unlabeled_images)
+
+    classes = networks.CLASSES
+    outputs = classes if config.head == "k" else classes + 1
+
+    def build_discriminator():
+        if config.networks == "dense":
+            return networks.build_dense_discriminator(outputs)
+        return networks.build_discriminator(outputs, config.discriminator_batch_norm)
+
+    if config.networks == "dense":
+        pair = networks.build_dense_generator(config.latent_dim), build_discriminator()
+    else:
+        pair = fuse(networks.build_generator(config.latent_dim)), fuse(build_discriminator())
+    augmentation = networks.build_augmentation(config.shift) if config.shift else None
+    gan = (FeatureMatchingSGAN if config.feature_matching else SGAN)(
+        *pair, augmentation, classes, config.seed
+    )
+    labeled_batch_size = min(config.batch_size, config.labeled)
+    block = stream.steps_per_block(
+        config.sample_interval, config.batch_size + labeled_batch_size, most=20
+    )
+
+    def adam(rate, updates):
+        """Adam for so many updates of a network."""
+        if config.learning_rate_decay:
+            rate = keras.optimizers.schedules.PolynomialDecay(rate, updates, end_learning_rate=0.0)
+        return keras.optimizers.Adam(rate, config.beta_1)
+
+    n = config.iterations
+    optimizers = {"g_optimizer": adam(config.generator_learning_rate, n)}
+    if config.feature_matching:
+        optimizers["d_optimizer"] = adam(config.discriminator_learning_rate, n)
+    else:  # which updates twice, on real and on generated images
+        optimizers["d_optimizer"] = adam(config.discriminator_learning_rate, 2 * n)
+        optimizers["c_optimizer"] = adam(config.classifier_learning_rate, n)
+    gan.compile(**optimizers, steps_per_execution=block)
+
+    def classify(network, pictures):
+        """The classes that a discriminator predicts for images, uint8, n×28×28×1."""
+        outputs = network.predict(pictures / np.float32(127.5) - 1, batch_size=500, verbose=0)
+        return np.argmax(class_logits(outputs, classes), axis=1)
+
+    def accuracies(network):
+        return {
+            "labeled_accuracy": float(np.mean(classify(network, labeled_images) == labels)),
+            "test_accuracy": float(np.mean(classify(network, dataset.x_test) == dataset.y_test)),
+        }
+
+    judge = metrics.Judge(dataset.name, dataset.x_test)
+
+    def generate(count):
+        """Always the same noise, and none that training sees: its iterations count from 0."""
+        noise = tf.random.stateless_normal(
+            (count, config.latent_dim), (config.seed, -1), alg="philox"
+        )
+        return gan.generator.predict(noise, batch_size=200, verbose=0)
+
+    def picture():
+        return images.grid(generate(25), columns=5)
+
+    def measure():
+        fid = {"fid": judge.fid(generate(config.fid_images))} if config.fid else {}
+        return accuracies(gan.discriminator) | fid
+
+    done = run.restore(gan)
+    batches = tf.data.Dataset.zip(
+        stream.batches(
+            labeled_images,
+            labeled_batch_size,
+            labels=labels,
+            seed=config.seed,
+            start=done,
+            block=block,
+        ),
+        stream.batches(
+            unlabeled_images, config.batch_size, seed=config.seed, start=done, block=block
+        ),
+    )
+    run.start(dataset.describe())
+    print(f"{len(dataset.x_train)} training images: {dataset.source}")
+    print(f"{len(labels)} with labels, {np.bincount(labels, minlength=classes)} of each class")
+    print(f"training on the {device_name} into {run.path}")
+    with run.resumable():
+        gan.fit(
+            batches,
+            epochs=config.iterations // config.sample_interval,
+            initial_epoch=done // config.sample_interval,
+            steps_per_epoch=config.sample_interval,
+            callbacks=[callbacks.SaveRun(run, picture, measure)],
+            shuffle=False,  # the stream has done it
+            verbose=1 if sys.stdout.isatty() else 2,
+        )
+
+        print("training the baseline on the labelled images alone")
+        keras.utils.set_random_seed(config.seed)  # a resumed run has drawn less until now
+        baseline = build_discriminator()
+        supervised = keras.Sequential([augmentation, baseline] if augmentation else [baseline])
+        supervised.compile(
+            keras.optimizers.Adam(config.classifier_learning_rate),
+            keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        )
+        supervised.fit(
+            labeled_images / np.float32(127.5) - 1,
+            labels,
+            batch_size=labeled_batch_size,
+            epochs=config.baseline_epochs,
+            verbose=0,
+        )
+
+        title = f"Chapter 7, SGAN, {config.dataset}, {config.labeled} labels"
+        panels = {
+            "loss": {
+                "c_loss": "discriminator, labelled",
+                "d_loss": "discriminator, real or fake",
+                "g_loss": "generator",
+            },
+            "discriminator's accuracy": {
+                "c_accuracy": "labelled, training",
+                "d_accuracy_real": "real",
+                "d_accuracy_fake": "fake",
+            },
+        }
+        compared = {"SGAN": gan.discriminator, "labelled images alone": baseline}
+        table = {name: accuracies(network) for name, network in compared.items()}
+        run.write("history.png", images.plot_history(run.history, panels, title))
+        run.write(
+            "learning_curve.png",
+            figures.learning_curve(
+                run.history, table["labelled images alone"]["test_accuracy"], title
+            ),
+        )
+        run.write(
+            "confusion.png",
+            figures.confusion(
+                dataset.y_test,
+                {name: classify(network, dataset.x_test) for name, network in compared.items()},
+                data.CLASS_NAMES[dataset.name],
+            ),
+        )
+        run.write("progress.gif", images.film((run.path / "samples").glob("[0-9]*.png")))
+        run.save_model("generator.keras", unfuse(gan.generator))
+        run.save_model("discriminator.keras", unfuse(gan.discriminator))
+        run.save_model("baseline.keras", baseline)
+
+        print(f"{'accuracy':<24}{'labelled images':>16}{'test images':>16}")
+        for name, row in table.items():
+            print(f"{name:<24}{row['labeled_accuracy']:>16.2%}{row['test_accuracy']:>16.2%}")
+        baseline_accuracies = {
+            f"baseline_{k}": v for k, v in table["labelled images alone"].items()
+        }
+        report = judge.report(generate, config.fid_images)
+        return run.finish(table["SGAN"] | baseline_accuracies | report)
+
+
+if __name__ == "__main__":
+    cli.run(main)
