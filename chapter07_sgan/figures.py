@@ -38,7 +38,7 @@ def confusion(
 
     Each row sums to 100 %: of a class's images, the share that is taken for each class.
     """
-    figure = Figure(figsize=(6 * len(predictions), 6), layout="constrained")
+    figure = Figure(figsize=(6 * len(predictions), 6.6), layout="constrained")
     for ax, (name, predicted) in zip(
         figure.subplots(1, len(predictions), squeeze=False)[0], predictions.items(), strict=True
     ):
@@ -58,6 +58,7 @@ def confusion(
                 )
         accuracy = np.mean(labels == predicted)
         ax.set(title=f"{name}: {accuracy:.2%}", xlabel="predicted", ylabel="true class, % of it")
-        ax.set_xticks(range(len(names)), names)
+        long = max(map(len, names)) > 2  # clothes rather than digits
+        ax.set_xticks(range(len(names)), names, rotation=45 if long else 0)
         ax.set_yticks(range(len(names)), names)
     return images.figure_png(figure)

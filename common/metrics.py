@@ -138,16 +138,25 @@ class Judge:
         features, _ = self.classifier(images)
         return frechet_distance(self.real_features, features)
 
-    def report(self, generate: Callable[[int], np.ndarray], samples: int = SAMPLES) -> dict:
+    def report(
+        self,
+        generate: Callable[[int], np.ndarray],
+        samples: int = SAMPLES,
+        labels: np.ndarray | None = None,
+    ) -> dict:
         """What results.json says of a generator.
 
         Args:
             generate: gives that many images, n×28×28×1, float in [-1, 1].
+            labels: of which class each image was to be, n, where one can ask for that.
         """
         features, probabilities = self.classifier(generate(samples))
         n = min(COMPARED, len(features), len(self.real_features))
         precision, recall = precision_recall(self.real_features[:n], features[:n])
-        return {
+        accuracy = (
+            {} if labels is None else {"label_accuracy": label_accuracy(probabilities, labels)}
+        )
+        return accuracy | {
             "fid": frechet_distance(self.real_features, features),
             "fid_generated_images": len(features),
             "fid_real_images": len(self.real_features),

@@ -1,0 +1,1 @@
+"""Chapter 8 of GANs in Action: the conditional GAN."""

@@ -1,0 +1,89 @@
+"""The conditional networks of chapter 8 (GANs in Action, section 8.3), and those of ACGAN.
+
+A label comes in by one of two ways. "embedding" is the book's: each class has a vector of its own,
+which is learned, and is multiplied with the noise, or laid over the image as a second channel.
+"one-hot" is that of Mirza & Osindero (2014): ten numbers, or ten channels, of which one is 1.
+"""
+
+import keras
+from keras import layers
+
+CLASSES = 10
+CONDITIONS = ("embedding", "one-hot")
+
+
+def build_generator(
+    latent_dim: int = 100, condition: str = "embedding", slope: float = 0.01
+) -> keras.Model:
+    """Noise and label to image: n×latent_dim, normal, and n, 0 to 9, to n×28×28×1 in (-1, 1)."""
+    noise = keras.Input((latent_dim,), name="noise")
+    label = keras.Input((), dtype="int32", name="label")
+    if condition == "embedding":
+        vector = layers.Embedding(CLASSES, latent_dim)(label)  # a class → 100
+        x = layers.Multiply()([noise, vector])
+    else:
+        x = layers.Concatenate()([noise, _one_hot(label)])  # 100 + 10
+    x = layers.Dense(7 * 7 * 256)(x)
+    x = layers.Reshape((7, 7, 256))(x)  # → 7×7×256
+    x = layers.Conv2DTranspose(128, 3, strides=2, padding="same")(x)  # → 14×14×128
+    x = layers.BatchNormalization()(x)
+    x = layers.LeakyReLU(negative_slope=slope)(x)
+    x = layers.Conv2DTranspose(64, 3, strides=1, padding="same")(x)  # → 14×14×64
+    x = layers.BatchNormalization()(x)
+    x = layers.LeakyReLU(negative_slope=slope)(x)
+    x = layers.Conv2DTranspose(1, 3, strides=2, padding="same")(x)  # → 28×28×1
+    # In mixed precision too, what leaves a network is float32.
+    image = layers.Activation("tanh", dtype="float32")(x)
+    return keras.Model([noise, label], image, name="generator")
+
+
+def build_discriminator(
+    condition: str = "embedding", batch_norm: bool = True, slope: float = 0.01
+) -> keras.Model:
+    """Image and label to logit: n×28×28×1 in [-1, 1] and n, 0 to 9, to n×1.
+
+    The logit's sigmoid is the probability that the image is real and has this label.
+
+    Args:
+        batch_norm: after the second and the third convolution, as in the English edition; the
+            Korean edition has none.
+    """
+    image = keras.Input((28, 28, 1), name="image")
+    label = keras.Input((), dtype="int32", name="label")
+    if condition == "embedding":
+        plane = layers.Embedding(CLASSES, 28 * 28)(label)  # a class → 784
+        plane = layers.Reshape((28, 28, 1))(plane)  # → 28×28×1
+    else:
+        plane = layers.Reshape((1, 1, CLASSES))(_one_hot(label))
+        plane = layers.UpSampling2D(28)(plane)  # → 28×28×10
+    x = layers.Concatenate()([image, plane])  # → 28×28×2, or 28×28×11
+    features = _convolutions(x, batch_norm, slope)
+    logit = layers.Dense(1, dtype="float32")(features)
+    return keras.Model([image, label], logit, name="discriminator")
+
+
+def build_acgan_discriminator(batch_norm: bool = True, slope: float = 0.01) -> keras.Model:
+    """Image to two logits: n×28×28×1 in [-1, 1] to n×1, real or fake, and n×10, the classes.
+
+    It is not told the label, it has to name it (Odena et al. 2017). In all else it is the
+    discriminator above.
+    """
+    image = keras.Input((28, 28, 1), name="image")
+    features = _convolutions(image, batch_norm, slope)
+    real = layers.Dense(1, dtype="float32", name="real")(features)
+    label = layers.Dense(CLASSES, dtype="float32", name="label")(features)
+    return keras.Model(image, [real, label], name="discriminator")
+
+
+def _one_hot(label):
+    return layers.CategoryEncoding(CLASSES, output_mode="one_hot")(label)
+
+
+def _convolutions(x, batch_norm, slope):
+    x = layers.Conv2D(64, 3, strides=2, padding="same")(x)  # 28×28 → 14×14×64
+    x = layers.LeakyReLU(negative_slope=slope)(x)
+    for filters in (64, 128):  # → 7×7×64 → 4×4×128
+        x = layers.Conv2D(filters, 3, strides=2, padding="same")(x)
+        x = layers.BatchNormalization()(x) if batch_norm else x
+        x = layers.LeakyReLU(negative_slope=slope)(x)
+    return layers.Flatten()(x)  # → 2048
