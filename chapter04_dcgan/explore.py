@@ -12,7 +12,6 @@ What it makes goes into the run's folder, under explore/:
 """
 
 import argparse
-import io
 import sys
 from pathlib import Path
 
@@ -125,7 +124,11 @@ def main(argv: list[str] | None = None) -> dict:
     from common import data, device, images, metrics
 
     device.setup(options.seed)
-    dataset = data.load(run.config.dataset, options.data_dir or run.config.data_dir)
+    dataset = data.load(
+        run.config.dataset,
+        options.data_dir or run.config.data_dir,
+        run.config.validation_images,
+    )
     run.check_data(dataset.describe())
     generator = run.load_model("generator.keras")
     random = np.random.default_rng(options.seed)
@@ -167,9 +170,7 @@ def main(argv: list[str] | None = None) -> dict:
             ax.imshow(images.grid(pictures, columns=3), cmap="gray", vmin=0, vmax=255)
             ax.set_title(name)
             ax.axis("off")
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="png", dpi=120)
-        run.write("explore/arithmetic.png", buffer.getvalue())
+        run.write("explore/arithmetic.png", images.figure_png(figure))
         return classes_of(pictures).tolist()
 
     def find_nearest():

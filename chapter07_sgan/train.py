@@ -327,7 +327,7 @@ def main(argv: list[str] | None = None) -> dict | None:
             figures.confusion(
                 dataset.y_test,
                 {name: classify(network, dataset.x_test) for name, network in compared.items()},
-                data.CLASS_NAMES[dataset.name],
+                data.class_names(dataset.name),
             ),
         )
         run.write("progress.gif", images.film((run.path / "samples").glob("[0-9]*.png")))

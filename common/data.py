@@ -21,7 +21,12 @@ SAMPLES = Path(__file__).resolve().parent / "samples"
 ORIGIN = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/"  # as keras.datasets
 TIMEOUT = 15  # seconds that a download may stand still before it is given up
 MNIST_SHA256 = "731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1"
-NAMES = ("mnist", "fashion_mnist", "sample", "fashion_sample")
+NAMES = {  # by which one asks for it: what it is
+    "mnist": "mnist",
+    "fashion_mnist": "fashion_mnist",
+    "sample": "mnist",
+    "fashion_sample": "fashion_mnist",
+}
 CLASS_NAMES = {
     "mnist": tuple("0123456789"),
     "fashion_mnist": (
@@ -116,13 +121,11 @@ def load(name: str, folder: str | None = None, validation_images: int = 0) -> Da
 
 
 def _load(name: str, folder: str | None) -> Dataset:
-    if name not in NAMES:
-        raise UserError(f"there is no data set {name}; choose from {', '.join(NAMES)}")
+    _check_name(name)
     if folder and name.endswith("sample"):
         raise UserError(f"--data-dir has no part in --dataset {name}, which is bundled")
     if name in ("sample", "fashion_sample"):
-        name = {"sample": "mnist", "fashion_sample": "fashion_mnist"}[name]
-        return _bundled(name)
+        return _bundled(NAMES[name])
     searched = ""
     for origin, place in (("--data-dir", folder), ("GANS_DATA", os.environ.get("GANS_DATA"))):
         if not place:
@@ -149,6 +152,17 @@ def _load(name: str, folder: str | None) -> Dataset:
             file=sys.stderr,
         )
         return sample
+
+
+def class_names(name: str) -> tuple[str, ...]:
+    """What the labels 0 to 9 of a data set stand for; a UserError if there is none of that name."""
+    _check_name(name)
+    return CLASS_NAMES[NAMES[name]]
+
+
+def _check_name(name: str) -> None:
+    if name not in NAMES:
+        raise UserError(f"there is no data set {name}; choose from {', '.join(NAMES)}")
 
 
 def _bundled(name: str) -> Dataset:

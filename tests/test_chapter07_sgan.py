@@ -1,0 +1,390 @@
+"""Chapter 7: the networks, both heads, both algorithms, and the program."""
+
+import json
+import signal
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import KILL_WHEN_WRITING, REPOSITORY, error_of, weights_of
+
+from chapter07_sgan import networks, train
+from chapter07_sgan.sgan import (
+    SGAN,
+    FeatureMatchingSGAN,
+    class_logits,
+    loss_fake,
+    loss_features,
+    loss_labeled,
+    loss_real,
+    real_logit,
+)
+from common import images
+
+TRAIN = REPOSITORY / "chapter07_sgan" / "train.py"
+SMOKE = ["--preset", "smoke"]
+
+
+def small_sgan(
+    kind=SGAN,
+    outputs=10,
+    batch_norm=True,
+    dropout=0.5,
+    optimizer=keras.optimizers.Adam,
+    augmentation=None,
+    seed=3,
+    **compile_arguments,
+):
+    gan = kind(
+        networks.build_generator(),
+        networks.build_discriminator(outputs, batch_norm, dropout),
+        augmentation,
+        seed=seed,
+    )
+    if kind is SGAN:
+        compile_arguments["c_optimizer"] = optimizer()
+    gan.compile(d_optimizer=optimizer(), g_optimizer=optimizer(), **compile_arguments)
+    return gan
+
+
+def batches(n, batch_size=8):
+    """A block of n batches: labelled images, their labels, and unlabelled images."""
+    random = np.random.default_rng(0)
+    labeled, unlabeled = random.uniform(-1, 1, (2, n, batch_size, 28, 28, 1)).astype("float32")
+    return (labeled, random.integers(0, 10, (n, batch_size)).astype("int32")), unlabeled
+
+
+def first(block):
+    return keras.tree.map_structure(lambda x: tf.constant(x[0]), block)
+
+
+def test_networks_are_the_books():
+    assert networks.build_generator().count_params() == 1_637_121
+    english, korean = (networks.build_discriminator(batch_norm=b) for b in (True, False))
+    assert (english.count_params(), korean.count_params()) == (113_930, 113_162)
+    kinds = [type(layer).__name__ for layer in english.layers]
+    assert kinds[-3:] == ["Dropout", "Flatten", "Dense"] and english.layers[-3].rate == 0.5
+    assert networks.build_discriminator(outputs=11).output_shape == (None, 11)
+
+
+def test_dense_networks_are_those_of_the_paper():
+    """784-1000-500-250-250-250-10 (Salimans et al. 2016), in noise, weights of length 1."""
+    network = networks.build_dense_discriminator()
+    dense = [layer for layer in network.layers if isinstance(layer, keras.layers.Dense)]
+    assert [layer.units for layer in dense] == [1000, 500, 250, 250, 250, 10]
+    noise = [x.stddev for x in network.layers if isinstance(x, keras.layers.GaussianNoise)]
+    assert noise == pytest.approx([0.6] + [0.5] * 5)
+    gan = FeatureMatchingSGAN(networks.build_dense_generator(), network)
+    gan.compile(keras.optimizers.Adam(0.01), keras.optimizers.Adam(0.01))
+    gan.train_step(first(batches(1)))
+    for layer in dense[:-1]:
+        np.testing.assert_allclose(np.linalg.norm(layer.kernel, axis=0), 1, rtol=1e-5)
+    assert network(np.zeros((3, 28, 28, 1))).shape == (3, 10)
+    assert gan.generator(np.zeros((3, 100))).shape == (3, 28, 28, 1)
+
+
+def test_augmentation_moves_each_image_by_whole_pixels_onto_black():
+    dots = np.full((200, 28, 28, 1), -1, "float32")
+    dots[:, 0, 13] = 1
+    moved = networks.build_augmentation(2)(dots, training=True).numpy()
+    assert set(np.unique(moved)) == {-1.0, 1.0}
+    rows, columns = np.nonzero(moved[..., 0] == 1)[1:]
+    assert set(rows) == {0, 1, 2} and set(columns) == {11, 12, 13, 14, 15}
+    assert 0.2 < np.mean(moved.max(axis=(1, 2, 3)) == -1) < 0.55  # those moved up are gone
+
+
+def test_probability_of_real_is_the_books_and_does_not_overflow():
+    logits = np.random.default_rng(0).normal(0, 3, (100, 10)).astype("float32")
+    book = 1 - 1 / (np.exp(logits.astype(float)).sum(axis=1, keepdims=True) + 1)
+    p = keras.ops.sigmoid(real_logit(logits)).numpy()
+    np.testing.assert_allclose(p, book, rtol=1e-5)
+    assert float(loss_real(logits)) == pytest.approx(-np.mean(np.log(book)), rel=1e-4)
+    assert float(loss_fake(logits)) == pytest.approx(-np.mean(np.log(1 - book)), rel=1e-4)
+    for extreme, real, fake in ((1000.0, 0, 1000 + np.log(10)), (-1000.0, 1000 - np.log(10), 0)):
+        logits = tf.fill((2, 10), extreme)
+        with tf.GradientTape() as tape:
+            tape.watch(logits)
+            losses = loss_real(logits), loss_fake(logits)
+            total = losses[0] + losses[1]
+        assert [float(x) for x in losses] == pytest.approx([real, fake], abs=1e-3)
+        assert np.all(np.isfinite(tape.gradient(total, logits)))
+
+
+def test_eleven_outputs_say_the_same_as_ten():
+    """With the fake class as an output of its own, P(real) is what the other ten have together."""
+    outputs = np.random.default_rng(0).normal(0, 3, (50, 11)).astype("float32")
+    softmax = keras.ops.softmax(outputs).numpy().astype(float)
+    logits = class_logits(outputs, 10)
+    np.testing.assert_allclose(
+        keras.ops.sigmoid(real_logit(logits))[:, 0], softmax[:, :10].sum(axis=1), rtol=1e-4
+    )
+    labels = np.arange(50) % 10
+    expected = -np.mean(np.log(softmax[np.arange(50), labels]))
+    assert float(loss_labeled(outputs, labels)) == pytest.approx(expected, rel=1e-4)
+    # An eleventh output that is always 0 leaves the ten as they are.
+    ten = np.concatenate([outputs[:, :10], np.zeros((50, 1), "float32")], axis=1)
+    np.testing.assert_array_equal(class_logits(ten, 10), class_logits(outputs[:, :10], 10))
+
+
+def test_feature_loss_compares_means():
+    a, b = np.random.default_rng(0).normal(size=(2, 40, 7)).astype("float32")
+    expected = np.mean((a.mean(axis=0) - b[:30].mean(axis=0)) ** 2)
+    assert float(loss_features(a, b[:30])) == pytest.approx(expected, rel=1e-5)
+    assert float(loss_features(a, a[::-1])) == pytest.approx(0, abs=1e-10)
+
+
+@pytest.mark.parametrize("outputs", [10, 11])
+def test_logged_numbers_are_those_of_the_updates(outputs):
+    """With a learning rate of 0 the networks stay as they are, and each can be computed apart."""
+    gan = small_sgan(outputs=outputs, dropout=0.0, optimizer=lambda: keras.optimizers.SGD(0.0))
+    (labeled, labels), unlabeled = first(batches(1, 64))
+    noise_for_d, noise_for_g = gan.noise(0, 64)
+    weights = gan.generator.get_weights()
+    fakes = gan.generator(noise_for_d, training=False)
+    fakes_for_g = gan.generator(noise_for_g, training=True)
+    by_label, real, fake, judged = (
+        gan.discriminator(x, training=True) for x in (labeled, unlabeled, fakes, fakes_for_g)
+    )
+    gan.generator.set_weights(weights)  # the running averages have moved
+    logs = gan.train_step(((labeled, labels), unlabeled))
+
+    def p(outputs):
+        logits = np.asarray(class_logits(outputs, 10), float)
+        return 1 - 1 / (np.exp(logits).sum(axis=1) + 1)
+
+    all_classes = keras.ops.softmax(by_label).numpy().astype(float)
+    expected = {
+        "c_loss": -np.mean(np.log(all_classes[np.arange(64), labels])),
+        "c_accuracy": np.mean(np.argmax(all_classes[:, :10], axis=1) == labels),
+        "d_loss": -(np.mean(np.log(p(real))) + np.mean(np.log(1 - p(fake)))) / 2,
+        "d_accuracy": (np.mean(p(real) > 0.5) + np.mean(p(fake) <= 0.5)) / 2,
+        "d_accuracy_real": np.mean(p(real) > 0.5),
+        "d_accuracy_fake": np.mean(p(fake) <= 0.5),
+        "g_loss": -np.mean(np.log(p(judged))),
+    }
+    assert {k: float(v) for k, v in logs.items()} == pytest.approx(expected, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    "iterations, optimizer, batch_norm",
+    [
+        (1, keras.optimizers.Adam, False),
+        (1, keras.optimizers.Adam, True),
+        (4, keras.optimizers.SGD, True),
+    ],
+)
+def test_iteration_equals_the_books(iterations, optimizer, batch_norm):
+    """The book's loop in plain Keras: one core, compiled with two heads, and G through it."""
+    gan = small_sgan(
+        batch_norm=batch_norm, dropout=0.0, optimizer=optimizer, steps_per_execution=iterations
+    )
+    generator = keras.models.clone_model(gan.generator)
+    core = keras.models.clone_model(gan.discriminator)
+    generator.set_weights(gan.generator.get_weights())
+    core.set_weights(gan.discriminator.get_weights())
+
+    def books_probability(logits):
+        return 1 - 1 / (keras.ops.sum(keras.ops.exp(logits), axis=-1, keepdims=True) + 1)
+
+    classifier = keras.Sequential([core, keras.layers.Activation("softmax")])
+    classifier.compile(loss="categorical_crossentropy", optimizer=optimizer())
+    detector = keras.Sequential([core, keras.layers.Lambda(books_probability)])
+    detector.compile(loss="binary_crossentropy", optimizer=optimizer())
+    combined = keras.Sequential([generator, detector])
+    combined.compile(loss="binary_crossentropy", optimizer=optimizer())
+    variables = core.trainable_variables
+    (labeled, labels), unlabeled = block = batches(iterations)
+
+    ones, zeros = np.ones((8, 1)), np.zeros((8, 1))
+    for k in range(iterations):
+        noise_for_d, noise_for_g = gan.noise(k, 8)
+        classifier.train_on_batch(labeled[k], np.eye(10)[labels[k]])
+        detector.train_on_batch(unlabeled[k], ones)
+        detector.train_on_batch(generator.predict(noise_for_d, verbose=0), zeros)
+        for variable in variables:
+            variable.trainable = False
+        combined.train_on_batch(noise_for_g, ones)
+        for variable in variables:
+            variable.trainable = True
+    gan.fit(
+        tf.data.Dataset.from_tensors(block), steps_per_epoch=iterations, shuffle=False, verbose=0
+    )
+
+    noise = gan.noise(99, 8)[0]
+    np.testing.assert_allclose(gan.generator(noise), generator(noise), atol=0.01)
+    np.testing.assert_allclose(gan.discriminator(unlabeled[0]), core(unlabeled[0]), atol=0.02)
+    for ours, books in ((gan.generator, generator), (gan.discriminator, core)):
+        for a, b in zip(ours.get_weights(), books.get_weights(), strict=True):
+            if a.ndim > 1:  # not biases: before batch normalisation their gradient is but rounding
+                assert np.mean(np.isclose(a, b, atol=1e-4, rtol=1e-2)) > 0.99, a.shape
+
+
+def test_feature_matching_updates_are_those_of_their_losses():
+    """One step with SGD, against the gradients computed apart."""
+    gan = small_sgan(
+        FeatureMatchingSGAN,
+        batch_norm=False,
+        dropout=0.0,
+        optimizer=lambda: keras.optimizers.SGD(1.0),
+    )
+    (labeled, labels), real = first(batches(1))
+    noise = gan.noise(0, 8)[0]
+    before = [v.numpy() for v in gan.generator.trainable_variables]
+    fakes = gan.generator(noise, training=True)
+    real_features = gan.features_and_outputs(real)[0]
+    variables = gan.discriminator.trainable_variables
+    with tf.GradientTape() as tape:
+        loss = loss_labeled(gan.discriminator(labeled), labels)
+        loss += loss_real(gan.discriminator(real)) / 2 + loss_fake(gan.discriminator(fakes)) / 2
+    expected_d = [v - g for v, g in zip(variables, tape.gradient(loss, variables), strict=True)]
+    expected_d = [v.numpy() for v in expected_d]
+    gan.train_step(((labeled, labels), real))
+    for ours, expected in zip(variables, expected_d, strict=True):
+        np.testing.assert_allclose(ours, expected, atol=1e-5)
+    after = [v.numpy() for v in gan.generator.trainable_variables]
+    for variable, value in zip(gan.generator.trainable_variables, before, strict=True):
+        variable.assign(value)
+    with tf.GradientTape() as tape:  # through the discriminator as it is now
+        features = gan.features_and_outputs(gan.generator(noise, training=True))[0]
+        loss = loss_features(real_features, features)
+    gradients = tape.gradient(loss, gan.generator.trainable_variables)
+    for value, gradient, ours in zip(before, gradients, after, strict=True):
+        np.testing.assert_allclose(ours, value - gradient, atol=1e-5)
+
+
+def test_what_is_random_depends_on_seed_and_iteration():
+    """Noise, dropout and shifts: the same from any state of Keras' own counters, then others."""
+
+    def step(gan, earlier_draws=0, iteration=0):
+        gan.g_optimizer.iterations.assign(iteration)
+        for _ in range(earlier_draws):
+            gan.discriminator(np.zeros((1, 28, 28, 1)), training=True)
+            gan.augmentation(np.zeros((1, 28, 28, 1)), training=True)
+        (images, _), unlabeled = gan.prepare(first(batches(1)))
+        return np.stack([images, unlabeled]), gan.discriminator(images, training=True).numpy()
+
+    gan = small_sgan(augmentation=networks.build_augmentation(2))
+    pictures, outputs = step(gan)
+    again, outputs_again = step(gan, earlier_draws=3)
+    assert np.array_equal(pictures, again) and np.array_equal(outputs, outputs_again)
+    for other in (step(gan, iteration=1), step_with_seed(4, gan, step)):
+        assert not np.array_equal(pictures, other[0])
+        assert not np.array_equal(outputs, other[1])
+
+
+def step_with_seed(seed, gan, step):
+    gan.seed = seed
+    return step(gan)
+
+
+def test_labelled_images_are_the_first_or_as_many_of_each_class():
+    labels = np.random.default_rng(0).integers(0, 10, 500)
+    assert np.array_equal(train.choose_labeled(labels, 7, False, 0), np.arange(7))
+    chosen = train.choose_labeled(labels, 30, True, 0)
+    assert np.bincount(labels[chosen]).tolist() == [3] * 10 and len(set(chosen)) == 30
+    assert np.array_equal(chosen, train.choose_labeled(labels, 30, True, 0))
+    assert not np.array_equal(chosen, train.choose_labeled(labels, 30, True, 1))
+
+
+def test_smoke_run_leaves_what_the_readme_promises(tmp_path, capsys):
+    folder = tmp_path / "run"
+    results = train.main([*SMOKE, "--output-dir", str(folder), "--labeled", "60"])
+    assert results == json.loads((folder / "results.json").read_text())
+    dataset = train_data()
+    x, y = dataset.x_test.astype("float32") / 127.5 - 1, dataset.y_test
+    out = capsys.readouterr().out
+    for name, key in (("discriminator", "test_accuracy"), ("baseline", "baseline_test_accuracy")):
+        network = keras.models.load_model(folder / f"{name}.keras")
+        accuracy = np.mean(np.argmax(network.predict(x, verbose=0), axis=1) == y)
+        assert results[key] == pytest.approx(accuracy, abs=0.002)  # an image or two on the edge
+        assert f"{results[key]:.2%}" in out
+    assert "60 with labels" in out
+    assert images.read(folder / "samples" / "000004.png").shape[0] > 400
+    assert images.read(folder / "confusion.png").shape[1] > 1400
+    assert len(images.read(folder / "progress.gif")) == 3
+    assert (folder / "learning_curve.png").exists() and (folder / "generator.keras").exists()
+    assert "test_accuracy" in (folder / "history.csv").read_text().splitlines()[0]
+
+
+def train_data():
+    from common import data
+
+    return data.load("sample")
+
+
+QUICK = ["--networks", "dense", "--feature-matching", "--balanced", "--shift", "2"]
+QUICK += ["--precision", "mixed_bfloat16", "--learning-rate-decay", "--beta-1", "0.5"]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="finds files through /proc")
+@pytest.mark.parametrize("further", [["--head", "k-plus-1"], QUICK], ids=["book", "quick"])
+def test_killed_and_resumed_run_ends_in_the_same_bits(tmp_path, program, further):
+    flags = [*SMOKE, "--iterations", "6", "--sample-interval", "2", *further]
+    train.main([*flags, "--output-dir", str(tmp_path / "whole")])
+    run = tmp_path / "run"
+    killed = program(
+        "-c", KILL_WHEN_WRITING, "latest.weights.h5", 2, TRAIN, *flags, "--output-dir", run
+    )
+    assert killed.returncode == -signal.SIGKILL
+    train.main(["--output-dir", str(run), "--resume"])
+    assert (run / "history.csv").read_bytes() == (tmp_path / "whole/history.csv").read_bytes()
+    for name in ("generator.keras", "discriminator.keras", "baseline.keras"):
+        assert np.array_equal(weights_of(run / name), weights_of(tmp_path / "whole" / name))
+
+
+def test_settings_reach_the_networks_and_optimisers(monkeypatch):
+    book = train.PRESETS["book"]
+    assert (book["iterations"], book["batch_size"], book["labeled"]) == (8000, 32, 100)
+    assert book["baseline_epochs"] == 30 and not book["feature_matching"] and not book["balanced"]
+    seen = {}
+
+    class Stop(Exception):
+        pass
+
+    def compile_and_stop(self, **kwargs):
+        seen.update(kwargs, gan=self)
+        raise Stop
+
+    monkeypatch.setattr(SGAN, "compile", compile_and_stop)
+    rates = ["--classifier-learning-rate", "0.5", "--discriminator-learning-rate", "0.25"]
+    rates += ["--generator-learning-rate", "0.125", "--learning-rate-decay", "--beta-1", "0.75"]
+    with pytest.raises(Stop):
+        train.main([*SMOKE, *rates, "--no-discriminator-batch-norm", "--head", "k-plus-1"])
+    assert type(seen["gan"]) is SGAN and seen["gan"].augmentation is None
+    assert seen["gan"].discriminator.count_params() == 113_162 + 2049  # an eleventh output
+    for name, rate, updates in (("c", 0.5, 4), ("d", 0.25, 8), ("g", 0.125, 4)):
+        optimizer = seen[f"{name}_optimizer"]
+        assert optimizer.beta_1 == 0.75
+        values = [float(optimizer._learning_rate(step)) for step in (0, updates // 2, updates)]
+        assert values == [rate, rate / 2, 0.0]
+    seen.clear()
+    with pytest.raises(Stop):
+        train.main([*SMOKE, *rates, *QUICK])
+    assert type(seen["gan"]) is FeatureMatchingSGAN and "c_optimizer" not in seen
+    assert isinstance(seen["gan"].augmentation.layers[0], keras.layers.RandomTranslation)
+    assert float(seen["d_optimizer"]._learning_rate(2)) == 0.125
+    assert (
+        seen["gan"].discriminator.count_params()
+        == networks.build_dense_discriminator().count_params()
+    )
+
+
+@pytest.mark.parametrize(
+    "flags, words",
+    [
+        (["--labeled", "5000"], "--labeled 5000 is more than the 4000 training images"),
+        (["--labeled", "55", "--balanced"], "is not a multiple of 10"),
+        (["--labeled", "3999"], "--batch-size 16 is more than the 1 training images"),
+        (["--labeled", "4000", "--balanced"], "is more than the 0 training images"),
+        (["--labeled", "0"], "--labeled"),
+        (["--head", "k+1"], "--head"),
+        (["--shift", "-1"], "--shift"),
+        (["--validation-images", "4000"], "there are only 4000 training images"),
+    ],
+)
+def test_mistakes_are_one_line_and_write_nothing(tmp_path, monkeypatch, capsys, flags, words):
+    monkeypatch.chdir(tmp_path)
+    assert words in error_of(train.main, [*SMOKE, *flags], capsys)
+    assert list(tmp_path.iterdir()) == []
