@@ -82,7 +82,7 @@ def main(argv: list[str] | None = None) -> Path:
 
     names = data.class_names(run.config.dataset)
     if options.digits and not set(options.digits) <= set(names):
-        raise UserError(f"{run.path} has learned no digits; but {', '.join(names)}; see --class")
+        raise UserError(f"{run.path} has learned no digits, but {', '.join(names)}; see --class")
     if options.class_name and options.class_name not in names:
         raise UserError(f"--class {options.class_name}: {run.path} has learned {', '.join(names)}")
     device.setup(options.seed)
