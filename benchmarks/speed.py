@@ -3,12 +3,10 @@
     python benchmarks/speed.py                       every chapter
     python benchmarks/speed.py chapter03_gan         one
 
-"The book's loop" is the loop of the published notebooks, with the one change that makes a GAN's
-learn on Keras 3: the discriminator is traced while it is trainable. (Its batch normalisation is
-frozen with it in the generator's update, which leaves that loop less to do.) Both train on the same
-images: the bundled sample, unless --data-dir names a folder with MNIST. Times depend on the machine
-and on what else it does, so the two take turns, and what counts is their ratio. Each has a process
-of its own, as ours runs with deterministic operations and the book's loop does not.
+The loops are in loops.py. Both train on the same images: the bundled sample, unless --data-dir
+names a folder with MNIST. Times depend on the machine and on what else it does, so the two take
+turns, and what counts is their ratio. Each has a process of its own, as ours runs with
+deterministic operations and the book's loop does not.
 """
 
 import argparse
@@ -22,188 +20,11 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
+from loops import CHAPTERS
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPOSITORY))
 ROUNDS = 5
-
-
-def books_gan_loop(generator, discriminator, images, batch_size):
-    """The iteration of the notebooks of chapters 3 and 4.
-
-    Args:
-        generator, discriminator: built networks; the discriminator ends in a sigmoid.
-        images: float, in [-1, 1].
-
-    Returns:
-        A function of the iterations to do.
-    """
-    import keras
-    import numpy as np
-
-    random = np.random.default_rng(0)
-    latent_dim = generator.input_shape[-1]
-    real, fake = np.ones((batch_size, 1)), np.zeros((batch_size, 1))
-    discriminator.compile(
-        loss="binary_crossentropy", optimizer=keras.optimizers.Adam(), metrics=["accuracy"]
-    )
-    discriminator.train_on_batch(images[:batch_size], real)  # traced while trainable
-    discriminator.trainable = False
-    combined = keras.Sequential([generator, discriminator])
-    combined.compile(loss="binary_crossentropy", optimizer=keras.optimizers.Adam())
-
-    def train(iterations):
-        for _ in range(iterations):
-            batch = images[random.integers(0, len(images), batch_size)]
-            noise = random.normal(0, 1, (batch_size, latent_dim))
-            generated = generator.predict(noise, verbose=0)
-            discriminator.train_on_batch(batch, real)
-            discriminator.train_on_batch(generated, fake)
-            noise = random.normal(0, 1, (batch_size, latent_dim))
-            combined.train_on_batch(noise, real)
-
-    return train
-
-
-def books_gan(networks, settings, images):
-    """The book's loop on a chapter's networks, with the sigmoid that ours leave to the loss."""
-    import keras
-
-    return books_gan_loop(
-        networks.build_generator(),
-        keras.Sequential([networks.build_discriminator(), keras.layers.Activation("sigmoid")]),
-        images / 127.5 - 1.0,
-        settings["batch_size"],
-    )
-
-
-def our_gan(gan, settings, images, block):
-    """Our loop with the book's optimisers."""
-    import keras
-
-    from common import stream
-
-    gan.compile(
-        keras.optimizers.Adam(),
-        keras.optimizers.Adam(),
-        steps_per_execution=block,
-        jit_compile=settings.get("xla", False),
-    )
-    batches = stream.batches(images, settings["batch_size"], seed=0, block=block)
-    return lambda iterations: gan.fit(batches, steps_per_epoch=iterations, shuffle=False, verbose=0)
-
-
-class Chapter03:
-    """How a chapter's two loops are made, and what is measured of them.
-
-    The iterations of each in one turn, what ours may compute in (the book's loop is float32), and
-    train.py's flags for a run that is long enough to reach its peak of memory.
-    """
-
-    precisions = ("float32",)
-    books_iterations = 100
-    our_iterations = 2000
-    short = ("--iterations", "1000")
-
-    @staticmethod
-    def books(images):
-        from chapter03_gan import networks, train
-
-        return books_gan(networks, train.BOOK, images)
-
-    @staticmethod
-    def ours(images):
-        from chapter03_gan import networks, train
-        from chapter03_gan.gan import GAN
-
-        gan = GAN(networks.build_generator(), networks.build_discriminator())
-        return our_gan(gan, train.BOOK, images, block=100)
-
-
-class Chapter02:
-    precisions = ("float32",)
-    books_iterations = 600
-    our_iterations = 2400
-    short = ("--epochs", "2")
-
-    @staticmethod
-    def books(images):
-        """The notebook's model, trained by Keras' fit: its layers, its loss, the sigmoid in it."""
-        import keras
-        from keras import layers, ops
-
-        from chapter02_autoencoder import networks, train
-
-        class Sampling(layers.Layer):
-            def call(self, inputs):
-                z_mean, z_log_var = inputs
-                kl = -0.5 * ops.sum(1 + z_log_var - z_mean**2 - ops.exp(z_log_var), axis=-1)
-                self.add_loss(ops.mean(kl) / 784)
-                return z_mean + ops.exp(z_log_var / 2) * keras.random.normal(ops.shape(z_mean))
-
-        encoder = networks.build_encoder()
-        codes = Sampling()(encoder.output)
-        decoded = layers.Activation("sigmoid")(networks.build_decoder()(codes))
-        vae = keras.Model(encoder.input, decoded)
-        vae.compile(optimizer="rmsprop", loss="binary_crossentropy", jit_compile=False)
-        flat = images.reshape(len(images), -1).astype("float32") / 255
-        size = train.BOOK["batch_size"]
-
-        def fit(iterations):
-            for _ in range(iterations * size // len(flat)):
-                vae.fit(flat, flat, batch_size=size, shuffle=True, verbose=0)
-            rest = iterations * size % len(flat)
-            if rest:
-                vae.fit(flat[:rest], flat[:rest], batch_size=size, shuffle=True, verbose=0)
-
-        return fit
-
-    @staticmethod
-    def ours(images):
-        import keras
-
-        from chapter02_autoencoder import networks, train
-        from chapter02_autoencoder.vae import VAE
-        from common import stream
-
-        size = train.BOOK["batch_size"]
-        vae = VAE(networks.build_encoder(), networks.build_decoder())
-        block = stream.steps_per_block(Chapter02.our_iterations, size)
-        vae.compile(
-            keras.optimizers.RMSprop(), steps_per_execution=block, jit_compile=train.BOOK["xla"]
-        )
-        batches = stream.batches(images, size, seed=0, block=block, value_range=(0.0, 1.0))
-        return lambda iterations: vae.fit(
-            batches, steps_per_epoch=iterations, shuffle=False, verbose=0
-        )
-
-
-class Chapter04:
-    precisions = ("float32", "mixed_bfloat16")
-    books_iterations = 20
-    our_iterations = 30
-    short = ("--iterations", "20")
-
-    @staticmethod
-    def books(images):
-        from chapter04_dcgan import networks, train
-
-        return books_gan(networks, train.BOOK, images)
-
-    @staticmethod
-    def ours(images):
-        from chapter04_dcgan import networks, train
-        from chapter04_dcgan.dcgan import DCGAN
-        from common.batch_norm import fuse
-
-        gan = DCGAN(fuse(networks.build_generator()), fuse(networks.build_discriminator()))
-        return our_gan(gan, train.BOOK, images, block=10)
-
-
-CHAPTERS = {
-    "chapter02_autoencoder": Chapter02,
-    "chapter03_gan": Chapter03,
-    "chapter04_dcgan": Chapter04,
-}
 
 
 def prepare(chapter, which, precision, data_dir):
@@ -213,8 +34,8 @@ def prepare(chapter, which, precision, data_dir):
 
     if which == "ours":
         device.setup(seed=0, precision=precision)
-    images = data.load("mnist" if data_dir else "sample", data_dir).x_train
-    train = getattr(CHAPTERS[chapter], which)(images)
+    dataset = data.load("mnist" if data_dir else "sample", data_dir)
+    train = getattr(CHAPTERS[chapter], which)(dataset)
     train(CHAPTERS[chapter].our_iterations if which == "ours" else 5)
 
 

@@ -1,0 +1,314 @@
+"""The two loops of each chapter that `speed.py` compares: the book's own, and ours.
+
+"The book's loop" is the loop of the published notebooks, with the one change that makes a GAN's
+learn on Keras 3: the discriminator is traced while it is trainable. (Its batch normalisation is
+frozen with it in the generator's update, which leaves that loop less to do.)
+"""
+
+
+def books_gan_loop(generator, discriminator, images, batch_size):
+    """The iteration of the notebooks of chapters 3 and 4.
+
+    Args:
+        generator, discriminator: built networks; the discriminator ends in a sigmoid.
+        images: float, in [-1, 1].
+
+    Returns:
+        A function of the iterations to do.
+    """
+    import keras
+    import numpy as np
+
+    random = np.random.default_rng(0)
+    latent_dim = generator.input_shape[-1]
+    real, fake = np.ones((batch_size, 1)), np.zeros((batch_size, 1))
+    discriminator.compile(
+        loss="binary_crossentropy", optimizer=keras.optimizers.Adam(), metrics=["accuracy"]
+    )
+    discriminator.train_on_batch(images[:batch_size], real)  # traced while trainable
+    discriminator.trainable = False
+    combined = keras.Sequential([generator, discriminator])
+    combined.compile(loss="binary_crossentropy", optimizer=keras.optimizers.Adam())
+
+    def train(iterations):
+        for _ in range(iterations):
+            batch = images[random.integers(0, len(images), batch_size)]
+            noise = random.normal(0, 1, (batch_size, latent_dim))
+            generated = generator.predict(noise, verbose=0)
+            discriminator.train_on_batch(batch, real)
+            discriminator.train_on_batch(generated, fake)
+            noise = random.normal(0, 1, (batch_size, latent_dim))
+            combined.train_on_batch(noise, real)
+
+    return train
+
+
+def books_gan(networks, settings, images):
+    """The book's loop on a chapter's networks, with the sigmoid that ours leave to the loss."""
+    import keras
+
+    return books_gan_loop(
+        networks.build_generator(),
+        keras.Sequential([networks.build_discriminator(), keras.layers.Activation("sigmoid")]),
+        images / 127.5 - 1.0,
+        settings["batch_size"],
+    )
+
+
+def our_gan(gan, settings, images, block, labels=None):
+    """Our loop with the book's optimisers."""
+    import keras
+
+    from common import stream
+
+    gan.compile(
+        keras.optimizers.Adam(),
+        keras.optimizers.Adam(),
+        steps_per_execution=block,
+        jit_compile=settings.get("xla", False),
+    )
+    batches = stream.batches(images, settings["batch_size"], labels=labels, seed=0, block=block)
+    return lambda iterations: gan.fit(batches, steps_per_epoch=iterations, shuffle=False, verbose=0)
+
+
+class Chapter03:
+    """How a chapter's two loops are made, and what is measured of them.
+
+    The iterations of each in one turn, what ours may compute in (the book's loop is float32), and
+    train.py's flags for a run that is long enough to reach its peak of memory.
+    """
+
+    precisions = ("float32",)
+    books_iterations = 100
+    our_iterations = 2000
+    short = ("--iterations", "1000")
+
+    @staticmethod
+    def books(dataset):
+        from chapter03_gan import networks, train
+
+        return books_gan(networks, train.BOOK, dataset.x_train)
+
+    @staticmethod
+    def ours(dataset):
+        from chapter03_gan import networks, train
+        from chapter03_gan.gan import GAN
+
+        gan = GAN(networks.build_generator(), networks.build_discriminator())
+        return our_gan(gan, train.BOOK, dataset.x_train, block=100)
+
+
+class Chapter02:
+    precisions = ("float32",)
+    books_iterations = 600
+    our_iterations = 2400
+    short = ("--epochs", "2")
+
+    @staticmethod
+    def books(dataset):
+        """The notebook's model, trained by Keras' fit: its layers, its loss, the sigmoid in it."""
+        import keras
+        from keras import layers, ops
+
+        from chapter02_autoencoder import networks, train
+
+        class Sampling(layers.Layer):
+            def call(self, inputs):
+                z_mean, z_log_var = inputs
+                kl = -0.5 * ops.sum(1 + z_log_var - z_mean**2 - ops.exp(z_log_var), axis=-1)
+                self.add_loss(ops.mean(kl) / 784)
+                return z_mean + ops.exp(z_log_var / 2) * keras.random.normal(ops.shape(z_mean))
+
+        encoder = networks.build_encoder()
+        codes = Sampling()(encoder.output)
+        decoded = layers.Activation("sigmoid")(networks.build_decoder()(codes))
+        vae = keras.Model(encoder.input, decoded)
+        vae.compile(optimizer="rmsprop", loss="binary_crossentropy", jit_compile=False)
+        images = dataset.x_train
+        flat = images.reshape(len(images), -1).astype("float32") / 255
+        size = train.BOOK["batch_size"]
+
+        def fit(iterations):
+            for _ in range(iterations * size // len(flat)):
+                vae.fit(flat, flat, batch_size=size, shuffle=True, verbose=0)
+            rest = iterations * size % len(flat)
+            if rest:
+                vae.fit(flat[:rest], flat[:rest], batch_size=size, shuffle=True, verbose=0)
+
+        return fit
+
+    @staticmethod
+    def ours(dataset):
+        import keras
+
+        from chapter02_autoencoder import networks, train
+        from chapter02_autoencoder.vae import VAE
+        from common import stream
+
+        size = train.BOOK["batch_size"]
+        vae = VAE(networks.build_encoder(), networks.build_decoder())
+        block = stream.steps_per_block(Chapter02.our_iterations, size)
+        vae.compile(
+            keras.optimizers.RMSprop(), steps_per_execution=block, jit_compile=train.BOOK["xla"]
+        )
+        batches = stream.batches(dataset.x_train, size, seed=0, block=block, value_range=(0.0, 1.0))
+        return lambda iterations: vae.fit(
+            batches, steps_per_epoch=iterations, shuffle=False, verbose=0
+        )
+
+
+class Chapter04:
+    precisions = ("float32", "mixed_bfloat16")
+    books_iterations = 20
+    our_iterations = 30
+    short = ("--iterations", "20")
+
+    @staticmethod
+    def books(dataset):
+        from chapter04_dcgan import networks, train
+
+        return books_gan(networks, train.BOOK, dataset.x_train)
+
+    @staticmethod
+    def ours(dataset):
+        from chapter04_dcgan import networks, train
+        from chapter04_dcgan.dcgan import DCGAN
+        from common.batch_norm import fuse
+
+        gan = DCGAN(fuse(networks.build_generator()), fuse(networks.build_discriminator()))
+        return our_gan(gan, train.BOOK, dataset.x_train, block=10)
+
+
+class Chapter07:
+    precisions = ("float32", "mixed_bfloat16")
+    books_iterations = 20
+    our_iterations = 60
+    short = ("--iterations", "40", "--baseline-epochs", "1")
+
+    @staticmethod
+    def books(dataset):
+        """The notebook's: one core, compiled once for each head, and the generator through it."""
+        import keras
+        import numpy as np
+        from keras import layers, ops
+
+        from chapter07_sgan import networks, train
+
+        random = np.random.default_rng(0)
+        batch_size, labeled = train.BOOK["batch_size"], train.BOOK["labeled"]
+        images, labels = dataset.x_train / np.float32(127.5) - 1, np.eye(10)[dataset.y_train]
+        real, fake = np.ones((batch_size, 1)), np.zeros((batch_size, 1))
+
+        def probability(logits):
+            return 1 - 1 / (ops.sum(ops.exp(logits), axis=-1, keepdims=True) + 1)
+
+        generator, core = networks.build_generator(), networks.build_discriminator()
+        classifier = keras.Sequential([core, layers.Activation("softmax")])
+        classifier.compile("adam", "categorical_crossentropy", metrics=["accuracy"])
+        detector = keras.Sequential([core, layers.Lambda(probability)])
+        detector.compile("adam", "binary_crossentropy")
+        classifier.train_on_batch(images[:batch_size], labels[:batch_size])
+        detector.train_on_batch(images[:batch_size], real)  # both traced while trainable
+        core.trainable = False
+        combined = keras.Sequential([generator, detector])
+        combined.compile("adam", "binary_crossentropy")
+
+        def train_loop(iterations):
+            for _ in range(iterations):
+                chosen = random.integers(0, labeled, batch_size)
+                unlabeled = images[random.integers(labeled, len(images), batch_size)]
+                noise = random.normal(0, 1, (batch_size, 100))
+                generated = generator.predict(noise, verbose=0)
+                classifier.train_on_batch(images[chosen], labels[chosen])
+                detector.train_on_batch(unlabeled, real)
+                detector.train_on_batch(generated, fake)
+                noise = random.normal(0, 1, (batch_size, 100))
+                combined.train_on_batch(noise, real)
+
+        return train_loop
+
+    @staticmethod
+    def ours(dataset):
+        import keras
+        import tensorflow as tf
+
+        from chapter07_sgan import networks, train
+        from chapter07_sgan.sgan import SGAN
+        from common import stream
+        from common.batch_norm import fuse
+
+        gan = SGAN(fuse(networks.build_generator()), fuse(networks.build_discriminator()))
+        adams = {f"{name}_optimizer": keras.optimizers.Adam() for name in ("c", "d", "g")}
+        gan.compile(**adams, steps_per_execution=20)
+        n, settings = train.BOOK["labeled"], {"seed": 0, "block": 20}
+        batch_size = train.BOOK["batch_size"]
+        images, labels = dataset.x_train, dataset.y_train
+        batches = tf.data.Dataset.zip(
+            stream.batches(images[:n], batch_size, labels=labels[:n], **settings),
+            stream.batches(images[n:], batch_size, **settings),
+        )
+        return lambda iterations: gan.fit(
+            batches, steps_per_epoch=iterations, shuffle=False, verbose=0
+        )
+
+
+class Chapter08:
+    precisions = ("float32", "mixed_bfloat16")
+    books_iterations = 20
+    our_iterations = 60
+    short = ("--iterations", "40")
+
+    @staticmethod
+    def books(dataset):
+        import keras
+        import numpy as np
+
+        from chapter08_cgan import networks, train
+
+        random = np.random.default_rng(0)
+        batch_size = train.BOOK["batch_size"]
+        images = dataset.x_train / np.float32(127.5) - 1
+        real, fake = np.ones((batch_size, 1)), np.zeros((batch_size, 1))
+        generator, core = networks.build_generator(), networks.build_discriminator()
+        sigmoid = keras.layers.Activation("sigmoid")
+        discriminator = keras.Model(core.inputs, sigmoid(core.output))
+        discriminator.compile("adam", "binary_crossentropy", metrics=["accuracy"])
+        discriminator.train_on_batch(  # traced while trainable
+            [images[:batch_size], dataset.y_train[:batch_size]], real
+        )
+        discriminator.trainable = False
+        noise, label = generator.inputs
+        combined = keras.Model([noise, label], discriminator([generator([noise, label]), label]))
+        combined.compile("adam", "binary_crossentropy")
+
+        def train_loop(iterations):
+            for _ in range(iterations):
+                chosen = random.integers(0, len(images), batch_size)
+                labels = dataset.y_train[chosen]
+                noise = random.normal(0, 1, (batch_size, 100))
+                generated = generator.predict([noise, labels], verbose=0)
+                discriminator.train_on_batch([images[chosen], labels], real)
+                discriminator.train_on_batch([generated, labels], fake)
+                noise = random.normal(0, 1, (batch_size, 100))
+                labels = random.integers(0, 10, batch_size)
+                combined.train_on_batch([noise, labels], real)
+
+        return train_loop
+
+    @staticmethod
+    def ours(dataset):
+        from chapter08_cgan import networks, train
+        from chapter08_cgan.cgan import CGAN
+        from common.batch_norm import fuse
+
+        gan = CGAN(fuse(networks.build_generator()), fuse(networks.build_discriminator()))
+        return our_gan(gan, train.BOOK, dataset.x_train, block=10, labels=dataset.y_train)
+
+
+CHAPTERS = {
+    "chapter02_autoencoder": Chapter02,
+    "chapter03_gan": Chapter03,
+    "chapter04_dcgan": Chapter04,
+    "chapter07_sgan": Chapter07,
+    "chapter08_cgan": Chapter08,
+}
