@@ -23,11 +23,18 @@ sys.path.insert(0, str(REPOSITORY))
 # As printed by the notebooks of the English and the Korean edition.
 PUBLISHED = {
     "chapter02_autoencoder": {"book": {"loss": "149.19, 149.0"}},
+    "chapter03_gan": {
+        "book": {"d_loss": "0.367, 0.375", "d_accuracy": "0.828, 0.844", "g_loss": "2.97, 2.51"}
+    },
     "chapter04_dcgan": {
         "book": {"d_loss": "0.058, 0.380", "d_accuracy": "0.984, 0.832", "g_loss": "4.25, 2.05"}
     },
-    "chapter03_gan": {
-        "book": {"d_loss": "0.367, 0.375", "d_accuracy": "0.828, 0.844", "g_loss": "2.97, 2.51"}
+    "chapter07_sgan": {
+        "book": {"test_accuracy": "0.8941, 0.9103", "baseline_test_accuracy": "0.6922, 0.6702"},
+        "quick": {"test_accuracy": "0.9907 (Salimans et al. 2016)"},
+    },
+    "chapter08_cgan": {
+        "book": {"d_loss": "0.013, 0.718", "d_accuracy": "1, 0.125", "g_loss": "4.4, 0.67"}
     },
 }
 

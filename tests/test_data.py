@@ -261,3 +261,15 @@ def test_broken_file_in_the_cache_is_named(keras_cache, monkeypatch):
     monkeypatch.setattr(data, "ORIGIN", "http://127.0.0.1:9/")
     with pytest.raises(UserError, match=r"fashion-mnist/train-images-idx3-ubyte\.gz"):
         data.load("fashion_mnist")
+
+
+def test_validation_images_are_the_last_training_images():
+    whole = data.load("sample")
+    held = data.load("sample", validation_images=1000)
+    assert np.array_equal(held.x_train, whole.x_train[:3000])
+    assert np.array_equal(held.y_train, whole.y_train[:3000])
+    assert np.array_equal(held.x_test, whole.x_train[3000:])
+    assert np.array_equal(held.y_test, whole.y_train[3000:])
+    assert held.describe()["sha256"] != whole.describe()["sha256"]
+    with pytest.raises(UserError, match="--validation-images 4000: there are only 4000"):
+        data.load("sample", validation_images=4000)
