@@ -12,6 +12,8 @@ import argparse
 import csv
 import json
 import os
+import re
+import shlex
 import statistics
 import subprocess
 import sys
@@ -41,7 +43,8 @@ PUBLISHED = {
 
 def train(chapter, preset, seed, arguments):
     """Trains one run, or finds it finished; gives its results and its history of FIDs."""
-    folder = Path(arguments.output_dir) / chapter / f"{arguments.dataset}-{preset}-seed{seed}"
+    words = [arguments.dataset, preset, *re.findall(r"[\w.]+", arguments.flags), f"seed{seed}"]
+    folder = Path(arguments.output_dir) / chapter / "-".join(words)
     if not (folder / "results.json").exists():
         command = [sys.executable, REPOSITORY / chapter / "train.py", "--output-dir", folder]
         if (folder / "config.json").exists():
@@ -51,6 +54,7 @@ def train(chapter, preset, seed, arguments):
             command += [] if chapter == "chapter02_autoencoder" else ["--fid"]
             command += ["--dataset", arguments.dataset]
             command += ["--data-dir", arguments.data_dir] if arguments.data_dir else []
+            command += shlex.split(arguments.flags)
         folder.parent.mkdir(parents=True, exist_ok=True)
         with open(folder.parent / f"{folder.name}.log", "a") as log:
             subprocess.run(command, check=True, stdout=log)
@@ -80,7 +84,8 @@ def judge_chapter(chapter, arguments):
     presets = ["book"] if chapter == "chapter02_autoencoder" else ["quick", "book"]
     for preset in arguments.presets or presets:
         runs = [train(chapter, preset, seed, arguments) for seed in arguments.seeds]
-        print(f"{chapter} --preset {preset}, seeds {' '.join(map(str, arguments.seeds))}")
+        words = [chapter, "--preset", preset, arguments.flags, "seeds", *map(str, arguments.seeds)]
+        print(" ".join(filter(None, words)))
         table([results for results, _ in runs], PUBLISHED.get(chapter, {}).get(preset, {}))
         if runs[0][1]:
             print("  FID by iteration")
@@ -137,6 +142,9 @@ def main():
     )
     flags.add_argument("what", choices=[*PUBLISHED, "floor"])
     flags.add_argument("--presets", nargs="+", help="default: quick and book")
+    flags.add_argument(
+        "--flags", default="", help='more flags for train.py, in one string: "--labeled 50"'
+    )
     flags.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     flags.add_argument(
         "--dataset",
