@@ -70,10 +70,10 @@ def test_networks_are_the_books():
 
 
 def test_dense_networks_are_those_of_the_paper():
-    """784-1000-500-250-250-250-10 (Salimans et al. 2016), in noise, weights of length 1."""
+    """After Salimans et al. (2016), the first layer half as wide: noise, weights of length 1."""
     network = networks.build_dense_discriminator()
     dense = [layer for layer in network.layers if isinstance(layer, keras.layers.Dense)]
-    assert [layer.units for layer in dense] == [1000, 500, 250, 250, 250, 10]
+    assert [layer.units for layer in dense] == [500, 500, 250, 250, 250, 10]
     noise = [x.stddev for x in network.layers if isinstance(x, keras.layers.GaussianNoise)]
     assert noise == pytest.approx([0.6] + [0.5] * 5)
     gan = FeatureMatchingSGAN(networks.build_dense_generator(), network)
