@@ -213,9 +213,12 @@ def main(argv: list[str] | None = None) -> dict | None:
         pair = networks.build_dense_generator(config.latent_dim), build_discriminator()
     else:
         pair = fuse(networks.build_generator(config.latent_dim)), fuse(build_discriminator())
-    augmentation = networks.build_augmentation(config.shift) if config.shift else None
+
+    def build_augmentation():
+        return networks.build_augmentation(config.shift) if config.shift else None
+
     gan = (FeatureMatchingSGAN if config.feature_matching else SGAN)(
-        *pair, augmentation, classes, config.seed
+        *pair, build_augmentation(), classes, config.seed
     )
     labeled_batch_size = min(config.labeled_batch_size, config.labeled)
     block = stream.steps_per_block(
@@ -296,7 +299,7 @@ def main(argv: list[str] | None = None) -> dict | None:
         print("training the baseline on the labelled images alone")
         keras.utils.set_random_seed(config.seed)  # a resumed run has drawn less until now
         baseline = build_discriminator()
-        supervised = keras.Sequential([augmentation, baseline] if augmentation else [baseline])
+        supervised = keras.Sequential(list(filter(None, [build_augmentation(), baseline])))
         supervised.compile(
             keras.optimizers.Adam(config.classifier_learning_rate),
             keras.losses.SparseCategoricalCrossentropy(from_logits=True),
@@ -308,6 +311,7 @@ def main(argv: list[str] | None = None) -> dict | None:
             epochs=config.baseline_epochs,
             verbose=0,
         )
+        networks.debias_batch_norm(baseline, updates=int(supervised.optimizer.iterations))
 
         title = f"Chapter 7, SGAN, {config.dataset}, {config.labeled} labels"
         panels = {

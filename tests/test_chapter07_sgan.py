@@ -85,6 +85,21 @@ def test_dense_networks_are_those_of_the_paper():
     assert gan.generator(np.zeros((3, 100))).shape == (3, 28, 28, 1)
 
 
+def test_debiased_averages_are_of_what_was_seen():
+    """Fed the same batch again and again, they are its mean and variance, however few times."""
+    network = networks.build_discriminator()
+    first_norm = network.layers[3]
+    assert isinstance(first_norm, keras.layers.BatchNormalization)
+    pictures = batches(1, 64)[1][0]
+    for _ in range(5):
+        network(pictures, training=True)
+    networks.debias_batch_norm(network, updates=5)
+    before = keras.Model(network.inputs[0], network.layers[2].output)(pictures)
+    mean, variance = keras.ops.moments(before, axes=(0, 1, 2))
+    np.testing.assert_allclose(first_norm.moving_mean, mean, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(first_norm.moving_variance, variance, rtol=1e-2)
+
+
 def test_augmentation_moves_each_image_by_whole_pixels_onto_black():
     dots = np.full((200, 28, 28, 1), -1, "float32")
     dots[:, 0, 13] = 1
@@ -319,13 +334,23 @@ QUICK += ["--precision", "mixed_bfloat16", "--learning-rate-decay", "--beta-1", 
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="finds files through /proc")
-@pytest.mark.parametrize("further", [["--head", "k-plus-1"], QUICK], ids=["book", "quick"])
-def test_killed_and_resumed_run_ends_in_the_same_bits(tmp_path, program, further):
+@pytest.mark.parametrize(
+    "further, killed_when_writing",
+    [
+        (["--head", "k-plus-1"], ("latest.weights.h5", 2)),
+        (QUICK, ("latest.weights.h5", 2)),
+        ([*QUICK, "--iterations", "2"], ("results.json", 1)),  # nothing but the baseline to repeat
+    ],
+    ids=["book", "quick", "quick-at-the-end"],
+)
+def test_killed_and_resumed_run_ends_in_the_same_bits(
+    tmp_path, program, further, killed_when_writing
+):
     flags = [*SMOKE, "--iterations", "6", "--sample-interval", "2", *further]
     train.main([*flags, "--output-dir", str(tmp_path / "whole")])
     run = tmp_path / "run"
     killed = program(
-        "-c", KILL_WHEN_WRITING, "latest.weights.h5", 2, TRAIN, *flags, "--output-dir", run
+        "-c", KILL_WHEN_WRITING, *killed_when_writing, TRAIN, *flags, "--output-dir", run
     )
     assert killed.returncode == -signal.SIGKILL
     train.main(["--output-dir", str(run), "--resume"])
