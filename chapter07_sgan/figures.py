@@ -38,7 +38,7 @@ def confusion(
 
     Each row sums to 100 %: of a class's images, the share that is taken for each class.
     """
-    figure = Figure(figsize=(6 * len(predictions), 6.6), layout="constrained")
+    figure = Figure(figsize=(6 * len(predictions), 6.3), layout="constrained")
     for ax, (name, predicted) in zip(
         figure.subplots(1, len(predictions), squeeze=False)[0], predictions.items(), strict=True
     ):

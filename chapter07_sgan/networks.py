@@ -145,21 +145,3 @@ def build_augmentation(shift: int) -> keras.Model:
         ],
         name="augmentation",
     )
-
-
-def debias_batch_norm(network: keras.Model, updates: int) -> None:
-    """Takes what batch normalisation's running averages began with out of them again.
-
-    They begin with a mean of 0 and a variance of 1, of which 0.99 remain after one update, and 30 %
-    after 120: as many as the book's classifier has. In the book's Keras that was corrected for at
-    each update (keras-team/keras, pull request 9003); in Keras 3 it is not. It matters only where
-    updates are as few as there.
-
-    Args:
-        updates: how many training steps the network has had.
-    """
-    for layer in network.layers:
-        if isinstance(layer, layers.BatchNormalization):
-            left = layer.momentum**updates
-            layer.moving_mean.assign(layer.moving_mean / (1 - left))
-            layer.moving_variance.assign((layer.moving_variance - left) / (1 - left))

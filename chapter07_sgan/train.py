@@ -204,21 +204,21 @@ def main(argv: list[str] | None = None) -> dict | None:
     classes = networks.CLASSES
     outputs = classes if config.head == "k" else classes + 1
 
+    def build_generator():
+        if config.networks == "dense":
+            return networks.build_dense_generator(config.latent_dim)
+        return fuse(networks.build_generator(config.latent_dim))
+
     def build_discriminator():
         if config.networks == "dense":
             return networks.build_dense_discriminator(outputs)
-        return networks.build_discriminator(outputs, config.discriminator_batch_norm)
-
-    if config.networks == "dense":
-        pair = networks.build_dense_generator(config.latent_dim), build_discriminator()
-    else:
-        pair = fuse(networks.build_generator(config.latent_dim)), fuse(build_discriminator())
+        return fuse(networks.build_discriminator(outputs, config.discriminator_batch_norm))
 
     def build_augmentation():
         return networks.build_augmentation(config.shift) if config.shift else None
 
     gan = (FeatureMatchingSGAN if config.feature_matching else SGAN)(
-        *pair, build_augmentation(), classes, config.seed
+        build_generator(), build_discriminator(), build_augmentation(), classes, config.seed
     )
     labeled_batch_size = min(config.labeled_batch_size, config.labeled)
     block = stream.steps_per_block(
@@ -311,7 +311,6 @@ def main(argv: list[str] | None = None) -> dict | None:
             epochs=config.baseline_epochs,
             verbose=0,
         )
-        networks.debias_batch_norm(baseline, updates=int(supervised.optimizer.iterations))
 
         title = f"Chapter 7, SGAN, {config.dataset}, {config.labeled} labels"
         panels = {
@@ -346,7 +345,7 @@ def main(argv: list[str] | None = None) -> dict | None:
         run.write("progress.gif", images.film((run.path / "samples").glob("[0-9]*.png")))
         run.save_model("generator.keras", unfuse(gan.generator))
         run.save_model("discriminator.keras", unfuse(gan.discriminator))
-        run.save_model("baseline.keras", baseline)
+        run.save_model("baseline.keras", unfuse(baseline))
 
         print(f"{'accuracy':<24}{'labelled images':>16}{'test images':>16}")
         for name, row in table.items():

@@ -78,3 +78,18 @@ def error_of(main, argv, capsys):
 def weights_of(path):
     """All numbers of a saved network, to compare bits."""
     return np.concatenate([w.ravel() for w in keras.models.load_model(path).get_weights()])
+
+
+def in_the_books_keras(network, updates):
+    """A copy whose running averages are what the book's Keras had after so many updates.
+
+    Keras 3's are those, times 1 - momentum^updates, plus momentum^updates times their start.
+    """
+    copy = keras.models.clone_model(network)
+    copy.set_weights(network.get_weights())
+    for layer in copy.layers:
+        if updates and isinstance(layer, keras.layers.BatchNormalization):
+            left = layer.momentum**updates
+            layer.moving_mean.assign(layer.moving_mean / (1 - left))
+            layer.moving_variance.assign((layer.moving_variance - left) / (1 - left))
+    return copy

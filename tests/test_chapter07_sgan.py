@@ -8,7 +8,13 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import KILL_WHEN_WRITING, REPOSITORY, error_of, weights_of
+from conftest import (
+    KILL_WHEN_WRITING,
+    REPOSITORY,
+    error_of,
+    in_the_books_keras,
+    weights_of,
+)
 
 from chapter07_sgan import networks, train
 from chapter07_sgan.sgan import (
@@ -22,6 +28,7 @@ from chapter07_sgan.sgan import (
     real_logit,
 )
 from common import images
+from common.batch_norm import fuse, unfuse
 
 TRAIN = REPOSITORY / "chapter07_sgan" / "train.py"
 SMOKE = ["--preset", "smoke"]
@@ -38,8 +45,8 @@ def small_sgan(
     **compile_arguments,
 ):
     gan = kind(
-        networks.build_generator(),
-        networks.build_discriminator(outputs, batch_norm, dropout),
+        fuse(networks.build_generator()),
+        fuse(networks.build_discriminator(outputs, batch_norm, dropout)),
         augmentation,
         seed=seed,
     )
@@ -83,21 +90,6 @@ def test_dense_networks_are_those_of_the_paper():
         np.testing.assert_allclose(np.linalg.norm(layer.kernel, axis=0), 1, rtol=1e-5)
     assert network(np.zeros((3, 28, 28, 1))).shape == (3, 10)
     assert gan.generator(np.zeros((3, 100))).shape == (3, 28, 28, 1)
-
-
-def test_debiased_averages_are_of_what_was_seen():
-    """Fed the same batch again and again, they are its mean and variance, however few times."""
-    network = networks.build_discriminator()
-    first_norm = network.layers[3]
-    assert isinstance(first_norm, keras.layers.BatchNormalization)
-    pictures = batches(1, 64)[1][0]
-    for _ in range(5):
-        network(pictures, training=True)
-    networks.debias_batch_norm(network, updates=5)
-    before = keras.Model(network.inputs[0], network.layers[2].output)(pictures)
-    mean, variance = keras.ops.moments(before, axes=(0, 1, 2))
-    np.testing.assert_allclose(first_norm.moving_mean, mean, rtol=1e-3, atol=1e-4)
-    np.testing.assert_allclose(first_norm.moving_variance, variance, rtol=1e-2)
 
 
 def test_augmentation_moves_each_image_by_whole_pixels_onto_black():
@@ -182,12 +174,17 @@ def test_logged_numbers_are_those_of_the_updates(outputs):
     assert {k: float(v) for k, v in logs.items()} == pytest.approx(expected, rel=1e-3)
 
 
+def small_steps():
+    """Over several iterations, rounding errors grow with the steps."""
+    return keras.optimizers.SGD(1e-3)
+
+
 @pytest.mark.parametrize(
     "iterations, optimizer, batch_norm",
     [
         (1, keras.optimizers.Adam, False),
         (1, keras.optimizers.Adam, True),
-        (4, keras.optimizers.SGD, True),
+        (3, small_steps, True),
     ],
 )
 def test_iteration_equals_the_books(iterations, optimizer, batch_norm):
@@ -195,10 +192,7 @@ def test_iteration_equals_the_books(iterations, optimizer, batch_norm):
     gan = small_sgan(
         batch_norm=batch_norm, dropout=0.0, optimizer=optimizer, steps_per_execution=iterations
     )
-    generator = keras.models.clone_model(gan.generator)
-    core = keras.models.clone_model(gan.discriminator)
-    generator.set_weights(gan.generator.get_weights())
-    core.set_weights(gan.discriminator.get_weights())
+    generator, core = unfuse(gan.generator), unfuse(gan.discriminator)
 
     def books_probability(logits):
         return 1 - 1 / (keras.ops.sum(keras.ops.exp(logits), axis=-1, keepdims=True) + 1)
@@ -217,7 +211,9 @@ def test_iteration_equals_the_books(iterations, optimizer, batch_norm):
         noise_for_d, noise_for_g = gan.noise(k, 8)
         classifier.train_on_batch(labeled[k], np.eye(10)[labels[k]])
         detector.train_on_batch(unlabeled[k], ones)
-        detector.train_on_batch(generator.predict(noise_for_d, verbose=0), zeros)
+        detector.train_on_batch(
+            in_the_books_keras(generator, k).predict(noise_for_d, verbose=0), zeros
+        )
         for variable in variables:
             variable.trainable = False
         combined.train_on_batch(noise_for_g, ones)
@@ -227,13 +223,21 @@ def test_iteration_equals_the_books(iterations, optimizer, batch_norm):
         tf.data.Dataset.from_tensors(block), steps_per_epoch=iterations, shuffle=False, verbose=0
     )
 
-    noise = gan.noise(99, 8)[0]
-    np.testing.assert_allclose(gan.generator(noise), generator(noise), atol=0.01)
-    np.testing.assert_allclose(gan.discriminator(unlabeled[0]), core(unlabeled[0]), atol=0.02)
+    generator = in_the_books_keras(generator, iterations)
+    core = in_the_books_keras(core, 4 * iterations)
+    # Not the biases, as before batch normalisation their gradient is 0 but for rounding; so the
+    # outputs are compared in training mode, where they have no effect.
     for ours, books in ((gan.generator, generator), (gan.discriminator, core)):
-        for a, b in zip(ours.get_weights(), books.get_weights(), strict=True):
-            if a.ndim > 1:  # not biases: before batch normalisation their gradient is but rounding
+        for a, b in zip(unfuse(ours).get_weights(), books.get_weights(), strict=True):
+            if a.ndim > 1:
                 assert np.mean(np.isclose(a, b, atol=1e-4, rtol=1e-2)) > 0.99, a.shape
+    noise = gan.noise(99, 8)[0]
+    np.testing.assert_allclose(
+        gan.generator(noise, training=True), generator(noise, training=True), atol=0.01
+    )
+    np.testing.assert_allclose(
+        gan.discriminator(unlabeled[0], training=True), core(unlabeled[0], training=True), atol=0.01
+    )
 
 
 def test_feature_matching_updates_are_those_of_their_losses():
