@@ -50,11 +50,10 @@ def train(chapter, preset, seed, arguments):
         if (folder / "config.json").exists():
             command += ["--resume"]
         else:
-            command += ["--preset", preset, "--seed", str(seed)]
+            command += [*shlex.split(arguments.flags), "--preset", preset, "--seed", str(seed)]
             command += [] if chapter == "chapter02_autoencoder" else ["--fid"]
             command += ["--dataset", arguments.dataset]
             command += ["--data-dir", arguments.data_dir] if arguments.data_dir else []
-            command += shlex.split(arguments.flags)
         folder.parent.mkdir(parents=True, exist_ok=True)
         with open(folder.parent / f"{folder.name}.log", "a") as log:
             subprocess.run(command, check=True, stdout=log)

@@ -112,12 +112,11 @@ def main(argv: list[str] | None = None) -> dict | None:
         return cli.show(config)
 
     # TensorFlow takes seconds to load, so it is left until the flags are known to be right.
-    import keras
     import tensorflow as tf
 
     from chapter04_dcgan.dcgan import DCGAN
     from chapter04_dcgan.networks import build_discriminator, build_generator
-    from common import callbacks, data, device, images, metrics, stream
+    from common import callbacks, data, device, images, metrics, optimizers, stream
     from common.batch_norm import fuse, unfuse
 
     device_name = device.setup(config.seed, config.precision)
@@ -133,10 +132,8 @@ def main(argv: list[str] | None = None) -> dict | None:
     block = stream.steps_per_block(config.sample_interval, config.batch_size, most=10)
 
     def adam(rate, updates):
-        """Adam for so many updates of a network."""
-        if config.learning_rate_decay:
-            rate = keras.optimizers.schedules.PolynomialDecay(rate, updates, end_learning_rate=0.0)
-        return keras.optimizers.Adam(rate, config.beta_1)
+        decay_updates = updates if config.learning_rate_decay else None
+        return optimizers.adam(rate, config.beta_1, decay_updates)
 
     gan.compile(
         d_optimizer=adam(  # which updates twice, on real and on generated images

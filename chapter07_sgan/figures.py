@@ -26,6 +26,13 @@ def learning_curve(history: Sequence[dict[str, float]], baseline: float, title: 
     return images.figure_png(figure)
 
 
+def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
+    """Of the images of class i, the share that is taken for class j: classes×classes."""
+    counts = np.zeros((classes, classes))
+    np.add.at(counts, (labels, predicted), 1)
+    return counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+
+
 def confusion(
     labels: np.ndarray, predictions: dict[str, np.ndarray], names: Sequence[str]
 ) -> bytes:
@@ -42,12 +49,10 @@ def confusion(
     for ax, (name, predicted) in zip(
         figure.subplots(1, len(predictions), squeeze=False)[0], predictions.items(), strict=True
     ):
-        counts = np.zeros((len(names), len(names)))
-        np.add.at(counts, (labels, predicted), 1)
-        shares = 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+        shares = 100 * confusion_matrix(labels, predicted, len(names))
         ax.imshow(shares, cmap="Blues", vmin=0, vmax=100)
         for row, column in np.ndindex(shares.shape):
-            if counts[row, column]:
+            if shares[row, column]:
                 ax.text(
                     column,
                     row,
@@ -58,7 +63,8 @@ def confusion(
                 )
         accuracy = np.mean(labels == predicted)
         ax.set(title=f"{name}: {accuracy:.2%}", xlabel="predicted", ylabel="true class, % of it")
+        slanted = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
         long = max(map(len, names)) > 2  # clothes rather than digits
-        ax.set_xticks(range(len(names)), names, rotation=45 if long else 0)
+        ax.set_xticks(range(len(names)), names, **(slanted if long else {}))
         ax.set_yticks(range(len(names)), names)
     return images.figure_png(figure)

@@ -130,7 +130,7 @@ class SGAN(CompiledLoop, keras.Model):
         return tf.random.stateless_normal(
             (2, batch_size, self.latent_dim),
             seed=tf.stack([self.seed, tf.cast(iteration, tf.int32)]),
-            alg="philox",
+            alg="philox",  # by name: on a CPU, XLA's own choice takes several times as long
         )
 
     def train_step(self, batch):
@@ -168,8 +168,7 @@ class SGAN(CompiledLoop, keras.Model):
 
     def prepare(self, batch):
         """Makes what is random in this iteration's networks depend on it, and augments."""
-        networks = [self.discriminator] + ([self.augmentation] if self.augmentation else [])
-        set_random_layers(networks, self.seed, self.iterations)
+        set_random_layers(self, self.seed, self.iterations)
         if self.augmentation is None:
             return batch
         (labeled_images, labels), unlabeled_images = batch
@@ -177,9 +176,11 @@ class SGAN(CompiledLoop, keras.Model):
         return (labeled_images, labels), self.augmentation(unlabeled_images, training=True)
 
     def logits(self, outputs):
+        """Logits of the classes, n×classes, from what the discriminator gives."""
         return class_logits(outputs, self.classes)
 
     def train_discriminator(self, images, loss_function, optimizer):
+        """One update; gives the loss, a scalar, and the discriminator's outputs."""
         with tf.GradientTape() as tape:
             outputs = self.discriminator(images, training=True)
             loss = loss_function(outputs)
@@ -215,8 +216,11 @@ class FeatureMatchingSGAN(SGAN):
     on all sides, and so teach the discriminator where the classes end.
 
     The discriminator learns from the three kinds of images in one update, on the sum of the losses.
-    The same generated images serve both networks. Batch normalisation in the discriminator would
-    mix the kinds, so it should have none.
+    Batch normalisation in the discriminator would mix the kinds, so it should have none.
+
+    Differences from the authors' code, each to save time or lines: the same generated images serve
+    both networks; the real images' features are those of the discriminator's own update, before it;
+    and features are taken after the last layer's noise.
     """
 
     def __init__(self, generator, discriminator, augmentation=None, classes=10, seed=0):

@@ -121,9 +121,10 @@ def build_parser() -> argparse.ArgumentParser:
     )
     group.add_argument(
         "--shift",
-        type=cli.non_negative_int,
+        type=int,
+        choices=range(8),
         metavar="PIXELS",
-        help="move real images by up to so many pixels",
+        help="move real images by up to so many pixels, 0 to 7",
     )
     group.add_argument("--latent-dim", type=cli.positive_int, metavar="N", help="size of the noise")
     for name, what in (
@@ -167,12 +168,18 @@ def choose_labeled(labels, count: int, balanced: bool, seed: int):
         return np.arange(count)
     classes = np.unique(labels)
     if count % len(classes):
-        raise UserError(f"--labeled {count} --balanced: is not a multiple of {len(classes)}")
+        raise UserError(
+            f"--labeled {count} is not a multiple of {len(classes)} classes; "
+            "--no-balanced takes the first images as they come"
+        )
     random = np.random.default_rng(seed)
     each = count // len(classes)
     members = [np.flatnonzero(labels == label) for label in classes]
     if each > min(map(len, members)):
-        raise UserError(f"--labeled {count} --balanced: there are not {each} images of each class")
+        raise UserError(
+            f"--labeled {count}: there are not {each} images of each class; "
+            "--no-balanced takes the first images as they come"
+        )
     return np.sort(np.concatenate([random.choice(m, each, replace=False) for m in members]))
 
 
@@ -181,6 +188,8 @@ def main(argv: list[str] | None = None) -> dict | None:
     from common import runs
 
     run = runs.open_run("chapter07_sgan", config, options)
+    if config.feature_matching and config.networks != "dense" and config.discriminator_batch_norm:
+        raise UserError("--feature-matching needs --no-discriminator-batch-norm, or dense networks")
     if options.dry_run:
         return cli.show(config)
 
@@ -190,8 +199,8 @@ def main(argv: list[str] | None = None) -> dict | None:
     import tensorflow as tf
 
     from chapter07_sgan import figures, networks
-    from chapter07_sgan.sgan import SGAN, FeatureMatchingSGAN, class_logits
-    from common import callbacks, data, device, images, metrics, stream
+    from chapter07_sgan.sgan import SGAN, FeatureMatchingSGAN
+    from common import callbacks, data, device, images, metrics, optimizers, stream
     from common.batch_norm import fuse, unfuse
 
     device_name = device.setup(config.seed, config.precision)
@@ -199,7 +208,11 @@ def main(argv: list[str] | None = None) -> dict | None:
     chosen = choose_labeled(dataset.y_train, config.labeled, config.balanced, config.seed)
     labeled_images, labels = dataset.x_train[chosen], dataset.y_train[chosen]
     unlabeled_images = np.delete(dataset.x_train, chosen, axis=0)
-    stream.check_batch_size(config.batch_size, unlabeled_images)
+    if len(unlabeled_images) < config.batch_size:
+        raise UserError(
+            f"--labeled {config.labeled} leaves {len(unlabeled_images)} images without labels, "
+            f"fewer than --batch-size {config.batch_size}"
+        )
 
     classes = networks.CLASSES
     outputs = classes if config.head == "k" else classes + 1
@@ -226,24 +239,22 @@ def main(argv: list[str] | None = None) -> dict | None:
     )
 
     def adam(rate, updates):
-        """Adam for so many updates of a network."""
-        if config.learning_rate_decay:
-            rate = keras.optimizers.schedules.PolynomialDecay(rate, updates, end_learning_rate=0.0)
-        return keras.optimizers.Adam(rate, config.beta_1)
+        decay_updates = updates if config.learning_rate_decay else None
+        return optimizers.adam(rate, config.beta_1, decay_updates)
 
     n = config.iterations
-    optimizers = {"g_optimizer": adam(config.generator_learning_rate, n)}
+    adams = {"g_optimizer": adam(config.generator_learning_rate, n)}
     if config.feature_matching:
-        optimizers["d_optimizer"] = adam(config.discriminator_learning_rate, n)
+        adams["d_optimizer"] = adam(config.discriminator_learning_rate, n)
     else:  # which updates twice, on real and on generated images
-        optimizers["d_optimizer"] = adam(config.discriminator_learning_rate, 2 * n)
-        optimizers["c_optimizer"] = adam(config.classifier_learning_rate, n)
-    gan.compile(**optimizers, steps_per_execution=block)
+        adams["d_optimizer"] = adam(config.discriminator_learning_rate, 2 * n)
+        adams["c_optimizer"] = adam(config.classifier_learning_rate, n)
+    gan.compile(**adams, steps_per_execution=block)
 
     def classify(network, pictures):
         """The classes that a discriminator predicts for images, uint8, n×28×28×1."""
-        outputs = network.predict(pictures / np.float32(127.5) - 1, batch_size=500, verbose=0)
-        return np.argmax(class_logits(outputs, classes), axis=1)
+        logits = network.predict(pictures / np.float32(127.5) - 1, batch_size=500, verbose=0)
+        return np.argmax(logits[:, :classes], axis=1)  # without that of "fake"
 
     def accuracies(network):
         return {

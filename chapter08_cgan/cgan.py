@@ -91,11 +91,14 @@ class CGAN(CompiledLoop, keras.Model):
         return tf.random.stateless_normal(
             (2, batch_size, self.latent_dim),
             seed=tf.stack([self.seed, tf.cast(iteration, tf.int32)]),
-            alg="philox",
+            alg="philox",  # by name: on a CPU, XLA's own choice takes several times as long
         )
 
     def random_labels(self, iteration, batch_size):
-        """Labels to ask the generator for, batch_size, each class as likely; likewise."""
+        """Labels to ask the generator for, batch_size, each class as likely.
+
+        They too are a function of seed and iteration alone.
+        """
         return tf.random.stateless_uniform(
             (batch_size,),
             # Other numbers than the noise is made of.
@@ -196,7 +199,7 @@ class ACGAN(CGAN):
 
     It is not told what an image is to be. Both networks gain when it names the label right: the
     discriminator learns to classify, real images and generated ones, and the generator to make what
-    can be classified.
+    can be classified. So all losses, those that are logged too, contain the classes' cross-entropy.
 
     Args:
         discriminator: images to logits of "real", n×1, and of the classes, n×classes.

@@ -59,7 +59,6 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--variation",
         type=cli.fraction,
-        default=0.4,
         metavar="X",
         help="how much the digits of a number differ in their hand, from 0 to below 1 "
         "(default: 0.4)",
@@ -74,6 +73,10 @@ def main(argv: list[str] | None = None) -> Path:
     options = build_parser().parse_args(argv)
     if options.digits and options.count:
         raise UserError("--count belongs to --class; a number has as many digits as it has")
+    if not options.digits and options.variation is not None:
+        raise UserError("--variation belongs to --digits")
+    variation = 0.4 if options.variation is None else options.variation
+    count = options.count or 10
     from common import runs
 
     run = runs.find_trained("chapter08_cgan", options.run)
@@ -83,7 +86,7 @@ def main(argv: list[str] | None = None) -> Path:
     names = data.class_names(run.config.dataset)
     if options.digits and not set(options.digits) <= set(names):
         raise UserError(f"{run.path} has learned no digits, but {', '.join(names)}; see --class")
-    if options.class_name and options.class_name not in names:
+    if not options.digits and options.class_name not in names:
         raise UserError(f"--class {options.class_name}: {run.path} has learned {', '.join(names)}")
     device.setup(options.seed)
     generator = run.load_model("generator.keras")
@@ -91,12 +94,12 @@ def main(argv: list[str] | None = None) -> Path:
 
     if options.digits:
         labels = np.array([int(digit) for digit in options.digits])
-        noise = hand(len(labels), latent_dim, options.variation, options.seed)
-        name = f"generated/{options.digits}-seed{options.seed}.png"
+        noise = hand(len(labels), latent_dim, variation, options.seed)
+        name = f"generated/{options.digits}-seed{options.seed}-variation{variation}.png"
     else:
-        labels = np.full(options.count or 10, names.index(options.class_name))
+        labels = np.full(count, names.index(options.class_name))
         noise = np.random.default_rng(options.seed).normal(size=(len(labels), latent_dim))
-        name = f"generated/{options.class_name}-seed{options.seed}.png"
+        name = f"generated/{options.class_name}-seed{options.seed}-{count}.png"
     pictures = generator.predict([noise.astype(np.float32), labels], batch_size=200, verbose=0)
     page = (
         images.grid(pictures, columns=len(pictures), gap=0)

@@ -16,6 +16,7 @@ def build_generator(
     latent_dim: int = 100, condition: str = "embedding", slope: float = 0.01
 ) -> keras.Model:
     """Noise and label to image: n×latent_dim, normal, and n, 0 to 9, to n×28×28×1 in (-1, 1)."""
+    _check(condition)
     noise = keras.Input((latent_dim,), name="noise")
     label = keras.Input((), dtype="int32", name="label")
     if condition == "embedding":
@@ -48,6 +49,7 @@ def build_discriminator(
         batch_norm: after the second and the third convolution, as in the English edition; the
             Korean edition has none.
     """
+    _check(condition)
     image = keras.Input((28, 28, 1), name="image")
     label = keras.Input((), dtype="int32", name="label")
     if condition == "embedding":
@@ -73,6 +75,11 @@ def build_acgan_discriminator(batch_norm: bool = True, slope: float = 0.01) -> k
     real = layers.Dense(1, dtype="float32", name="real")(features)
     label = layers.Dense(CLASSES, dtype="float32", name="label")(features)
     return keras.Model(image, [real, label], name="discriminator")
+
+
+def _check(condition):
+    if condition not in CONDITIONS:
+        raise ValueError(f"condition must be one of {CONDITIONS}, not {condition!r}")
 
 
 def _one_hot(label):

@@ -130,13 +130,12 @@ def main(argv: list[str] | None = None) -> dict | None:
         return cli.show(config)
 
     # TensorFlow takes seconds to load, so it is left until the flags are known to be right.
-    import keras
     import numpy as np
     import tensorflow as tf
 
     from chapter08_cgan import networks
     from chapter08_cgan.cgan import ACGAN, CGAN
-    from common import callbacks, data, device, images, metrics, stream
+    from common import callbacks, data, device, images, metrics, optimizers, stream
     from common.batch_norm import fuse, unfuse
 
     device_name = device.setup(config.seed, config.precision)
@@ -162,10 +161,8 @@ def main(argv: list[str] | None = None) -> dict | None:
     block = stream.steps_per_block(config.sample_interval, config.batch_size, most=10)
 
     def adam(rate, updates):
-        """Adam for so many updates of a network."""
-        if config.learning_rate_decay:
-            rate = keras.optimizers.schedules.PolynomialDecay(rate, updates, end_learning_rate=0.0)
-        return keras.optimizers.Adam(rate, config.beta_1)
+        decay_updates = updates if config.learning_rate_decay else None
+        return optimizers.adam(rate, config.beta_1, decay_updates)
 
     gan.compile(
         d_optimizer=adam(  # which updates twice, on real and on generated images
@@ -177,26 +174,28 @@ def main(argv: list[str] | None = None) -> dict | None:
 
     judge = metrics.Judge(dataset.name, dataset.x_test)
 
-    def noise(count):
+    def latent_points(count):
         """Always the same noise, and none that training sees: its iterations count from 0."""
         return tf.random.stateless_normal(
             (count, config.latent_dim), (config.seed, -1), alg="philox"
         ).numpy()
 
-    def draw(noise, labels):
-        return gan.generator.predict([noise, labels], batch_size=200, verbose=0)
+    def draw(points, classes):
+        return gan.generator.predict([points, classes], batch_size=200, verbose=0)
 
     def picture():
         """A row for each class; the same noise down a column."""
         rows, columns = networks.CLASSES, 5
-        pictures = draw(np.tile(noise(columns), (rows, 1)), np.repeat(np.arange(rows), columns))
+        pictures = draw(
+            np.tile(latent_points(columns), (rows, 1)), np.repeat(np.arange(rows), columns)
+        )
         return images.grid(pictures, columns)
 
     # Each class as often as among the training images.
     labels = np.resize(dataset.y_train, config.fid_images)
 
     def generate(count):
-        return draw(noise(count), labels[:count])
+        return draw(latent_points(count), labels[:count])
 
     def measure():
         features, probabilities = judge.classifier(generate(config.fid_images))

@@ -74,7 +74,7 @@ class Dataset:
         Raises:
             UserError: no training images would be left.
         """
-        if count >= len(self.x_train):
+        if not 0 < count < len(self.x_train):
             raise UserError(
                 f"--validation-images {count}: there are only {len(self.x_train)} training images"
             )

@@ -1,7 +1,6 @@
 """The machine: GPU memory, precision, seeds, determinism; and a training loop that stays on it."""
 
 import operator
-from collections.abc import Sequence
 
 import keras
 import tensorflow as tf
@@ -30,23 +29,20 @@ def setup(seed: int, precision: str = "float32") -> str:
     return "GPU" if gpus else "CPU"
 
 
-def set_random_layers(networks: Sequence[keras.Model], seed: int, iteration) -> None:
-    """Makes what random layers (Dropout, GaussianNoise, …) draw next a function of these.
+def set_random_layers(model: keras.Model, seed: int, iteration) -> None:
+    """Makes what a model's random layers (Dropout, GaussianNoise, …) draw next a function of these.
 
     Keras' layers count in a variable of their own how often they have drawn, and Keras does not
     save it. Called at the beginning of each training step, this makes the step a function of seed
     and iteration, so that a run can be repeated and resumed.
     """
-    variables = [v for network in networks for v in network.variables]
-    states = [v for v in variables if v.path.endswith("seed_generator_state")]
-    for number, state in enumerate(states):
+    states = [v for v in model.variables if v.path.endswith("seed_generator_state")]
+    for number, state in enumerate(states, start=1):
+        # No layer's numbers are another's, nor those that a chapter draws with (seed, iteration).
+        first = seed * (len(states) + 1) + number
         # A layer may draw several times in an iteration: it counts up from here.
-        state.assign(
-            tf.cast(
-                tf.stack([seed * len(states) + number, tf.cast(iteration, tf.int64) * 100]),
-                state.dtype,
-            )
-        )
+        second = tf.cast(iteration, tf.int64) * 100
+        state.assign(tf.cast(tf.stack([first, second]), state.dtype))
 
 
 class CompiledLoop:

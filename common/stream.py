@@ -36,8 +36,11 @@ def batches(
 
     Raises:
         UserError: there are fewer images than a batch needs.
+        ValueError: there are not as many labels as images.
     """
     check_batch_size(batch_size, images)
+    if labels is not None and len(labels) != len(images):
+        raise ValueError(f"{len(images)} images but {len(labels)} labels")
     steps = len(images) // batch_size  # in one pass over the images
     low, high = value_range
     with tf.device("CPU"):

@@ -12,6 +12,7 @@ os.environ["KERAS_BACKEND"] = "tensorflow"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.pop("GANS_DATA", None)
 
+import imageio.v3 as imageio
 import keras
 import numpy as np
 import pytest
@@ -93,3 +94,8 @@ def in_the_books_keras(network, updates):
             layer.moving_mean.assign(layer.moving_mean / (1 - left))
             layer.moving_variance.assign((layer.moving_variance - left) / (1 - left))
     return copy
+
+
+def frames_of(path):
+    """How many frames a GIF has."""
+    return imageio.improps(path, index=...).shape[0]

@@ -1,8 +1,13 @@
 """The benchmarks start, train and print; their figures are for people to read."""
 
 import json
+import sys
 
+import pytest
 from conftest import REPOSITORY
+
+sys.path.insert(0, str(REPOSITORY / "benchmarks"))
+import loops
 
 
 def test_quality_trains_each_seed_once_and_prints_the_spread(program, tmp_path):
@@ -37,3 +42,12 @@ def test_floor_ranks_real_images_first(program):
 def test_speed_names_the_chapters_it_knows(program):
     done = program(REPOSITORY / "benchmarks" / "speed.py", "chapter99")
     assert done.returncode == 2 and "chapter03_gan" in done.stderr
+
+
+@pytest.mark.parametrize("name", loops.CHAPTERS)
+def test_both_loops_of_each_chapter_run(name):
+    from common import data
+
+    chapter, dataset = loops.CHAPTERS[name], data.load("sample")
+    chapter.books(dataset)(1)
+    chapter.ours(dataset)(100 if chapter.our_iterations >= 1000 else 20)

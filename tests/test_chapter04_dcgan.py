@@ -12,6 +12,7 @@ from conftest import (
     KILL_WHEN_WRITING,
     REPOSITORY,
     error_of,
+    frames_of,
     in_the_books_keras,
     weights_of,
 )
@@ -271,7 +272,7 @@ def test_smoke_run_leaves_what_the_readme_promises(tmp_path):
     np.testing.assert_allclose(last.astype(int), page.astype(int), atol=1)
     discriminator = keras.models.load_model(folder / "discriminator.keras")
     assert discriminator.count_params() == 95_489
-    assert len(images.read(folder / "progress.gif")) == 3
+    assert frames_of(folder / "progress.gif") == 3
 
 
 QUICK = ["--precision", "mixed_bfloat16", "--gradient-penalty", "1", "--shared-fakes"]

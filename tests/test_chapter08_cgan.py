@@ -12,6 +12,7 @@ from conftest import (
     KILL_WHEN_WRITING,
     REPOSITORY,
     error_of,
+    frames_of,
     in_the_books_keras,
     weights_of,
 )
@@ -76,6 +77,12 @@ def test_networks_are_the_books():
     acgan = networks.build_acgan_discriminator()
     assert acgan.count_params() == 114_817 - 3 * 3 * 64 + 10 * 2049
     assert [output.shape for output in acgan.outputs] == [(None, 1), (None, 10)]
+
+
+def test_unknown_conditions_are_refused():
+    for build in (networks.build_generator, networks.build_discriminator):
+        with pytest.raises(ValueError, match="condition must be one of"):
+            build(condition="onehot")
 
 
 @pytest.mark.parametrize("condition", networks.CONDITIONS)
@@ -271,7 +278,7 @@ def finished_run(tmp_path_factory):
 
 def test_smoke_run_leaves_what_the_readme_promises(finished_run):
     results = json.loads((finished_run / "results.json").read_text())
-    assert results["iterations"] == 4 and 0 <= results["label_accuracy"] <= 1
+    assert results["iterations"] == 4 and results["fid_generated_images"] == 200
     generator = keras.models.load_model(finished_run / "generator.keras")
     noise = tf.random.stateless_normal((5, 100), (0, -1), alg="philox").numpy()
     rows = [generator([noise, np.full(5, label)]) for label in range(10)]  # the same noise in each
@@ -280,7 +287,7 @@ def test_smoke_run_leaves_what_the_readme_promises(finished_run):
     np.testing.assert_allclose(last.astype(int), page.astype(int), atol=1)
     discriminator = keras.models.load_model(finished_run / "discriminator.keras")
     assert discriminator.count_params() == 114_817 + 7_840
-    assert len(images.read(finished_run / "progress.gif")) == 3
+    assert frames_of(finished_run / "progress.gif") == 3
 
 
 def test_label_accuracy_is_of_the_labels_that_were_asked_for(tmp_path, monkeypatch):
@@ -397,7 +404,7 @@ def test_generated_pictures_depend_on_the_seed_alone(finished_run):
     )
     assert np.array_equal(first, again) and not np.array_equal(first, other)
     path = generate.main([str(finished_run), "--class", "7", "--count", "12"])
-    assert path == finished_run / "generated" / "7-seed0.png"
+    assert path == finished_run / "generated" / "7-seed0-12.png"
     assert images.read(path).shape == (2 * 86 + 2, 10 * 86 + 2)
 
 
@@ -417,6 +424,8 @@ def test_generate_loads_what_plain_keras_would(finished_run):
         (["--class", "sneaker"], "has learned 0, 1, 2"),
         (["--digits", "1", "--class", "1"], "not allowed with"),
         (["--digits", "1", "--count", "2"], "--count belongs to --class"),
+        (["--class", "1", "--variation", "0"], "--variation belongs to --digits"),
+        (["--class", ""], "has learned 0, 1, 2"),
         ([], "--digits --class is required"),
     ],
 )
@@ -432,7 +441,7 @@ def test_clothes_are_asked_for_by_name(finished_run, tmp_path, capsys):
     config = json.loads((folder / "config.json").read_text())
     config["settings"]["dataset"] = "fashion_sample"
     (folder / "config.json").write_text(json.dumps(config))
-    assert generate.main([str(folder), "--class", "ankle-boot"]).name == "ankle-boot-seed0.png"
+    assert generate.main([str(folder), "--class", "ankle-boot"]).name == "ankle-boot-seed0-10.png"
     error = error_of(generate.main, [str(folder), "--digits", "1"], capsys)
     assert "has learned no digits, but t-shirt, trouser" in error
 

@@ -273,3 +273,11 @@ def test_validation_images_are_the_last_training_images():
     assert held.describe()["sha256"] != whole.describe()["sha256"]
     with pytest.raises(UserError, match="--validation-images 4000: there are only 4000"):
         data.load("sample", validation_images=4000)
+
+
+def test_class_names_go_with_the_labels():
+    assert data.class_names("sample") == data.class_names("mnist") == tuple("0123456789")
+    clothes = data.class_names("fashion_sample")
+    assert (clothes[0], clothes[7], clothes[9]) == ("t-shirt", "sneaker", "ankle-boot")
+    with pytest.raises(UserError, match="there is no data set cifar"):
+        data.class_names("cifar")

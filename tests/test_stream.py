@@ -78,3 +78,5 @@ def test_labels_stay_with_their_images():
     assert labels.shape == (2, 8) and labels.dtype == "int32"
     assert np.array_equal(numbers(alone, 2), numbers_of(pictures))
     assert np.array_equal(labels, numbers_of(pictures) % 10)
+    with pytest.raises(ValueError, match="50 images but 49 labels"):
+        stream.batches(images, 8, labels=np.zeros(49), seed=1)
