@@ -2,7 +2,7 @@
 
 On two CPU cores:
 
-    python chapter07_sgan/train.py                    feature matching, in ten minutes
+    python chapter07_sgan/train.py                    feature matching, in nine minutes
     python chapter07_sgan/train.py --preset book      the book's settings
     python chapter07_sgan/train.py --labeled 50       fewer labels
     python chapter07_sgan/train.py --resume           goes on with a stopped run
