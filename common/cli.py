@@ -40,17 +40,6 @@ def positive_int(text: str) -> int:
     return number
 
 
-def non_negative_int(text: str) -> int:
-    """A whole number of at least 0, for argparse."""
-    try:
-        number = int(text)
-    except ValueError:
-        number = -1
-    if number < 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 0")
-    return number
-
-
 def seed_int(text: str) -> int:
     """A seed, for argparse: NumPy takes none below 0, TensorFlow's int32 none above 2³¹ - 1."""
     try:

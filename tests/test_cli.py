@@ -59,7 +59,6 @@ def test_data_folder_is_absolute_and_has_no_part_in_a_bundled_sample(tmp_path, m
     "kind, good, bad",
     [
         (cli.positive_int, {"7": 7}, ["0", "-1", "1.5", "x", ""]),
-        (cli.non_negative_int, {"0": 0, "7": 7}, ["-1", "1.5", "x", ""]),
         (cli.seed_int, {"0": 0, "2147483647": 2147483647}, ["-1", "2147483648", "x"]),
         (cli.positive_float, {"1e-3": 0.001}, ["0", "-1", "nan", "inf", "x"]),
         (cli.fraction, {"0": 0.0, ".9": 0.9}, ["1", "-0.1", "nan", "x"]),
