@@ -11,7 +11,7 @@ def books_gan_loop(generator, discriminator, images, batch_size):
 
     Args:
         generator, discriminator: built networks; the discriminator ends in a sigmoid.
-        images: float, in [-1, 1].
+        images: uint8, n×28×28×1.
 
     Returns:
         A function of the iterations to do.
@@ -19,7 +19,10 @@ def books_gan_loop(generator, discriminator, images, batch_size):
     import keras
     import numpy as np
 
+    from common import data
+
     random = np.random.default_rng(0)
+    images = data.scale(images)
     latent_dim = generator.input_shape[-1]
     real, fake = np.ones((batch_size, 1)), np.zeros((batch_size, 1))
     discriminator.compile(
@@ -50,7 +53,7 @@ def books_gan(networks, settings, images):
     return books_gan_loop(
         networks.build_generator(),
         keras.Sequential([networks.build_discriminator(), keras.layers.Activation("sigmoid")]),
-        images / 127.5 - 1.0,
+        images,
         settings["batch_size"],
     )
 
@@ -193,10 +196,11 @@ class Chapter07:
         from keras import layers, ops
 
         from chapter07_sgan import networks, train
+        from common import data
 
         random = np.random.default_rng(0)
         batch_size, labeled = train.BOOK["batch_size"], train.BOOK["labeled"]
-        images, labels = dataset.x_train / np.float32(127.5) - 1, np.eye(10)[dataset.y_train]
+        images, labels = data.scale(dataset.x_train), np.eye(10)[dataset.y_train]
         real, fake = np.ones((batch_size, 1)), np.zeros((batch_size, 1))
 
         def probability(logits):
@@ -264,10 +268,11 @@ class Chapter08:
         import numpy as np
 
         from chapter08_cgan import networks, train
+        from common import data
 
         random = np.random.default_rng(0)
         batch_size = train.BOOK["batch_size"]
-        images = dataset.x_train / np.float32(127.5) - 1
+        images = data.scale(dataset.x_train)
         real, fake = np.ones((batch_size, 1)), np.zeros((batch_size, 1))
         generator, core = networks.build_generator(), networks.build_discriminator()
         sigmoid = keras.layers.Activation("sigmoid")

@@ -100,7 +100,7 @@ def judge_floor(arguments):
     from common import data, metrics
 
     dataset = data.load(arguments.dataset, arguments.data_dir)
-    images = dataset.x_train.astype(np.float32) / 127.5 - 1
+    images = data.scale(dataset.x_train)
     labels = dataset.y_train
     n = len(dataset.x_test)  # as many as there are real ones, where there are so many
     random = np.random.default_rng(0)

@@ -176,9 +176,9 @@ def main(argv: list[str] | None = None) -> dict:
     def find_nearest():
         """Samples over their nearest training images; how far they are from these, and how far
         test images are, which nobody can have learned by heart."""
-        training = dataset.x_train.astype(np.float32) / 127.5 - 1
+        training = data.scale(dataset.x_train)
         samples = generate(draw(500))
-        test = dataset.x_test[:500].astype(np.float32) / 127.5 - 1
+        test = data.scale(dataset.x_test[:500])
         indices, distances = metrics.nearest_images(np.concatenate([samples, test]), training)
         pairs = np.concatenate([samples[:10], training[indices[:10]]])
         run.write("explore/nearest.png", images.png(images.grid(pairs, columns=10)))

@@ -150,39 +150,6 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def choose_labeled(labels, count: int, balanced: bool, seed: int):
-    """Which training images keep their labels: indices, `count` of them.
-
-    Args:
-        labels: of all training images, n, 0 to 9.
-        balanced: as many of each class, drawn by the seed; otherwise the first.
-
-    Raises:
-        UserError: there are not so many images, or the number is no multiple of the classes'.
-    """
-    import numpy as np
-
-    if count > len(labels):
-        raise UserError(f"--labeled {count} is more than the {len(labels)} training images")
-    if not balanced:
-        return np.arange(count)
-    classes = np.unique(labels)
-    if count % len(classes):
-        raise UserError(
-            f"--labeled {count} is not a multiple of {len(classes)} classes; "
-            "--no-balanced takes the first images as they come"
-        )
-    random = np.random.default_rng(seed)
-    each = count // len(classes)
-    members = [np.flatnonzero(labels == label) for label in classes]
-    if each > min(map(len, members)):
-        raise UserError(
-            f"--labeled {count}: there are not {each} images of each class; "
-            "--no-balanced takes the first images as they come"
-        )
-    return np.sort(np.concatenate([random.choice(m, each, replace=False) for m in members]))
-
-
 def main(argv: list[str] | None = None) -> dict | None:
     config, options = cli.parse(build_parser(), PRESETS, argv)
     from common import runs
@@ -198,14 +165,16 @@ def main(argv: list[str] | None = None) -> dict | None:
     import numpy as np
     import tensorflow as tf
 
-    from chapter07_sgan import figures, networks
+    from chapter07_sgan import comparison, figures, networks
     from chapter07_sgan.sgan import SGAN, FeatureMatchingSGAN
     from common import callbacks, data, device, images, metrics, optimizers, stream
     from common.batch_norm import fuse, unfuse
 
     device_name = device.setup(config.seed, config.precision)
     dataset = data.load(config.dataset, config.data_dir, config.validation_images)
-    chosen = choose_labeled(dataset.y_train, config.labeled, config.balanced, config.seed)
+    chosen = comparison.choose_labeled(
+        dataset.y_train, config.labeled, config.balanced, config.seed
+    )
     labeled_images, labels = dataset.x_train[chosen], dataset.y_train[chosen]
     unlabeled_images = np.delete(dataset.x_train, chosen, axis=0)
     if len(unlabeled_images) < config.batch_size:
@@ -251,16 +220,14 @@ def main(argv: list[str] | None = None) -> dict | None:
         adams["c_optimizer"] = adam(config.classifier_learning_rate, n)
     gan.compile(**adams, steps_per_execution=block)
 
-    def classify(network, pictures):
-        """The classes that a discriminator predicts for images, uint8, n×28×28×1."""
-        logits = network.predict(pictures / np.float32(127.5) - 1, batch_size=500, verbose=0)
-        return np.argmax(logits[:, :classes], axis=1)  # without that of "fake"
-
     def accuracies(network):
+        """Of the labelled images and of the test images; and the classes seen in the latter."""
+        seen = comparison.classify(network, labeled_images, classes)
+        seen_in_test = comparison.classify(network, dataset.x_test, classes)
         return {
-            "labeled_accuracy": float(np.mean(classify(network, labeled_images) == labels)),
-            "test_accuracy": float(np.mean(classify(network, dataset.x_test) == dataset.y_test)),
-        }
+            "labeled_accuracy": float(np.mean(seen == labels)),
+            "test_accuracy": float(np.mean(seen_in_test == dataset.y_test)),
+        }, seen_in_test
 
     judge = metrics.Judge(dataset.name, dataset.x_test)
 
@@ -276,7 +243,7 @@ def main(argv: list[str] | None = None) -> dict | None:
 
     def measure():
         fid = {"fid": judge.fid(generate(config.fid_images))} if config.fid else {}
-        return accuracies(gan.discriminator) | fid
+        return accuracies(gan.discriminator)[0] | fid
 
     done = run.restore(gan)
     batches = tf.data.Dataset.zip(
@@ -310,18 +277,17 @@ def main(argv: list[str] | None = None) -> dict | None:
         print("training the baseline on the labelled images alone")
         keras.utils.set_random_seed(config.seed)  # a resumed run has drawn less until now
         baseline = build_discriminator()
-        supervised = keras.Sequential(list(filter(None, [build_augmentation(), baseline])))
-        supervised.compile(
-            keras.optimizers.Adam(config.classifier_learning_rate),
-            keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        )
-        supervised.fit(
-            labeled_images / np.float32(127.5) - 1,
+        comparison.train_supervised(
+            baseline,
+            build_augmentation(),
+            labeled_images,
             labels,
+            learning_rate=config.classifier_learning_rate,
             batch_size=labeled_batch_size,
             epochs=config.baseline_epochs,
-            verbose=0,
         )
+        ours, our_classes = accuracies(gan.discriminator)
+        baselines, baselines_classes = accuracies(baseline)
 
         title = f"Chapter 7, SGAN, {config.dataset}, {config.labeled} labels"
         panels = {
@@ -336,20 +302,16 @@ def main(argv: list[str] | None = None) -> dict | None:
                 "d_accuracy_fake": "fake",
             },
         }
-        compared = {"SGAN": gan.discriminator, "labelled images alone": baseline}
-        table = {name: accuracies(network) for name, network in compared.items()}
         run.write("history.png", images.plot_history(run.history, panels, title))
         run.write(
             "learning_curve.png",
-            figures.learning_curve(
-                run.history, table["labelled images alone"]["test_accuracy"], title
-            ),
+            figures.learning_curve(run.history, baselines["test_accuracy"], title),
         )
         run.write(
             "confusion.png",
             figures.confusion(
                 dataset.y_test,
-                {name: classify(network, dataset.x_test) for name, network in compared.items()},
+                {"SGAN": our_classes, "labelled images alone": baselines_classes},
                 data.class_names(dataset.name),
             ),
         )
@@ -359,13 +321,11 @@ def main(argv: list[str] | None = None) -> dict | None:
         run.save_model("baseline.keras", unfuse(baseline))
 
         print(f"{'accuracy':<24}{'labelled images':>16}{'test images':>16}")
-        for name, row in table.items():
+        for name, row in (("SGAN", ours), ("labelled images alone", baselines)):
             print(f"{name:<24}{row['labeled_accuracy']:>16.2%}{row['test_accuracy']:>16.2%}")
-        baseline_accuracies = {
-            f"baseline_{k}": v for k, v in table["labelled images alone"].items()
-        }
         report = judge.report(generate, config.fid_images)
-        return run.finish(table["SGAN"] | baseline_accuracies | report)
+        baselines = {f"baseline_{name}": value for name, value in baselines.items()}
+        return run.finish(ours | baselines | report)
 
 
 if __name__ == "__main__":

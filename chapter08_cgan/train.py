@@ -235,6 +235,9 @@ def main(argv: list[str] | None = None) -> dict | None:
                 "d_accuracy_fake": "fake",
             },
         }
+        if config.model == "acgan":
+            panels["loss"]["c_loss"] = "classes"
+            panels["discriminator's accuracy"]["c_accuracy"] = "classes"
         title = f"Chapter 8, {config.model.upper()}, {config.dataset}"
         run.write("history.png", images.plot_history(run.history, panels, title))
         run.write("progress.gif", images.film((run.path / "samples").glob("[0-9]*.png")))

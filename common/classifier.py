@@ -11,6 +11,8 @@ import keras
 import numpy as np
 from keras import layers
 
+from common import data
+
 WEIGHTS = Path(__file__).resolve().parent / "classifiers"
 FEATURES = 64
 BATCH_SIZE = 200  # as fast as larger ones, in less memory
@@ -64,7 +66,7 @@ class Classifier:
         for start in range(0, len(images), BATCH_SIZE):
             part = images[start : start + BATCH_SIZE]
             if part.dtype == np.uint8:
-                part = part.astype(np.float32) / 127.5 - 1
+                part = data.scale(part)
             parts.append([keras.ops.convert_to_numpy(y) for y in self.model(part, training=False)])
         features, logits = (np.concatenate(y).astype(np.float64) for y in zip(*parts, strict=True))
         exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))

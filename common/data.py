@@ -154,6 +154,11 @@ def _load(name: str, folder: str | None) -> Dataset:
         return sample
 
 
+def scale(images: np.ndarray) -> np.ndarray:
+    """Images uint8, 0 to 255, as float32 in [-1, 1], the range of the networks."""
+    return images.astype(np.float32) / 127.5 - 1
+
+
 def class_names(name: str) -> tuple[str, ...]:
     """What the labels 0 to 9 of a data set stand for; a UserError if there is none of that name."""
     _check_name(name)

@@ -1,6 +1,7 @@
 """No test needs a network, a data set or a cache of the machine it runs on."""
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -79,6 +80,35 @@ def error_of(main, argv, capsys):
 def weights_of(path):
     """All numbers of a saved network, to compare bits."""
     return np.concatenate([w.ravel() for w in keras.models.load_model(path).get_weights()])
+
+
+def assert_same_run(run, whole):
+    """Two runs' histories, networks and pictures are the same to the bit."""
+    assert (run / "history.csv").read_bytes() == (whole / "history.csv").read_bytes()
+    assert sorted(path.name for path in run.iterdir()) == sorted(p.name for p in whole.iterdir())
+    for network in whole.glob("*.keras"):
+        assert np.array_equal(weights_of(run / network.name), weights_of(network))
+    for picture in (whole / "samples").iterdir():
+        assert (run / "samples" / picture.name).read_bytes() == picture.read_bytes()
+
+
+def check_killed_and_resumed(train, flags, tmp_path, program, file="latest.weights.h5", number=2):
+    """A run that is killed when it writes `file` the nth time, and resumed, against a whole one.
+
+    Args:
+        train: a chapter's `train` module.
+    """
+    train.main([*flags, "--output-dir", str(tmp_path / "whole")])
+    run = tmp_path / "run"
+    command = [train.__file__, *flags, "--output-dir", run]
+    killed = program("-c", KILL_WHEN_WRITING, file, number, *command)
+    assert killed.returncode == -signal.SIGKILL
+    assert list(run.rglob(".writing-*")) and not (run / "results.json").exists()
+    # Before the first interval's end there is no run to resume; the same command starts it.
+    again = [*flags, "--output-dir", str(run)] if file == "config.json" else ["--resume", str(run)]
+    train.main(again)
+    assert not list(run.rglob(".writing-*"))
+    assert_same_run(run, tmp_path / "whole")
 
 
 def in_the_books_keras(network, updates):

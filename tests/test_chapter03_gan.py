@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import KILL_WHEN_WRITING, REPOSITORY, error_of, weights_of
+from conftest import REPOSITORY, check_killed_and_resumed, error_of, weights_of
 from keras import layers
 
 from chapter03_gan import train
@@ -292,23 +292,7 @@ def test_default_folder_is_numbered_and_nothing_else_is_written(tmp_path, progra
 )
 def test_killed_and_resumed_run_ends_in_the_same_bits(tmp_path, program, file, occurrence):
     """SIGKILL in the middle of writing a file, for several files; then --resume."""
-    train.main([*LONGER, "--output-dir", str(tmp_path / "whole")])
-    run = tmp_path / "run"
-    killed = program("-c", KILL_WHEN_WRITING, file, occurrence, TRAIN, *LONGER, "--output-dir", run)
-    assert killed.returncode == -signal.SIGKILL
-    assert list(run.rglob(".writing-*"))
-    assert not (run / "results.json").exists()
-
-    if file == "config.json":  # there is no run to resume yet; the same command starts it
-        train.main([*LONGER, "--output-dir", str(run)])
-    else:
-        train.main(["--output-dir", str(run), "--resume"])
-    assert not list(run.rglob(".writing-*"))
-    assert (run / "history.csv").read_bytes() == (tmp_path / "whole/history.csv").read_bytes()
-    for name in ("generator.keras", "discriminator.keras"):
-        assert np.array_equal(weights_of(run / name), weights_of(tmp_path / "whole" / name))
-    for picture in (tmp_path / "whole" / "samples").iterdir():
-        assert picture.read_bytes() == (run / "samples" / picture.name).read_bytes()
+    check_killed_and_resumed(train, LONGER, tmp_path, program, file, occurrence)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sends SIGINT")

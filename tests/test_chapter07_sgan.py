@@ -1,7 +1,6 @@
 """Chapter 7: the networks, both heads, both algorithms, and the program."""
 
 import json
-import signal
 import sys
 
 import keras
@@ -9,15 +8,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import (
-    KILL_WHEN_WRITING,
     REPOSITORY,
+    check_killed_and_resumed,
     error_of,
     frames_of,
     in_the_books_keras,
-    weights_of,
 )
 
-from chapter07_sgan import figures, networks, train
+from chapter07_sgan import comparison, figures, networks, train
 from chapter07_sgan.sgan import (
     SGAN,
     FeatureMatchingSGAN,
@@ -321,11 +319,11 @@ def step_with_seed(seed, gan, step):
 
 def test_labelled_images_are_the_first_or_as_many_of_each_class():
     labels = np.random.default_rng(0).integers(0, 10, 500)
-    assert np.array_equal(train.choose_labeled(labels, 7, False, 0), np.arange(7))
-    chosen = train.choose_labeled(labels, 30, True, 0)
+    assert np.array_equal(comparison.choose_labeled(labels, 7, False, 0), np.arange(7))
+    chosen = comparison.choose_labeled(labels, 30, True, 0)
     assert np.bincount(labels[chosen]).tolist() == [3] * 10 and len(set(chosen)) == 30
-    assert np.array_equal(chosen, train.choose_labeled(labels, 30, True, 0))
-    assert not np.array_equal(chosen, train.choose_labeled(labels, 30, True, 1))
+    assert np.array_equal(chosen, comparison.choose_labeled(labels, 30, True, 0))
+    assert not np.array_equal(chosen, comparison.choose_labeled(labels, 30, True, 1))
 
 
 def test_confusion_matrix_has_a_row_for_each_true_class():
@@ -378,16 +376,7 @@ def test_killed_and_resumed_run_ends_in_the_same_bits(
     tmp_path, program, further, killed_when_writing
 ):
     flags = [*SMOKE, "--iterations", "6", "--sample-interval", "2", *further]
-    train.main([*flags, "--output-dir", str(tmp_path / "whole")])
-    run = tmp_path / "run"
-    killed = program(
-        "-c", KILL_WHEN_WRITING, *killed_when_writing, TRAIN, *flags, "--output-dir", run
-    )
-    assert killed.returncode == -signal.SIGKILL
-    train.main(["--output-dir", str(run), "--resume"])
-    assert (run / "history.csv").read_bytes() == (tmp_path / "whole/history.csv").read_bytes()
-    for name in ("generator.keras", "discriminator.keras", "baseline.keras"):
-        assert np.array_equal(weights_of(run / name), weights_of(tmp_path / "whole" / name))
+    check_killed_and_resumed(train, flags, tmp_path, program, *killed_when_writing)
 
 
 def test_settings_reach_the_networks_and_optimisers(monkeypatch):

@@ -1,7 +1,6 @@
 """Chapter 8: the conditional networks, both algorithms, and both programs."""
 
 import json
-import signal
 import sys
 
 import keras
@@ -9,12 +8,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import (
-    KILL_WHEN_WRITING,
     REPOSITORY,
+    check_killed_and_resumed,
     error_of,
     frames_of,
     in_the_books_keras,
-    weights_of,
 )
 
 from chapter08_cgan import generate, networks, train
@@ -322,16 +320,7 @@ QUICK += ["--no-discriminator-batch-norm", "--learning-rate-decay", "--beta-1", 
 )
 def test_killed_and_resumed_run_ends_in_the_same_bits(tmp_path, program, further):
     flags = [*SMOKE, "--iterations", "6", "--sample-interval", "2", *further]
-    train.main([*flags, "--output-dir", str(tmp_path / "whole")])
-    run = tmp_path / "run"
-    killed = program(
-        "-c", KILL_WHEN_WRITING, "latest.weights.h5", 2, TRAIN, *flags, "--output-dir", run
-    )
-    assert killed.returncode == -signal.SIGKILL
-    train.main(["--output-dir", str(run), "--resume"])
-    assert (run / "history.csv").read_bytes() == (tmp_path / "whole/history.csv").read_bytes()
-    for name in ("generator.keras", "discriminator.keras"):
-        assert np.array_equal(weights_of(run / name), weights_of(tmp_path / "whole" / name))
+    check_killed_and_resumed(train, flags, tmp_path, program)
 
 
 def test_settings_reach_the_networks_and_optimisers(monkeypatch):
