@@ -8,6 +8,8 @@ import imageio.v3 as imageio
 import numpy as np
 from matplotlib.figure import Figure
 
+from common import UserError
+
 
 def grid(images: np.ndarray, columns: int, *, zoom: int = 3, gap: int = 2) -> np.ndarray:
     """Lays images out row by row on white.
@@ -73,6 +75,38 @@ def film(paths: Iterable[Path], most: int = 120) -> bytes:
 def read(path) -> np.ndarray:
     """Reads a picture as it is stored."""
     return imageio.imread(path)
+
+
+def read_photo(file, name: str) -> np.ndarray:
+    """Reads a photo as it is meant to be seen: grey, palette, transparent, 16 bits or turned.
+
+    Args:
+        file: a path, or the bytes of a file.
+        name: what an error calls it.
+
+    Returns:
+        uint8, height×width×3. What is transparent is laid on white.
+
+    Raises:
+        UserError: it is no image, or broken.
+    """
+    try:
+        with imageio.imopen(file, "r", plugin="pillow") as photo:
+            eight_bits = photo.properties(index=0).dtype in (np.uint8, bool)
+            mode = "RGBA" if eight_bits else None
+            # The first frame, if it is an animation; turned as the camera says it was held.
+            pixels = photo.read(index=0, rotate=True, mode=mode)
+    except Exception as error:  # Pillow's decoders raise whatever they come upon
+        reason = (str(error.__cause__ or error).splitlines() or [type(error).__name__])[0]
+        raise UserError(f"{name}: cannot be read as an image: {reason}") from error
+    if pixels.dtype.kind == "f":
+        raise UserError(f"{name}: its pixels are {pixels.dtype}, not whole numbers")
+    if not eight_bits:
+        pixels = (np.clip(pixels, 0, 65535) // 257).astype(np.uint8)
+    if pixels.ndim == 2:
+        return pixels[..., np.newaxis].repeat(3, axis=-1)
+    opacity = pixels[..., 3:] / np.float32(255) if pixels.shape[-1] == 4 else np.float32(1)
+    return np.round(pixels[..., :3] * opacity + 255 * (1 - opacity)).astype(np.uint8)
 
 
 def plot_history(

@@ -9,7 +9,7 @@ from common import UserError
 
 
 def batches(
-    images: np.ndarray,
+    images,
     batch_size: int,
     *,
     labels: np.ndarray | None = None,
@@ -24,7 +24,8 @@ def batches(
     What doesn't fill a batch is left out that time.
 
     Args:
-        images: uint8, n×height×width×channels. They stay uint8 in memory.
+        images: uint8, n×height×width×channels. They stay uint8 in memory. Or an object that reads
+            them as they are needed: with a length, and `images[indices]` gives such an array.
         labels: whole numbers, n, to go with the images.
         start: the step to begin with; a resumed run goes on where the first one stopped.
         block: how many batches make one element; see `device.CompiledLoop`.
@@ -44,7 +45,7 @@ def batches(
     steps = len(images) // batch_size  # in one pass over the images
     low, high = value_range
     with tf.device("CPU"):
-        images = tf.constant(images)
+        in_memory = tf.constant(images) if isinstance(images, np.ndarray) else None
         labels = None if labels is None else tf.constant(labels, tf.int32)
 
     def batches_of_pass(number):
@@ -54,15 +55,20 @@ def batches(
         rows = tf.reshape(order[: steps * batch_size], (steps, batch_size))
         return tf.data.Dataset.from_tensor_slices(rows)
 
+    def look_up(indices):
+        if in_memory is not None:
+            return tf.gather(in_memory, indices)
+        return tf.numpy_function(images.__getitem__, [indices], tf.uint8)
+
     def read(indices):
-        batch = tf.cast(tf.gather(images, indices), tf.float32) * ((high - low) / 255) + low
+        batch = tf.cast(look_up(indices), tf.float32) * ((high - low) / 255) + low
         return batch if labels is None else (batch, tf.gather(labels, indices))
 
     indices = tf.data.Dataset.counter(start // steps).flat_map(batches_of_pass)
     return indices.skip(start % steps).batch(block, drop_remainder=True).map(read).prefetch(2)
 
 
-def check_batch_size(batch_size: int, images: np.ndarray) -> None:
+def check_batch_size(batch_size: int, images) -> None:
     """Raises a UserError if there are fewer images than a batch needs."""
     if batch_size > len(images):
         raise UserError(f"--batch-size {batch_size} is more than the {len(images)} training images")

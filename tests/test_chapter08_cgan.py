@@ -146,6 +146,8 @@ def test_logged_numbers_are_those_of_the_three_updates(kind, shared_fakes):
         fakes if shared_fakes else gan.generator([noise_for_g, labels_for_g], training=True)
     )
 
+    class_losses, class_accuracies = [], []
+
     def judged(pictures, labels, sign):
         """Logits, and the mean loss for "real" (1) or "fake" (-1)."""
         if kind is CGAN:
@@ -154,6 +156,8 @@ def test_logged_numbers_are_those_of_the_three_updates(kind, shared_fakes):
         logits, classes = gan.discriminator(pictures, training=True)
         chances = keras.ops.softmax(classes).numpy().astype(float)
         named = -np.mean(np.log(chances[np.arange(64), labels]))
+        class_losses.append(named)
+        class_accuracies.append(np.mean(np.argmax(chances, axis=1) == labels))
         logits = logits.numpy().astype(float)
         return logits, np.mean(np.log1p(np.exp(-sign * logits))) + named
 
@@ -169,6 +173,9 @@ def test_logged_numbers_are_those_of_the_three_updates(kind, shared_fakes):
         "d_accuracy_fake": np.mean(fake <= 0),
         "g_loss": g_loss,
     }
+    if kind is ACGAN:
+        expected["c_loss"] = np.mean(class_losses)
+        expected["c_accuracy"] = np.mean(class_accuracies)
     assert {k: float(v) for k, v in logs.items()} == pytest.approx(expected, rel=1e-3)
 
 

@@ -1,0 +1,130 @@
+"""The networks of chapter 9 (GANs in Action, section 9.4), and those of the CycleGAN paper.
+
+All are convolutions only, so one network takes images of any size that its strides divide.
+"""
+
+import keras
+from keras import layers, ops
+
+
+def paper_weights():
+    """The paper's initial weights. A new one for each layer: called twice, one gives the same."""
+    return keras.initializers.RandomNormal(stddev=0.02)
+
+
+def instance_norm(x, epsilon: float = 1e-3):
+    """Each channel of each image, normalised over its pixels, with a learned scale and offset.
+
+    That is group normalisation with a group for each channel, `groups=-1`. With `groups=1`, as one
+    finds it published, or by keras_contrib's default, an image's channels share one mean.
+
+    Args:
+        epsilon: added to the variance; keras_contrib's value, as in the book.
+    """
+    return layers.GroupNormalization(groups=-1, epsilon=epsilon)(x)
+
+
+def build_unet(channels: int = 3, filters: int = 32) -> keras.Model:
+    """The book's generator: n×height×width×channels, multiples of 16, to the same, in (-1, 1).
+
+    A U-Net: what the image is goes down to a sixteenth of its size and up again, and where its edges
+    are goes straight across, through the skip connections.
+    """
+
+    def down(x, filters):
+        x = layers.Conv2D(filters, 4, strides=2, padding="same")(x)
+        x = layers.LeakyReLU(negative_slope=0.2)(x)
+        return instance_norm(x)
+
+    def up(x, skip, filters):
+        # Enlarging and then convolving leaves no checkerboard, as transposed convolutions do.
+        x = layers.UpSampling2D(2)(x)
+        x = layers.Conv2D(filters, 4, padding="same", activation="relu")(x)
+        x = instance_norm(x)
+        return layers.Concatenate()([x, skip])
+
+    image = keras.Input((None, None, channels))
+    d1 = down(image, filters)  # 128×128 → 64×64×32
+    d2 = down(d1, filters * 2)  # → 32×32×64
+    d3 = down(d2, filters * 4)  # → 16×16×128
+    d4 = down(d3, filters * 8)  # → 8×8×256
+    u1 = up(d4, d3, filters * 4)  # → 16×16×256
+    u2 = up(u1, d2, filters * 2)  # → 32×32×128
+    u3 = up(u2, d1, filters)  # → 64×64×64
+    x = layers.UpSampling2D(2)(u3)  # → 128×128×64
+    x = layers.Conv2D(channels, 4, padding="same")(x)  # → 128×128×3
+    # In mixed precision too, what leaves a network is float32.
+    translated = layers.Activation("tanh", dtype="float32")(x)
+    return keras.Model(image, translated, name="generator")
+
+
+def build_resnet(channels: int = 3, filters: int = 64, blocks: int = 9) -> keras.Model:
+    """The paper's generator: n×height×width×channels, multiples of 4, to the same, in (-1, 1).
+
+    Two halvings of the size, residual blocks, two doublings (Zhu et al. 2017, section 7.2, after
+    Johnson et al. 2016). Its borders are mirrored rather than filled with zeros.
+
+    Args:
+        blocks: 6 for images of 128×128, 9 from 256×256 on.
+    """
+
+    def convolve(x, filters, size, strides=1):
+        if strides == 1:
+            border = size // 2
+            x = ops.pad(x, ((0, 0), (border, border), (border, border), (0, 0)), mode="reflect")
+        padding = "valid" if strides == 1 else "same"
+        return layers.Conv2D(
+            filters, size, strides, padding=padding, kernel_initializer=paper_weights()
+        )(x)
+
+    def block(x, filters, size, strides=1):
+        return layers.ReLU()(instance_norm(convolve(x, filters, size, strides), 1e-5))
+
+    image = keras.Input((None, None, channels))
+    x = block(image, filters, 7)  # 256×256 → 256×256×64
+    x = block(x, filters * 2, 3, strides=2)  # → 128×128×128
+    x = block(x, filters * 4, 3, strides=2)  # → 64×64×256
+    for _ in range(blocks):
+        y = block(x, filters * 4, 3)
+        y = instance_norm(convolve(y, filters * 4, 3), 1e-5)
+        x = layers.Add()([x, y])
+    for width in (filters * 2, filters):  # → 128×128×128 → 256×256×64
+        # The paper has transposed convolutions here; see above.
+        x = block(layers.UpSampling2D(2)(x), width, 3)
+    x = convolve(x, channels, 7)
+    translated = layers.Activation("tanh", dtype="float32")(x)
+    return keras.Model(image, translated, name="generator")
+
+
+def build_discriminator(
+    channels: int = 3, filters: int = 64, strides: tuple[int, ...] = (2, 2, 2, 2), paper=False
+) -> keras.Model:
+    """A PatchGAN: n×height×width×channels in [-1, 1] to a map of scores, n×h×w×1.
+
+    Each score judges a patch, and does not know the rest of the image.
+
+    Args:
+        strides: of the convolutions of 64, 128, 256 and 512 filters. The book's four strides of 2
+            make an 8×8 map of 128×128, each score for a patch of 94×94; the paper's (2, 2, 2, 1)
+            have patches of 70×70. Fewer make smaller patches, for smaller images.
+        paper: with the paper's initial weights, and its instance normalisation before the
+            activation; the book has Keras' weights, and normalises after it.
+    """
+    weights = paper_weights if paper else keras.initializers.GlorotUniform  # Keras' default
+    x = image = keras.Input((None, None, channels))
+    for number, stride in enumerate(strides):  # 128×128 → 64×64×64 → … → 8×8×512
+        x = layers.Conv2D(
+            min(filters * 2**number, filters * 8),
+            4,
+            stride,
+            padding="same",
+            kernel_initializer=weights(),
+        )(x)
+        if paper and number:
+            x = instance_norm(x, 1e-5)
+        x = layers.LeakyReLU(negative_slope=0.2)(x)
+        if not paper and number:
+            x = instance_norm(x)
+    x = layers.Conv2D(1, 4, padding="same", kernel_initializer=weights())(x)  # → 8×8×1
+    scores = layers.Activation("linear", dtype="float32")(x)
+    return keras.Model(image, scores, name="discriminator")
