@@ -126,7 +126,7 @@ class CycleGAN(CompiledLoop, keras.Model):
         pool_size: images in each history, 0 for none, as in the book.
         separate_updates: update each discriminator on real images and then on generated ones, as in
             the book, rather than once on both, as in the paper.
-        jitter: move and mirror the images: see `jitter`.
+        augmentation: changes real images before each use, given a seed; see augmentation.py.
         seed: with the iteration, sets all that is random in a training step.
     """
 
@@ -142,7 +142,7 @@ class CycleGAN(CompiledLoop, keras.Model):
         lambda_identity=9.0,
         pool_size=0,
         separate_updates=True,
-        jitter=None,
+        augmentation=None,
         seed=0,
     ):
         super().__init__()
@@ -155,7 +155,7 @@ class CycleGAN(CompiledLoop, keras.Model):
         self.separate_updates = separate_updates
         self.pool_A = ImagePool(pool_size, image_shape) if pool_size else None
         self.pool_B = ImagePool(pool_size, image_shape) if pool_size else None
-        self.jitter = jitter
+        self.augmentation = augmentation
         self.seed = seed
         self.built = True  # as the networks are; Keras refuses to save a model that is not
         self.d_A_loss = keras.metrics.Mean("d_A_loss")
@@ -202,8 +202,9 @@ class CycleGAN(CompiledLoop, keras.Model):
     def train_step(self, batch):
         real_A, real_B = batch
         seeds = self.seeds(self.iterations, 4)
-        if self.jitter:
-            real_A, real_B = self.jitter(real_A, seeds[0]), self.jitter(real_B, seeds[1])
+        if self.augmentation:
+            real_A = self.augmentation(real_A, seeds[0])
+            real_B = self.augmentation(real_B, seeds[1])
 
         with tf.GradientTape() as tape:
             fake_B = self.g_AB(real_A, training=True)
@@ -281,30 +282,3 @@ class DiscoGAN(CycleGAN):
     @staticmethod
     def loss_cycle(images, reconstructed):
         return ops.mean(ops.square(images - reconstructed))
-
-
-def jitter(images, seed):
-    """Enlarges images by 1.117, cuts out as much as there was, and mirrors half of them.
-
-    As in TensorFlow's tutorial on CycleGAN, where 256×256 becomes 286×286.
-
-    Args:
-        images: n×height×width×channels.
-        seed: two whole numbers that set which part, and which of them are mirrored.
-    """
-    n, height, width, _ = tf.unstack(tf.shape(images))
-    larger = tf.image.resize(images, (height * 286 // 256, width * 286 // 256))
-    seeds = tf.random.split(seed, 3)
-    spare = tf.shape(larger)[1:3] - tf.stack([height, width])
-    top = tf.random.stateless_uniform(
-        (n,), seeds[0], maxval=spare[0] + 1, dtype=tf.int32, alg="philox"
-    )
-    left = tf.random.stateless_uniform(
-        (n,), seeds[1], maxval=spare[1] + 1, dtype=tf.int32, alg="philox"
-    )
-    rows = top[:, tf.newaxis] + tf.range(height)  # n×height
-    columns = left[:, tf.newaxis] + tf.range(width)
-    mirrored = tf.random.stateless_uniform((n, 1), seeds[2], alg="philox") < 0.5
-    columns = tf.where(mirrored, columns[:, ::-1], columns)
-    cut = tf.gather(larger, rows, axis=1, batch_dims=1)
-    return tf.ensure_shape(tf.gather(cut, columns, axis=2, batch_dims=1), images.shape)

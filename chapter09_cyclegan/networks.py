@@ -6,6 +6,9 @@ All are convolutions only, so one network takes images of any size that its stri
 import keras
 from keras import layers, ops
 
+# Strides of a discriminator's convolutions, by the size of the patch that one of its scores sees.
+PATCHES = {94: (2, 2, 2, 2), 70: (2, 2, 2, 1), 34: (2, 2, 1), 16: (2, 1)}
+
 
 def paper_weights():
     """The paper's initial weights. A new one for each layer: called twice, one gives the same."""
@@ -27,7 +30,7 @@ def instance_norm(x, epsilon: float = 1e-3):
 def build_unet(channels: int = 3, filters: int = 32) -> keras.Model:
     """The book's generator: n×height×width×channels, multiples of 16, to the same, in (-1, 1).
 
-    A U-Net: what the image is goes down to a sixteenth of its size and up again, and where its edges
+    A U-Net: what the image shows goes down to a sixteenth of its size and up again; where its edges
     are goes straight across, through the skip connections.
     """
 
@@ -97,34 +100,43 @@ def build_resnet(channels: int = 3, filters: int = 64, blocks: int = 9) -> keras
 
 
 def build_discriminator(
-    channels: int = 3, filters: int = 64, strides: tuple[int, ...] = (2, 2, 2, 2), paper=False
+    channels: int = 3, filters: int = 64, patch: int = 94, paper: bool = False
 ) -> keras.Model:
     """A PatchGAN: n×height×width×channels in [-1, 1] to a map of scores, n×h×w×1.
 
-    Each score judges a patch, and does not know the rest of the image.
+    Each score judges a patch of patch×patch pixels, and does not know the rest of the image.
 
     Args:
-        strides: of the convolutions of 64, 128, 256 and 512 filters. The book's four strides of 2
-            make an 8×8 map of 128×128, each score for a patch of 94×94; the paper's (2, 2, 2, 1)
-            have patches of 70×70. Fewer make smaller patches, for smaller images.
+        patch: 94, the book's, whose map of a 128×128 image is 8×8; 70, the paper's; 34 or 16 for
+            smaller images.
         paper: with the paper's initial weights, and its instance normalisation before the
             activation; the book has Keras' weights, and normalises after it.
     """
     weights = paper_weights if paper else keras.initializers.GlorotUniform  # Keras' default
     x = image = keras.Input((None, None, channels))
-    for number, stride in enumerate(strides):  # 128×128 → 64×64×64 → … → 8×8×512
+    for number, strides in enumerate(PATCHES[patch]):  # 128×128 → 64×64×64 → … → 8×8×512
         x = layers.Conv2D(
-            min(filters * 2**number, filters * 8),
-            4,
-            stride,
-            padding="same",
-            kernel_initializer=weights(),
+            filters * 2**number, 4, strides, padding="same", kernel_initializer=weights()
         )(x)
-        if paper and number:
+        if paper and number > 0:
             x = instance_norm(x, 1e-5)
         x = layers.LeakyReLU(negative_slope=0.2)(x)
-        if not paper and number:
+        if not paper and number > 0:
             x = instance_norm(x)
     x = layers.Conv2D(1, 4, padding="same", kernel_initializer=weights())(x)  # → 8×8×1
     scores = layers.Activation("linear", dtype="float32")(x)
     return keras.Model(image, scores, name="discriminator")
+
+
+def build_classifier(channels: int = 3) -> keras.Model:
+    """Tells domain B from A, to judge translations: images in [-1, 1] to the logit of B, n×1."""
+    exact = {"dtype": "float32"}  # the figures must not depend on the precision of a run
+    x = image = keras.Input((None, None, channels))
+    for filters in (32, 64, 128):
+        x = layers.Conv2D(filters, 3, padding="same", use_bias=False, **exact)(x)
+        x = layers.BatchNormalization(momentum=0.9, **exact)(x)
+        x = layers.ReLU(**exact)(x)
+        x = layers.MaxPooling2D(**exact)(x)
+    x = layers.GlobalAveragePooling2D(**exact)(x)
+    x = layers.Dropout(0.3, **exact)(x)
+    return keras.Model(image, layers.Dense(1, **exact)(x), name="classifier")

@@ -10,6 +10,12 @@ from common import UserError
 
 # Settings are a run's config; these flags only say where it goes and what to do with it.
 OPTIONS = ("output_dir", "resume", "dry_run")
+DIGITS_OR_CLOTHES = {
+    "choices": ["mnist", "fashion_mnist", "sample", "fashion_sample"],
+    "help": "the samples are bundled: 4,000 training images of MNIST, 8,000 of Fashion-MNIST",
+    "data_dir": "holds mnist.npz, fashion_mnist.npz or IDX files; without it Keras' cache is used, "
+    "or filled by a download",
+}
 
 
 class _Parser(argparse.ArgumentParser):
@@ -85,12 +91,16 @@ def fraction(text: str) -> float:
 
 
 def parser(
-    description: str, presets: Mapping[str, Mapping], unit: str = "iterations"
+    description: str,
+    presets: Mapping[str, Mapping],
+    unit: str = "iterations",
+    dataset: Mapping = DIGITS_OR_CLOTHES,
 ) -> argparse.ArgumentParser:
     """The parser with every chapter's flags; a chapter adds its own to it, without defaults.
 
     Args:
         unit: how the chapter counts its training, "iterations" as the GANs do, or "epochs".
+        dataset: what argparse is told of --dataset and, as "data_dir", the help of --data-dir.
     """
     flags = _Parser(description)
     flags.add_argument(
@@ -99,18 +109,9 @@ def parser(
         help="settings that the flags below override one by one (default: quick)",
     )
     data = flags.add_argument_group("data")
-    data.add_argument(
-        "--dataset",
-        choices=["mnist", "fashion_mnist", "sample", "fashion_sample"],
-        help="the samples are bundled: 4,000 training images of MNIST, 8,000 of Fashion-MNIST",
-    )
-    data.add_argument(
-        "--data-dir",
-        type=folder,
-        metavar="DIR",
-        help="holds mnist.npz, fashion_mnist.npz or IDX files; without it Keras' cache is used, "
-        "or filled by a download",
-    )
+    dataset = dict(dataset)
+    data.add_argument("--data-dir", type=folder, metavar="DIR", help=dataset.pop("data_dir"))
+    data.add_argument("--dataset", **dataset)
     data.add_argument(
         "--validation-images",
         type=positive_int,
@@ -206,23 +207,33 @@ def parse(
     if config.data_dir and config.dataset.endswith("sample"):
         raise UserError(f"--data-dir has no part in --dataset {config.dataset}, which is bundled")
     if options.resume is None and "iterations" in vars(config):  # a resumed run has its own
-        config.sample_interval = _interval(config, "sample_interval" in options.given)
+        config.sample_interval = interval(
+            config.iterations, config.sample_interval, "sample_interval" in options.given
+        )
     return config, options
 
 
-def _interval(config: argparse.Namespace, given: bool) -> int:
-    """The sample interval, which must divide the iterations; the preset's is made to."""
-    total, most = config.iterations, config.sample_interval
+def interval(total: int, most: int, given: bool, unit: str = "iterations", flag="interval") -> int:
+    """How much training lies between two pictures: a number that divides the whole.
+
+    Args:
+        most: what the preset has, or the user.
+        given: the user has, so that it is not to be changed.
+        unit, flag: what --UNIT and --sample-FLAG are called in errors.
+
+    Raises:
+        UserError: the user's does not divide the whole, or nothing near the preset's does.
+    """
     if given and total % most:
-        raise UserError(f"--iterations {total} is not a multiple of --sample-interval {most}")
-    interval = max(n for n in range(1, min(most, total) + 1) if total % n == 0)
-    if interval * 10 < most and interval < total:  # as with primes: hundreds of pictures
+        raise UserError(f"--{unit} {total} is not a multiple of --sample-{flag} {most}")
+    best = max(n for n in range(1, min(most, total) + 1) if total % n == 0)
+    if best * 10 < most and best < total:  # as with primes: hundreds of pictures
         rounded = -(-total // most) * most
         raise UserError(
-            f"--iterations {total} cannot be divided into sample intervals of about {most}; "
-            f"take {rounded}, or give --sample-interval"
+            f"--{unit} {total} cannot be divided into sample intervals of about {most}; "
+            f"take {rounded}, or give --sample-{flag}"
         )
-    return interval
+    return best
 
 
 def show(config: argparse.Namespace) -> None:

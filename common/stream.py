@@ -74,15 +74,16 @@ def check_batch_size(batch_size: int, images) -> None:
         raise UserError(f"--batch-size {batch_size} is more than the {len(images)} training images")
 
 
-def steps_per_block(interval: int, batch_size: int, most: int = 100) -> int:
+def steps_per_block(interval: int, batch_size: int, most: int = 100, pixels: int = 28 * 28) -> int:
     """How many batches `device.CompiledLoop` should have in a block.
 
-    A number that divides the interval, as blocks must not straddle two; and at most 12,800 images,
-    which is 40 MB of MNIST.
+    A number that divides the interval, as blocks must not straddle two; and at most 40 MB of
+    images, which is 12,800 of MNIST.
 
     Args:
         most: at most so many; 100 is where more stops paying for the smallest networks. For larger
             ones fewer are enough, and Ctrl-C and the progress bar need not wait for so many.
+        pixels: of an image, times its channels.
     """
-    most = max(1, min(most, 12_800 // batch_size))
+    most = max(1, min(most, 12_800 * 28 * 28 // (batch_size * pixels)))
     return max(math.gcd(interval, n) for n in range(1, most + 1))
