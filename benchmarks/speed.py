@@ -66,10 +66,12 @@ def take_turns(chapter, precision, data_dir):
 def peak_memory(chapter, precision, data_dir):
     """GiB that the chapter's train.py holds at its peak, with the book's settings."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, REPOSITORY / chapter / "train.py", "--preset", "book"]
+        script = REPOSITORY / chapter.split()[0] / "train.py"
+        command = [sys.executable, script, "--preset", "book"]
         command += ["--output-dir", f"{folder}/run", *CHAPTERS[chapter].short]
         command += ["--precision", precision]
-        command += ["--data-dir", data_dir] if data_dir else ["--dataset", "sample"]
+        if "--dataset" not in command:
+            command += ["--data-dir", data_dir] if data_dir else ["--dataset", "sample"]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         _, status, usage = os.wait4(process.pid, 0)
     if status:
@@ -81,19 +83,21 @@ def main():
     flags = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    flags.add_argument("chapters", nargs="*", metavar="CHAPTER", help=", ".join(CHAPTERS))
+    chapters = list(dict.fromkeys(name.split()[0] for name in CHAPTERS))
+    flags.add_argument("chapters", nargs="*", metavar="CHAPTER", help=", ".join(chapters))
     flags.add_argument("--data-dir", metavar="DIR", help="a folder with MNIST")
     arguments = flags.parse_args()
     for name in arguments.chapters:
-        if name not in CHAPTERS:
-            flags.error(f"there is no chapter {name}; choose from {', '.join(CHAPTERS)}")
+        if name not in chapters:
+            flags.error(f"there is no chapter {name}; choose from {', '.join(chapters)}")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ["KERAS_BACKEND"] = "tensorflow"
 
-    row = "{:<22}{:<16}{:>16}{:>10}{:>24}{:>10}"
+    row = "{:<28}{:<16}{:>16}{:>10}{:>24}{:>10}"
     print(f"milliseconds an iteration, medians of {ROUNDS} turns; the book's loop is in float32")
     print(row.format("", "ours in", "the book's loop", "ours", "times as fast (range)", "peak GiB"))
-    for name in arguments.chapters or CHAPTERS:
+    chosen = arguments.chapters or chapters
+    for name in [name for name in CHAPTERS if name.split()[0] in chosen]:
         for precision in CHAPTERS[name].precisions:
             turns = take_turns(name, precision, arguments.data_dir)
             ratios = [books / ours for books, ours in turns]

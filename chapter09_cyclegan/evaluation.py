@@ -8,7 +8,6 @@ from common.data import scale
 
 BATCH_SIZE = 50
 LARGEST = 32  # pixels; the judge sees larger images brought down to this
-EPOCHS = 20
 
 
 class Judge:
@@ -16,10 +15,11 @@ class Judge:
 
     Args:
         domains: `data.Domains`.
+        epochs: passes over the training images.
         seed: of its initial weights and the order of its training.
     """
 
-    def __init__(self, domains, seed: int = 0):
+    def __init__(self, domains, epochs: int, seed: int = 0):
         keras.utils.set_random_seed(seed)
         self.classifier = build_classifier(domains.image_shape[-1])
         flip = keras.layers.RandomFlip("horizontal", dtype="float32")
@@ -28,7 +28,7 @@ class Judge:
         pictures = [self._small(part) for part in (domains.train_A, domains.train_B)]
         labels = np.repeat([0, 1], [len(part) for part in pictures])
         # Without the decay to 0, what the last few batches were like would decide a few per cent.
-        rate = keras.optimizers.schedules.CosineDecay(1e-3, EPOCHS * -(-len(labels) // BATCH_SIZE))
+        rate = keras.optimizers.schedules.CosineDecay(1e-3, epochs * -(-len(labels) // BATCH_SIZE))
         learner.compile(
             keras.optimizers.Adam(rate), keras.losses.BinaryCrossentropy(from_logits=True)
         )
@@ -37,7 +37,7 @@ class Judge:
             np.concatenate(pictures),
             labels[:, np.newaxis],
             batch_size=BATCH_SIZE,
-            epochs=EPOCHS,
+            epochs=epochs,
             class_weight=dict(enumerate(each)),
             verbose=0,
         )

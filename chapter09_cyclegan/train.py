@@ -41,6 +41,7 @@ BOOK = {  # GANs in Action, chapter 9
     "pool_size": 0,
     "separate_updates": True,
     "augmentation": "flip",
+    "judge_epochs": 20,  # of the classifier that judges the translations
     "seed": 0,
     "precision": "float32",
 }
@@ -84,6 +85,7 @@ PRESETS = {
         "sample_epochs": 1,
         "pool_size": 64,
         "augmentation": "jitter",
+        "judge_epochs": 1,
     },
 }
 DISCOGAN = {"lambda_cycle": 1.0, "lambda_identity": 0.0, "pool_size": 0}  # Kim et al. 2017
@@ -287,7 +289,7 @@ def main(argv: list[str] | None = None) -> dict | None:
     )
     run.start(domains.describe())
     print(f"{len(domains.train_A)} and {len(domains.train_B)} training images: {domains.source}")
-    judge = evaluation.Judge(domains, config.seed)
+    judge = evaluation.Judge(domains, config.judge_epochs, config.seed)
     untranslated = evaluation.of_doing_nothing(domains, judge)
     print(f"training on the {device_name} into {run.path}")
     with run.resumable():

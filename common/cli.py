@@ -151,17 +151,20 @@ def parser(
     return flags
 
 
-def run_parser(description: str) -> argparse.ArgumentParser:
-    """The parser of a program that uses what a finished run has trained; it adds its own flags."""
+def run_parser(description: str, optional: bool = True) -> argparse.ArgumentParser:
+    """The parser of a program that uses what a finished run has trained; it adds its own flags.
+
+    Args:
+        optional: the run may be left out, which means the latest.
+    """
     os.environ["KERAS_BACKEND"] = "tensorflow"  # whatever ~/.keras/keras.json says
     flags = _Parser(description)
-    flags.add_argument(
-        "run",
-        nargs="?",
-        default="latest",
-        metavar="RUN",
-        help="a finished run, its folder or number (default: the latest)",
-    )
+    which = "a finished run, its folder or number"
+    if optional:
+        which += " (default: the latest)"
+        flags.add_argument("run", nargs="?", default="latest", metavar="RUN", help=which)
+    else:
+        flags.add_argument("run", metavar="RUN", help=f"{which}, or latest")
     return flags
 
 
