@@ -349,6 +349,7 @@ class Chapter09:
         random = np.random.default_rng(0)
         images_A, images_B = data.scale(cls.images())
         g_AB, g_BA, d_A, d_B = cls.networks()
+        g_BA.name, d_B.name = "g_BA", "d_B"  # Keras wants another for each network of a model
         real, fake = np.ones((cls.batch_size, 4, 4, 1)), np.zeros((cls.batch_size, 4, 4, 1))
         for discriminator in (d_A, d_B):
             discriminator.compile(loss="mse", optimizer=adam(), metrics=["accuracy"])

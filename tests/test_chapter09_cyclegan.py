@@ -224,6 +224,7 @@ def test_iteration_is_the_books(optimizer):
     copies = {}
     for name, network in networks_of(gan).items():
         copies[name] = keras.models.clone_model(network)
+        copies[name].name = name  # Keras wants another for each network of a model
         copies[name].set_weights(network.get_weights())
     before = {name: network.get_weights() for name, network in networks_of(gan).items()}
     A, B = pictures(3, 1), pictures(3, 2)
@@ -357,7 +358,7 @@ def domains(n=60, shape=SHAPE):
 
 def test_judge_and_what_is_measured():
     made = domains()
-    judge = evaluation.Judge(made, epochs=5)
+    judge = evaluation.Judge(made, epochs=30)
     nothing = evaluation.of_doing_nothing(made, judge)
     assert nothing == {"untranslated_AB_target": 0.0, "untranslated_BA_target": 0.0}
 
@@ -381,7 +382,7 @@ def test_judge_and_what_is_measured():
 
 def test_judge_looks_at_large_images_brought_down():
     made = domains(n=10, shape=(48, 48, 3))
-    judge = evaluation.Judge(made, epochs=5)
+    judge = evaluation.Judge(made, epochs=30)
     assert judge.share_of_B(evaluation.scale(made.test_B)) == 1.0
 
 
