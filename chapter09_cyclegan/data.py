@@ -7,6 +7,7 @@ data sets of the paper do. Zips are read, never unpacked.
 import dataclasses
 import hashlib
 import os
+import warnings
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
@@ -169,7 +170,8 @@ class Files:
         """
         kept = np.empty((len(names), size, size, 3), np.uint8) if keep else None
         digests = bytearray()
-        with ThreadPoolExecutor() as pool:  # Pillow decodes without holding Python's lock
+        # Pillow warns of what cameras write into files, and decodes without holding Python's lock.
+        with warnings.catch_warnings(action="ignore"), ThreadPoolExecutor() as pool:
             decoded = pool.map(lambda name: self.read_image(name, size), names)
             for i, (pixels, digest) in enumerate(decoded):
                 digests += digest
