@@ -65,7 +65,11 @@ def batches(
         return batch if labels is None else (batch, tf.gather(labels, indices))
 
     indices = tf.data.Dataset.counter(start // steps).flat_map(batches_of_pass)
-    return indices.skip(start % steps).batch(block, drop_remainder=True).map(read).prefetch(2)
+    stream = indices.skip(start % steps).batch(block, drop_remainder=True).map(read).prefetch(2)
+    # Nothing here is to be tuned, and the end of `fit` would wait until the tuner wakes: seconds.
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return stream.with_options(options)
 
 
 def check_batch_size(batch_size: int, images) -> None:
