@@ -1,4 +1,4 @@
-"""The training algorithm of CycleGAN (GANs in Action, section 9.5; Zhu et al. 2017).
+"""The training algorithm of CycleGAN (GANs in Action, chapter 9; Zhu et al. 2017).
 
 Two generators translate images from domain A to B and back, and two discriminators judge what
 arrives in each domain. There are no pairs to learn from. What keeps a translation close to its

@@ -1,4 +1,4 @@
-"""The networks of chapter 9 (GANs in Action, section 9.4), and those of the CycleGAN paper.
+"""The networks of chapter 9 (GANs in Action, chapter 9), and those of the CycleGAN paper.
 
 All are convolutions only, so one network takes images of any size that its strides divide.
 """
