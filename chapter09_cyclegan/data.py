@@ -4,6 +4,7 @@ A folder or zip holds trainA, trainB, testA and testB, itself or in one folder o
 data sets of the paper do. Zips are read, never unpacked.
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import os
@@ -20,6 +21,8 @@ from common import UserError, data, images
 
 PARTS = ("trainA", "trainB", "testA", "testB")
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff"}
+THREADS = 4  # that decode; each may hold a photo of many megapixels
+LARGEST_FILE = 200 * 2**20  # bytes of an image in a zip, which might unpack to anything
 MEMORY = 2 * 2**30  # bytes of decoded training images; more are read from disk as they are needed
 
 
@@ -78,26 +81,38 @@ def load(
     parts = dict(files.parts)
     if validation_images:
         for domain in "AB":
-            names = parts["train" + domain]
-            if validation_images >= len(names):
-                raise UserError(
-                    f"--validation-images {validation_images}: train{domain} has {len(names)}"
-                )
-            parts["test" + domain] = names[-validation_images:]
-            parts["train" + domain] = names[:-validation_images]
+            held = _hold_out(parts["train" + domain], validation_images, f"train{domain}")
+            parts["train" + domain], parts["test" + domain] = held
     keep = sum(len(parts[part]) for part in PARTS[:2]) * size * size * 3 <= memory
     print(f"reading {sum(map(len, parts.values()))} images from {files.path}")
     found, digest = {}, hashlib.sha256()
     for part in PARTS:
         found[part], part_digest = files.read(parts[part], size, keep or part.startswith("test"))
-        digest.update(part_digest)
+        digest.update(f"{part} {len(parts[part])} ".encode() + part_digest)
     return Domains(str(files.path), ("A", "B"), *found.values(), digest.hexdigest())
 
 
+@contextlib.contextmanager
+def reading_errors(domains: Domains):
+    """Turns TensorFlow's error about an image that cannot be read any more into ours."""
+    try:
+        yield
+    except tf.errors.OpError:
+        for part in (domains.train_A, domains.train_B):
+            if isinstance(part, Streamed) and part.error:
+                raise part.error from None
+        raise
+
+
 def resize(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Brings an image, uint8, h×w×channels, to a size; smooths what it makes smaller."""
+    """Brings images, uint8, (n×)h×w×channels, to a size; smooths what it makes smaller."""
     resized = tf.image.resize(pixels, (height, width), antialias=True)
     return np.clip(np.round(resized.numpy()), 0, 255).astype(np.uint8)
+
+
+def is_image(name: str) -> bool:
+    """Whether a file's name is that of an image, and not of one that a Mac or a camera hides."""
+    return PurePosixPath(name).suffix.lower() in SUFFIXES and not Path(name).name.startswith(".")
 
 
 class Streamed:
@@ -106,13 +121,18 @@ class Streamed:
     def __init__(self, files: "Files", names: list[str], size: int):
         self.files, self.names = files, names
         self.shape = (len(names), size, size, 3)
+        self.error = None  # that reading ended in; TensorFlow passes on no more than its text
 
     def __len__(self):
         return len(self.names)
 
     def __getitem__(self, indices) -> np.ndarray:
         flat = np.reshape(indices, -1)
-        pictures = [self.files.read_image(self.names[i], self.shape[1])[0] for i in flat]
+        try:
+            pictures = [self.files.read_image(self.names[i], self.shape[1])[0] for i in flat]
+        except UserError as error:
+            self.error = error
+            raise
         return np.reshape(pictures, (*np.shape(indices), *self.shape[1:]))
 
 
@@ -133,17 +153,17 @@ class Files:
         self.read_bytes = read_bytes
         self.parts = {part: [] for part in PARTS}
         homes = set()
-        for name in sorted(names):
+        for name in sorted(set(names)):
             place = PurePosixPath(name)
             if place.is_absolute() or ".." in place.parts:
                 raise UserError(f"{path}: is refused, as {name} would lie outside of its folder")
-            *home, part, file = ("", "", *place.parts)
-            hidden = file.startswith(".") or "__MACOSX" in place.parts
-            if part in PARTS and place.suffix.lower() in SUFFIXES and not hidden:
+            *home, part, _ = ("", "", *place.parts)
+            if part in PARTS and is_image(name) and "__MACOSX" not in place.parts:
                 homes.add("/".join(filter(None, home)))
                 self.parts[part].append(name)
         if len(homes) > 1:
-            raise UserError(f"{path}: holds several data sets: {', '.join(sorted(homes))}")
+            listed = ", ".join(home or "its own" for home in sorted(homes))
+            raise UserError(f"{path}: holds several data sets: {listed}")
         missing = [part for part in PARTS if not self.parts[part]]
         if missing:
             raise UserError(
@@ -155,7 +175,7 @@ class Files:
         called = f"{self.path}/{name}"
         try:
             raw = self.read_bytes(name)
-        except (OSError, EOFError, RuntimeError, NotImplementedError, zipfile.BadZipFile) as error:
+        except download.ZIP_ERRORS as error:
             raise UserError(f"{called}: cannot be read: {error}") from error
         return resize(images.read_photo(raw, called), size, size), hashlib.sha256(raw).digest()
 
@@ -171,7 +191,7 @@ class Files:
         kept = np.empty((len(names), size, size, 3), np.uint8) if keep else None
         digests = bytearray()
         # Pillow warns of what cameras write into files, and decodes without holding Python's lock.
-        with warnings.catch_warnings(action="ignore"), ThreadPoolExecutor() as pool:
+        with warnings.catch_warnings(action="ignore"), ThreadPoolExecutor(THREADS) as pool:
             decoded = pool.map(lambda name: self.read_image(name, size), names)
             for i, (pixels, digest) in enumerate(decoded):
                 digests += digest
@@ -189,6 +209,8 @@ def _find(name, folder):
                 f"--dataset {name}: is no folder, no zip, none of {', '.join(download.NAMES)}, and "
                 f"not SET:CLASS:CLASS with a SET of {', '.join(data.NAMES)}"
             )
+        if folder:
+            raise UserError(f"--data-dir has no part in --dataset {name}, which is a path")
         return _open(path)
     for origin, place in (("--data-dir", folder), ("GANS_DATA", os.environ.get("GANS_DATA"))):
         if not place:
@@ -211,9 +233,23 @@ def _open(path):
         return Files(path, names, lambda name: (path / name).read_bytes())
     try:
         archive = zipfile.ZipFile(path)
-    except (OSError, zipfile.BadZipFile) as error:
+    except download.ZIP_ERRORS as error:
         raise UserError(f"{path}: is neither a folder nor a whole zip: {error}") from error
-    return Files(path, archive.namelist(), archive.read)
+
+    def read_bytes(name):
+        size = archive.getinfo(name).file_size
+        if size > LARGEST_FILE:
+            raise OSError(f"it has {size:,} bytes")
+        return archive.read(name)
+
+    return Files(path, archive.namelist(), read_bytes)
+
+
+def _hold_out(train, count, name):
+    """Training images, or their names, without the last so many; and these."""
+    if count >= len(train):
+        raise UserError(f"--validation-images {count}: there are {len(train)} of {name}")
+    return train[:-count], train[-count:]
 
 
 def _two_classes(name, size, folder, validation_images):
@@ -232,16 +268,11 @@ def _two_classes(name, size, folder, validation_images):
         train = dataset.x_train[dataset.y_train == label]
         test = dataset.x_test[dataset.y_test == label]
         if validation_images:
-            if validation_images >= len(train):
-                raise UserError(
-                    f"--validation-images {validation_images}: there are {len(train)} of "
-                    f"{class_name}"
-                )
-            train, test = train[:-validation_images], train[-validation_images:]
+            train, test = _hold_out(train, validation_images, class_name)
         parts["train" + domain], parts["test" + domain] = train, test
     for part in PARTS:
-        digest.update(np.ascontiguousarray(parts[part]))
-        resized = tf.image.resize(parts[part], (size, size), antialias=True)
-        parts[part] = np.clip(np.round(resized.numpy()), 0, 255).astype(np.uint8)
+        digest.update(f"{part} {len(parts[part])} ".encode() + parts[part].tobytes())
+        some = range(0, len(parts[part]), 500)  # at a time: they are float32 in between
+        parts[part] = np.concatenate([resize(parts[part][i : i + 500], size, size) for i in some])
     found = [parts[part] for part in PARTS]
     return Domains(f"{dataset.source}: {name}", tuple(chosen), *found, digest.hexdigest())

@@ -1,14 +1,14 @@
 """Downloading the data sets of the CycleGAN paper: with progress, resumable, checked before use."""
 
 import http.client
+import lzma
 import os
 import sys
 import urllib.error
 import urllib.request
 import zipfile
+import zlib
 from pathlib import Path
-
-import keras
 
 from common import UserError
 
@@ -27,6 +27,8 @@ NAMES = (
 )
 TIMEOUT = 15  # seconds that a download may stand still before it is given up
 CHUNK = 2**18  # bytes
+# What a zip raises that is broken, encrypted or packed by a method that Python has not.
+ZIP_ERRORS = (OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error, lzma.LZMAError)
 
 
 def fetch(url: str, target: Path) -> Path:
@@ -53,10 +55,10 @@ def fetch(url: str, target: Path) -> Path:
     try:
         with zipfile.ZipFile(part) as archive:
             broken = archive.testzip()
-    except (zipfile.BadZipFile, OSError, EOFError) as error:
+    except ZIP_ERRORS as error:
         broken = str(error)
     if broken:
-        part.unlink()
+        part.unlink(missing_ok=True)
         raise UserError(f"{url}: what came is no whole zip ({broken}). Try again, or {by_hand}")
     os.replace(part, target)
     return target
@@ -78,6 +80,8 @@ def _receive(url, part):
         if error.code == 416 and have:  # nothing is left to send: it is whole, or no part of this
             return
         raise
+    import keras  # here, so that a mistake in a flag need not wait for TensorFlow
+
     with response:
         if response.status != 206:
             have = 0
@@ -90,6 +94,7 @@ def _receive(url, part):
                 file.write(chunk)
                 have += len(chunk)
                 progress.update(have, finalize=False)
+        progress.update(have, finalize=True)
     if total and have < total:
         raise OSError(f"the connection ended after {have:,} of {total:,} bytes")
 

@@ -6,7 +6,7 @@ import numpy as np
 from chapter09_cyclegan.networks import build_classifier
 from common.data import scale
 
-BATCH_SIZE = 50
+BATCH_SIZE = 50  # of images of 32×32; fewer of larger ones
 LARGEST = 32  # pixels; the judge sees larger images brought down to this
 
 
@@ -64,7 +64,8 @@ class Judge:
 
 def translate(generator: keras.Model, pictures: np.ndarray) -> np.ndarray:
     """Images float in [-1, 1], n×height×width×channels, as the generator turns them."""
-    return generator.predict(pictures, batch_size=BATCH_SIZE, verbose=0)
+    size = max(1, BATCH_SIZE * 32 * 32 // (pictures.shape[1] * pictures.shape[2]))
+    return generator.predict(pictures, batch_size=size, verbose=0)
 
 
 def evaluate(gan, domains, judge: Judge) -> dict[str, float]:
@@ -73,31 +74,38 @@ def evaluate(gan, domains, judge: Judge) -> dict[str, float]:
     Returns:
         By name, with AB for the direction A to B: `AB_target`, the share of translations that the
         judge takes for the target domain; `AB_cycle_error`, mean absolute difference of images and
-        what comes back from the cycle; `AB_change`, of images and their translation; `AB_identity`,
-        the error of the generator to B on images that are in B already.
+        what comes back from the cycle; `AB_change`, of images and their translation;
+        `AB_identity_error`, of images that are in B already and what the generator to B makes of
+        them.
     """
-    test_A, test_B = scale(domains.test_A), scale(domains.test_B)
+
+    def measure(there, back, originals, targets):
+        def of_translating(pictures):
+            translated = translate(there, pictures)
+            cycle_error = _difference(pictures, translate(back, translated))
+            return judge.share_of_B(translated), cycle_error, _difference(pictures, translated)
+
+        def of_targets(pictures):
+            return _difference(pictures, translate(there, pictures))
+
+        return *_mean(of_translating, originals), _mean(of_targets, targets)
+
+    to_B = measure(gan.g_AB, gan.g_BA, domains.test_A, domains.test_B)
+    of_B, *errors = measure(gan.g_BA, gan.g_AB, domains.test_B, domains.test_A)
     measured = {}
-    for name, there, back, originals, targets in (
-        ("AB", gan.g_AB, gan.g_BA, test_A, test_B),
-        ("BA", gan.g_BA, gan.g_AB, test_B, test_A),
-    ):
-        translated = translate(there, originals)
-        share_of_B = judge.share_of_B(translated)
-        measured |= {
-            f"{name}_target": share_of_B if name == "AB" else 1 - share_of_B,
-            f"{name}_cycle_error": _difference(originals, translate(back, translated)),
-            f"{name}_change": _difference(originals, translated),
-            f"{name}_identity_error": _difference(targets, translate(there, targets)),
-        }
+    for name, values in (("AB", to_B), ("BA", (1 - of_B, *errors))):
+        for what, value in zip(
+            ("target", "cycle_error", "change", "identity_error"), values, strict=True
+        ):
+            measured[f"{name}_{what}"] = float(value)
     return measured
 
 
 def of_doing_nothing(domains, judge: Judge) -> dict[str, float]:
     """The target shares of the untranslated test images: the judge's own errors."""
     return {
-        "untranslated_AB_target": judge.share_of_B(scale(domains.test_A)),
-        "untranslated_BA_target": 1 - judge.share_of_B(scale(domains.test_B)),
+        "untranslated_AB_target": float(_mean(judge.share_of_B, domains.test_A)),
+        "untranslated_BA_target": float(1 - _mean(judge.share_of_B, domains.test_B)),
     }
 
 
@@ -116,6 +124,18 @@ def cycles(gan, domains, rows: int) -> np.ndarray:
         columns += [originals, translated, translate(back, translated)]
     page = np.stack(columns, axis=1)  # rows×6×height×width×channels
     return page.reshape(-1, *page.shape[2:])
+
+
+def _mean(measure, pictures):
+    """Mean of what is measured of images, a number or several; a hundred at a time.
+
+    As float32, and with what networks make of them in between, all might not fit into memory.
+    """
+    total = 0.0
+    for start in range(0, len(pictures), 100):
+        part = scale(pictures[start : start + 100])
+        total = total + len(part) * np.asarray(measure(part))
+    return total / len(pictures)
 
 
 def _difference(one, other):

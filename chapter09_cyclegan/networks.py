@@ -28,7 +28,10 @@ def instance_norm(x, epsilon: float = 1e-3):
 
 
 def build_unet(channels: int = 3, filters: int = 32) -> keras.Model:
-    """The book's generator: n×height×width×channels, multiples of 16, to the same, in (-1, 1).
+    """The book's generator: n×height×width×channels to the same, in (-1, 1).
+
+    Height and width are multiples of 16 and at least 32. Of 16 a single pixel would be left at the
+    bottom, and instance normalisation leaves nothing of it.
 
     A U-Net: what the image shows goes down to a sixteenth of its size and up again; where its edges
     are goes straight across, through the skip connections.
@@ -65,7 +68,7 @@ def build_resnet(channels: int = 3, filters: int = 64, blocks: int = 9) -> keras
     """The paper's generator: n×height×width×channels, multiples of 4, to the same, in (-1, 1).
 
     Two halvings of the size, residual blocks, two doublings (Zhu et al. 2017, section 7.2, after
-    Johnson et al. 2016). Its borders are mirrored rather than filled with zeros.
+    Johnson et al. 2016). Where the size stays, borders are mirrored rather than filled with zeros.
 
     Args:
         blocks: 6 for images of 128×128, 9 from 256×256 on.

@@ -12,13 +12,13 @@ Then translate.py turns pictures of your own with what was trained.
 """
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
 if not __package__:  # run by its path: find `common` from whatever folder we were started in
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
+from chapter09_cyclegan import download
 from common import UserError, cli
 
 BOOK = {  # GANs in Action, chapter 9
@@ -97,20 +97,19 @@ DISCOGAN = {"lambda_cycle": 1.0, "lambda_identity": 0.0, "pool_size": 0}  # Kim 
 
 def dataset(text: str) -> str:
     """A data set's name, or the path of one, made absolute: a run can be resumed from anywhere."""
-    return os.path.abspath(text) if os.sep in text or Path(text).suffix == ".zip" else text
+    named = text in download.NAMES or text.split(":")[0] in cli.DIGITS_OR_CLOTHES["choices"]
+    return text if named else cli.folder(text)
 
 
 def image_size(text: str) -> int:
-    """A multiple of 16, for argparse: the U-Net halves images four times."""
+    """A multiple of 16, for argparse, as the U-Net halves images four times; and 32 at least.
+
+    Of 16×16, a single pixel would be left, of which instance normalisation leaves nothing.
+    """
     number = cli.positive_int(text)
-    if number % 16:
-        raise argparse.ArgumentTypeError(f"{text} is not a multiple of 16")
+    if number % 16 or number < 32:
+        raise argparse.ArgumentTypeError(f"{text} is not 32, 48, 64 or another multiple of 16")
     return number
-
-
-def non_negative_int(text: str) -> int:
-    """A whole number of at least 0, for argparse."""
-    return 0 if text == "0" else cli.positive_int(text)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -122,14 +121,14 @@ def build_parser() -> argparse.ArgumentParser:
             "type": dataset,
             "metavar": "DATASET",
             "help": "apple2orange, horse2zebra or another of the paper's; the path of a folder or "
-            "zip with trainA, trainB, testA and testB; or two classes, as "
-            "fashion_mnist:shirt:dress",
+            "zip with trainA, trainB, testA and testB (./maps, if it is called like one of the "
+            "paper's); or two classes, as fashion_mnist:shirt:dress",
             "data_dir": "holds the data set by its name, so that nothing is downloaded",
         },
     )
     group = parser.add_argument_group("this chapter")
     group.add_argument(
-        "--size", type=image_size, metavar="N", help="of the images, a multiple of 16"
+        "--size", type=image_size, metavar="N", help="of the images, a multiple of 16 from 32 on"
     )
     group.add_argument(
         "--sample-epochs",
@@ -183,7 +182,7 @@ def build_parser() -> argparse.ArgumentParser:
         )
     group.add_argument(
         "--pool-size",
-        type=non_negative_int,
+        type=cli.non_negative_int,
         metavar="N",
         help="how many earlier translations the discriminators may be shown; 0 for none",
     )
@@ -228,8 +227,12 @@ def main(argv: list[str] | None = None) -> dict | None:
     device_name = device.setup(config.seed, config.precision)
     domains = data.load(config.dataset, config.size, config.data_dir, config.validation_images)
     channels = domains.image_shape[-1]
-    for part in (domains.train_A, domains.train_B):
-        stream.check_batch_size(config.batch_size, part)
+    for name, part in zip(domains.names, (domains.train_A, domains.train_B), strict=True):
+        if config.batch_size > len(part):
+            raise UserError(
+                f"--batch-size {config.batch_size} is more than the {len(part)} training images of "
+                f"{name}"
+            )
     # An epoch is a pass over the larger domain; the other begins anew meanwhile.
     epoch = max(len(domains.train_A), len(domains.train_B)) // config.batch_size
     config.sample_interval = config.sample_epochs * epoch
@@ -293,10 +296,10 @@ def main(argv: list[str] | None = None) -> dict | None:
     )
     run.start(domains.describe())
     print(f"{len(domains.train_A)} and {len(domains.train_B)} training images: {domains.source}")
-    judge = evaluation.Judge(domains, config.judge_epochs, config.seed)
-    untranslated = evaluation.of_doing_nothing(domains, judge)
-    print(f"training on the {device_name} into {run.path}")
-    with run.resumable():
+    print(f"training on the {device_name} into {run.path}; first the judge of the translations")
+    with run.resumable(), data.reading_errors(domains):
+        judge = evaluation.Judge(domains, config.judge_epochs, config.seed)
+        untranslated = evaluation.of_doing_nothing(domains, judge)
         gan.fit(
             batches,
             epochs=config.epochs // config.sample_epochs,

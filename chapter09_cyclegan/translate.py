@@ -28,14 +28,17 @@ def build_parser():
         "--size",
         type=cli.positive_int,
         metavar="N",
-        help="pixels of the shorter side to translate at, at least 16 (default: what the run was "
+        help="pixels of the shorter side to translate at, at least 32 (default: what the run was "
         "trained at; it knows things of that size)",
     )
     return parser
 
 
-def find(paths: list[str], suffixes: set[str]) -> list[Path]:
+def find(paths: list[str], is_image) -> list[Path]:
     """The image files that are named, and those in the folders that are.
+
+    Args:
+        is_image: tells by a file's name.
 
     Raises:
         UserError: there is no such file, or no image in a folder.
@@ -43,9 +46,9 @@ def find(paths: list[str], suffixes: set[str]) -> list[Path]:
     found = []
     for path in map(Path, paths):
         if path.is_dir():
-            inside = sorted(file for file in path.iterdir() if file.suffix.lower() in suffixes)
+            inside = sorted(f for f in path.iterdir() if is_image(f.name) and f.is_file())
             if not inside:
-                raise UserError(f"{path}: holds no images ({', '.join(sorted(suffixes))})")
+                raise UserError(f"{path}: holds no images")
             found += inside
         elif path.exists():
             found.append(path)
@@ -62,7 +65,7 @@ def fit(shape: tuple[int, int], shorter: int) -> tuple[int, int]:
 
 
 def translate(generator, picture: np.ndarray) -> np.ndarray:
-    """One image, float in [-1, 1], height×width×channels, of any size from 16×16 on, translated.
+    """One image, float in [-1, 1], height×width×channels, of any size from 32×32 on, translated.
 
     The generator takes multiples of 16: the borders are mirrored up to there, and cut off again.
     """
@@ -91,8 +94,8 @@ def contact_sheet(originals, translations, side: int) -> np.ndarray:
 
 def main(argv: list[str] | None = None) -> Path:
     options = build_parser().parse_args(argv)
-    if options.size is not None and options.size < 16:
-        raise UserError(f"--size {options.size} is less than 16")
+    if options.size is not None and options.size < 32:
+        raise UserError(f"--size {options.size} is less than 32")
     from common import folders, runs
 
     run = runs.find_trained("chapter09_cyclegan", options.run)
@@ -103,7 +106,7 @@ def main(argv: list[str] | None = None) -> Path:
     from common import device, images
     from common.data import scale
 
-    files = find(options.paths, data.SUFFIXES)
+    files = find(options.paths, data.is_image)
     size = options.size or run.config.size
     device.setup(0)
     generator = run.load_model("g_AB.keras" if options.direction == "AtoB" else "g_BA.keras")
@@ -112,6 +115,8 @@ def main(argv: list[str] | None = None) -> Path:
     originals = []
     for file in files:
         photo = images.read_photo(file, str(file))
+        if max(photo.shape[:2]) > 20 * min(photo.shape[:2]):
+            raise UserError(f"{file}: is more than 20 times as long as it is wide")
         photo = data.resize(photo, *fit(photo.shape[:2], size))
         grey = channels == 1
         originals.append(scale(tf.image.rgb_to_grayscale(photo).numpy() if grey else photo))
@@ -121,10 +126,10 @@ def main(argv: list[str] | None = None) -> Path:
     names = {"contact_sheet"}
     for file, translated in zip(files, translations, strict=True):
         name, number = file.stem, 1
-        while name in names:  # of the same name, in another folder or format
+        while name.casefold() in names:  # of the same name, in another folder or format
             number += 1
             name = f"{file.stem}-{number}"
-        names.add(name)
+        names.add(name.casefold())
         pixels = images.grid(translated[np.newaxis], columns=1, zoom=1, gap=0)
         run.write(f"translated/{folder.name}/{name}.png", images.png(pixels))
     sheet = contact_sheet(originals, translations, max(size, 96))

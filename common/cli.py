@@ -46,6 +46,11 @@ def positive_int(text: str) -> int:
     return number
 
 
+def non_negative_int(text: str) -> int:
+    """A whole number of at least 0, for argparse."""
+    return 0 if text == "0" else positive_int(text)
+
+
 def seed_int(text: str) -> int:
     """A seed, for argparse: NumPy takes none below 0, TensorFlow's int32 none above 2³¹ - 1."""
     try:
@@ -207,7 +212,7 @@ def parse(
         delattr(options, name)
     settings["preset"] = settings["preset"] or "quick"
     config = argparse.Namespace(**{**settings, **presets[settings["preset"]], **options.given})
-    if config.data_dir and config.dataset.endswith("sample"):
+    if config.data_dir and config.dataset in ("sample", "fashion_sample"):
         raise UserError(f"--data-dir has no part in --dataset {config.dataset}, which is bundled")
     if options.resume is None and "iterations" in vars(config):  # a resumed run has its own
         config.sample_interval = interval(

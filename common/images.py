@@ -93,7 +93,9 @@ def read_photo(file, name: str) -> np.ndarray:
     try:
         with imageio.imopen(file, "r", plugin="pillow") as photo:
             eight_bits = photo.properties(index=0).dtype in (np.uint8, bool)
-            mode = "RGBA" if eight_bits else None
+            facts = photo.metadata(index=0)
+            transparent = "A" in facts["mode"] or "transparency" in facts
+            mode = ("RGBA" if transparent else "RGB") if eight_bits else None
             # The first frame, if it is an animation; turned as the camera says it was held.
             pixels = photo.read(index=0, rotate=True, mode=mode)
     except Exception as error:  # Pillow's decoders raise whatever they come upon
@@ -105,7 +107,9 @@ def read_photo(file, name: str) -> np.ndarray:
         pixels = (np.clip(pixels, 0, 65535) // 257).astype(np.uint8)
     if pixels.ndim == 2:
         return pixels[..., np.newaxis].repeat(3, axis=-1)
-    opacity = pixels[..., 3:] / np.float32(255) if pixels.shape[-1] == 4 else np.float32(1)
+    if pixels.shape[-1] == 3:
+        return pixels
+    opacity = pixels[..., 3:] / np.float32(255)
     return np.round(pixels[..., :3] * opacity + 255 * (1 - opacity)).astype(np.uint8)
 
 

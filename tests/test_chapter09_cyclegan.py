@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import REPOSITORY, check_killed_and_resumed, error_of, frames_of
+from conftest import assert_same_run, check_killed_and_resumed, error_of, frames_of
 
 from chapter09_cyclegan import augmentation, data, evaluation, networks, train, translate
 from chapter09_cyclegan.cyclegan import (
@@ -21,8 +21,8 @@ from chapter09_cyclegan.cyclegan import (
     loss_identity,
     loss_real,
 )
+from common import callbacks
 
-TRAIN = REPOSITORY / "chapter09_cyclegan" / "train.py"
 SMOKE = ["--preset", "smoke"]
 SHAPE = (32, 32, 1)
 
@@ -301,13 +301,18 @@ def test_discriminators_are_shown_the_pool(monkeypatch):
     assert came_back  # a translation of the first two iterations, shown after the third
 
 
-def test_augmentation_is_seeded_and_another_in_each_iteration(monkeypatch):
-    gan = small_gan(augmentation=augmentation.jitter, optimizer=lambda: keras.optimizers.SGD(0.0))
-    seen = []
-    gan.augmentation = lambda images, seed: seen.append(seed.numpy()) or images
-    gan.train_step((pictures(2, 1), pictures(2, 2)))
-    gan.train_step((pictures(2, 1), pictures(2, 2)))
-    assert len({tuple(seed) for seed in seen}) == 4
+def test_augmentation_is_a_function_of_seed_and_iteration():
+    def seeds_of(seed):
+        seen = []
+        gan = small_gan(seed=seed, augmentation=lambda images, key: seen.append(key) or images)
+        for iteration in (5, 6, 5):
+            gan.g_optimizer.iterations.assign(iteration)
+            gan.train_step((pictures(2, 1), pictures(2, 2)))
+        return [tuple(key.numpy()) for key in seen]  # of A and B, for each of the three
+
+    keys = seeds_of(1)
+    assert keys[4:] == keys[:2] and len(set(keys)) == 4
+    assert not set(keys) & set(seeds_of(2))
 
 
 # The augmentation
@@ -428,24 +433,60 @@ FURTHER = ["--decay", "0.5", "--precision", "mixed_bfloat16", "--no-separate-upd
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="finds files through /proc")
 @pytest.mark.parametrize("further", [["--epochs", "3"], ["--epochs", "4", *FURTHER]])
-def test_killed_and_resumed_run_ends_in_the_same_bits(tmp_path, program, further, monkeypatch):
-    """With the pool (which is full after the first epoch), the decay and the augmentation."""
+def test_killed_and_resumed_run_ends_in_the_same_bits(tmp_path, program, further):
+    """With the pool (which is full after the first iteration), the decay and the augmentation."""
     check_killed_and_resumed(train, [*SMOKE, *further], tmp_path, program)
 
 
-def test_photos_from_a_folder_with_the_papers_networks(tmp_path):
+def make_photos(folder):
+    """Unequal domains of small photos."""
     random = np.random.default_rng(0)
-    for part in data.PARTS:
-        (tmp_path / "photos" / part).mkdir(parents=True)
-        for i in range(4):
+    for part, count in zip(data.PARTS, (5, 3, 2, 4), strict=True):
+        (folder / part).mkdir(parents=True)
+        for i in range(count):
             photo = random.integers(0, 256, (20 + i, 30, 3), dtype=np.uint8)
-            imageio.imwrite(tmp_path / "photos" / part / f"{i}.png", photo)
-    flags = ["--dataset", str(tmp_path / "photos"), "--generator", "resnet", "--size", "16"]
-    flags += ["--batch-size", "2", "--pool-size", "2", "--epochs", "1", "--patch", "16"]
-    results = train.main([*SMOKE, *flags, "--output-dir", str(tmp_path / "run")])
-    assert results["iterations"] == 2
-    assert imageio.imread(tmp_path / "run/samples/000002.png").shape == (4 * 98 + 2, 6 * 98 + 2, 3)
+            imageio.imwrite(folder / part / f"{i}.png", photo)
+    return folder
+
+
+PHOTOS = [*SMOKE, "--batch-size", "2", "--pool-size", "2", "--epochs", "1"]
+
+
+def test_photos_from_a_folder_with_the_papers_networks(tmp_path):
+    flags = ["--dataset", str(make_photos(tmp_path / "photos")), "--generator", "resnet"]
+    results = train.main([*PHOTOS, *flags, "--patch", "16", "--output-dir", str(tmp_path / "run")])
+    assert results["iterations"] == 2  # a pass over the larger domain
+    assert imageio.imread(tmp_path / "run/samples/000002.png").shape == (2 * 98 + 2, 6 * 98 + 2, 3)
     assert keras.models.load_model(tmp_path / "run/g_AB.keras").input_shape[-1] == 3
+
+
+def test_images_read_as_they_are_needed_give_the_same_run(tmp_path, monkeypatch):
+    """By DiscoGAN, which has no identity loss."""
+    make_photos(tmp_path / "photos")
+    flags = [*PHOTOS, "--model", "discogan", "--dataset", str(tmp_path / "photos")]
+    train.main([*flags, "--output-dir", str(tmp_path / "kept")])
+    monkeypatch.setattr(data.load, "__defaults__", (None, 0, 0))  # no memory to keep them in
+    train.main([*flags, "--output-dir", str(tmp_path / "streamed")])
+    assert_same_run(tmp_path / "streamed", tmp_path / "kept")
+
+
+def test_run_on_a_folder_can_be_resumed_from_another_folder(tmp_path, monkeypatch):
+    make_photos(tmp_path / "photos")
+    flags = ["--dataset", "photos", "--epochs", "2", "--output-dir", str(tmp_path / "run")]
+    monkeypatch.chdir(tmp_path)
+
+    save = callbacks.SaveRun.on_epoch_end
+
+    def save_and_stop(self, epoch, logs=None):
+        save(self, epoch, logs)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(callbacks.SaveRun, "on_epoch_end", save_and_stop)
+        train.main([*PHOTOS, *flags])
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert train.main(["--resume", str(tmp_path / "run")])["iterations"] == 4
 
 
 def test_settings_reach_the_networks_and_optimisers(monkeypatch):
@@ -494,7 +535,8 @@ def test_settings_reach_the_networks_and_optimisers(monkeypatch):
 @pytest.mark.parametrize(
     "flags, words",
     [
-        (["--size", "40"], "40 is not a multiple of 16"),
+        (["--size", "40"], "40 is not 32, 48, 64 or another multiple of 16"),
+        (["--size", "16"], "16 is not 32"),
         (["--size", "big"], "'big' is not a whole number above 0"),
         (["--pool-size", "5"], "--pool-size 5 is less than --batch-size 64"),
         (["--pool-size", "-1"], "'-1' is not a whole number"),
@@ -502,10 +544,14 @@ def test_settings_reach_the_networks_and_optimisers(monkeypatch):
         (["--dataset", "sample:3"], "must be sample:CLASS:CLASS"),
         (["--dataset", "sample:3:3"], "with two classes of 0, 1"),
         (["--dataset", "fashion_sample:sneaker:boot"], "ankle-boot"),
-        (["--batch-size", "801", "--pool-size", "0"], "more than the 800 training images"),
+        (
+            ["--batch-size", "801", "--pool-size", "0"],
+            "more than the 800 training images of sneaker",
+        ),
         (["--validation-images", "800"], "there are 800 of sneaker"),
         (["--epochs", "5", "--sample-epochs", "2"], "--epochs 5 is not a multiple of --sample-epo"),
         (["--data-dir", "."], "--data-dir has no part"),
+        (["--data-dir", ".", "--dataset", "tests"], "which is a path"),
     ],
 )
 def test_wrong_flags_are_one_line(flags, words, capsys):
@@ -563,13 +609,17 @@ def test_translating_pictures_of_ones_own(finished, tmp_path, capsys):
         (["--direction", "AtoB", "EMPTY"], "holds no images"),
         (["--direction", "AtoB", "TEXT"], "cannot be read as an image"),
         (["--direction", "AtoC", "TEXT"], "invalid choice: 'AtoC'"),
-        (["--direction", "AtoB", "--size", "15", "TEXT"], "--size 15 is less than 16"),
+        (["--direction", "AtoB", "--size", "31", "TEXT"], "--size 31 is less than 32"),
+        (["--direction", "AtoB", "THIN"], "more than 20 times as long as it is wide"),
         (["--direction", "AtoB"], "the following arguments are required: PATH"),
     ],
 )
 def test_translating_what_cannot_be(finished, tmp_path, capsys, arguments, words):
     (tmp_path / "EMPTY").mkdir()
     (tmp_path / "TEXT.png").write_text("no image")
-    places = {"EMPTY": str(tmp_path / "EMPTY"), "TEXT": str(tmp_path / "TEXT.png")}
+    (tmp_path / "EMPTY" / "._hidden.png").write_text("what a Mac leaves beside an image")
+    imageio.imwrite(tmp_path / "THIN.png", np.zeros((2, 41), np.uint8))
+    places = {name: str(tmp_path / f"{name}.png") for name in ("TEXT", "THIN")}
+    places["EMPTY"] = str(tmp_path / "EMPTY")
     argv = [str(finished[0]), *(places.get(word, word) for word in arguments)]
     assert words in error_of(translate.main, argv, capsys)

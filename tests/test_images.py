@@ -4,8 +4,9 @@ import io
 
 import numpy as np
 import pytest
+from PIL import Image  # Pillow, by which imageio reads and writes
 
-from common import images
+from common import UserError, images
 
 
 def test_grid_lays_out_row_by_row():
@@ -62,3 +63,70 @@ def test_film_is_in_order_and_thinned(tmp_path):
     assert frames[0] == 0 and frames[-1] == 1_000_000 % 251
     whole = images.read(images.film(tmp_path.glob("*.png"), most=1000))[:, 0, 0, 0]
     assert whole.tolist() == [n % 251 for n in (*range(300), 999_000, 1_000_000)]
+
+
+def encoded(picture, kind, **options):
+    file = io.BytesIO()
+    picture.save(file, kind, **options)
+    return file.getvalue()
+
+
+def photos():
+    """One photo in many guises, and what it is then read as."""
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+    photo = Image.fromarray(pixels)
+    grey = np.asarray(photo.convert("L"))
+    palette = photo.convert("P")
+    opacity = np.tile(np.linspace(0, 255, 30).astype(np.uint8), (20, 1))
+    see_through = photo.copy()
+    see_through.putalpha(Image.fromarray(opacity))
+    share = opacity[..., np.newaxis] / 255
+    on_white = np.round(pixels * share + 255 * (1 - share))
+    hidden = palette.copy()
+    without = np.asarray(palette.convert("RGB")).copy()
+    without[np.asarray(palette) == 7] = 255
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    frames = {"save_all": True, "append_images": [photo.convert("L")]}
+    three = grey[..., np.newaxis].repeat(3, axis=-1)
+    return {
+        "colour": (encoded(photo, "PNG"), pixels, 0),
+        "grey": (encoded(photo.convert("L"), "PNG"), three, 0),
+        "black and white": (encoded(photo.convert("1"), "PNG"), None, 0),
+        "16 bits": (encoded(Image.fromarray(grey.astype(np.uint16) * 257), "PNG"), three, 0),
+        "grey and transparent": (encoded(photo.convert("LA"), "PNG"), three, 0),
+        "palette": (encoded(palette, "PNG"), np.asarray(palette.convert("RGB")), 0),
+        "palette and transparent": (encoded(hidden, "PNG", transparency=7), without, 0),
+        "transparent": (encoded(see_through, "PNG"), on_white, 1),
+        "four inks": (encoded(photo.convert("CMYK"), "TIFF"), pixels, 0),
+        "animated": (encoded(palette, "GIF", **frames), np.asarray(palette.convert("RGB")), 0),
+        "turned": (encoded(photo, "TIFF", exif=turned), np.rot90(pixels, -1), 0),
+    }
+
+
+@pytest.mark.parametrize("kind", photos())
+def test_photos_are_read_as_they_are_meant_to_be_seen(kind, tmp_path):
+    raw, expected, tolerance = photos()[kind]
+    read = images.read_photo(raw, "photo")
+    assert read.dtype == np.uint8 and read.ndim == 3 and read.shape[-1] == 3
+    if expected is None:
+        assert set(np.unique(read)) == {0, 255}
+    else:
+        assert read.shape == expected.shape
+        assert np.max(np.abs(read.astype(int) - expected)) <= tolerance
+    (tmp_path / "photo").write_bytes(raw)
+    assert np.array_equal(images.read_photo(tmp_path / "photo", "photo"), read)
+
+
+@pytest.mark.parametrize("what", ["text", "nothing", "half", "fractions"])
+def test_what_is_no_photo_is_named(what):
+    photo = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8))
+    raw = {
+        "text": b"hello",
+        "nothing": b"",
+        "half": encoded(photo, "JPEG")[:900],
+        "fractions": encoded(photo.convert("F"), "TIFF"),
+    }[what]
+    with pytest.raises(UserError, match=r"^my photo\.jpg: ") as error:
+        images.read_photo(raw, "my photo.jpg")
+    assert "\n" not in str(error.value)
