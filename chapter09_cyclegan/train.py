@@ -193,8 +193,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     group.add_argument(
         "--augmentation",
-        choices=["none", "flip", "jitter"],
-        help="mirror training images, as the book does, or cut them out of larger ones as well",
+        choices=["none", "flip", "cut", "jitter"],
+        help="mirror training images, as the book does; or cut them out of slightly larger ones; or "
+        "both",
     )
     return parser
 
