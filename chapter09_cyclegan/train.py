@@ -194,8 +194,8 @@ def build_parser() -> argparse.ArgumentParser:
     group.add_argument(
         "--augmentation",
         choices=["none", "flip", "cut", "jitter"],
-        help="mirror training images, as the book does; or cut them out of slightly larger ones; or "
-        "both",
+        help="mirror training images, as the book does, or cut them out of slightly larger ones, "
+        "or both",
     )
     return parser
 
