@@ -60,6 +60,7 @@ PRESETS = {
         "decay": 0.5,  # as in the paper
         "lambda_identity": 0.5,  # more, and what could be either stays what it was
         "separate_updates": False,  # as in the paper
+        "augmentation": "none",  # mirrored, shoes are translated into shoes that look the other way
         "precision": "mixed_bfloat16",  # faster, on CPUs and GPUs that compute in it
     },
     "book": BOOK,

@@ -540,7 +540,7 @@ def test_settings_reach_the_networks_and_optimisers(monkeypatch):
         (["--size", "big"], "'big' is not a whole number above 0"),
         (["--pool-size", "5"], "--pool-size 5 is less than --batch-size 64"),
         (["--pool-size", "-1"], "'-1' is not a whole number"),
-        (["--dataset", "pears2plums"], "--dataset pears2plums: is no folder, no zip"),
+        (["--dataset", "pears2plums"], "pears2plums: is no folder, no zip, none of apple2orange"),
         (["--dataset", "sample:3"], "must be sample:CLASS:CLASS"),
         (["--dataset", "sample:3:3"], "with two classes of 0, 1"),
         (["--dataset", "fashion_sample:sneaker:boot"], "ankle-boot"),
