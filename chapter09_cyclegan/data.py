@@ -7,7 +7,6 @@ data sets of the paper do. Zips are read, never unpacked.
 import contextlib
 import dataclasses
 import hashlib
-import os
 import warnings
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
@@ -212,12 +211,7 @@ def _find(name, folder):
         if folder:
             raise UserError(f"--data-dir has no part in --dataset {name}, which is a path")
         return _open(path)
-    for origin, place in (("--data-dir", folder), ("GANS_DATA", os.environ.get("GANS_DATA"))):
-        if not place:
-            continue
-        place = Path(place).expanduser()
-        if not place.is_dir():
-            raise UserError(f"{origin} {place}: there is no such folder")
+    for origin, place in data.places(folder):
         for path in (place / name, place / f"{name}.zip"):
             if path.exists():
                 return _open(path)

@@ -2,11 +2,10 @@
 
 On two CPU cores:
 
-    python chapter09_cyclegan/train.py                          sneakers ↔ ankle boots, minutes
-    python chapter09_cyclegan/train.py --dataset apple2orange --size 64    downloads 75 MB of photos
-    python chapter09_cyclegan/train.py --dataset MY_FOLDER      with trainA, trainB, testA, testB
-    python chapter09_cyclegan/train.py --preset book            the book's settings: take a GPU
-    python chapter09_cyclegan/train.py --resume                 goes on with a stopped run
+    python chapter09_cyclegan/train.py                        sneakers ↔ ankle boots, six minutes
+    python chapter09_cyclegan/train.py --dataset MY_FOLDER    with trainA, trainB, testA, testB
+    python chapter09_cyclegan/train.py --preset book          apples ↔ oranges; takes a GPU
+    python chapter09_cyclegan/train.py --resume               goes on with a stopped run
 
 Then translate.py turns pictures of your own with what was trained.
 """

@@ -10,6 +10,7 @@ import socket
 import sys
 import zipfile
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import keras
@@ -127,12 +128,7 @@ def _load(name: str, folder: str | None) -> Dataset:
     if name in ("sample", "fashion_sample"):
         return _bundled(NAMES[name])
     searched = ""
-    for origin, place in (("--data-dir", folder), ("GANS_DATA", os.environ.get("GANS_DATA"))):
-        if not place:
-            continue
-        place = Path(place).expanduser()
-        if not place.is_dir():
-            raise UserError(f"{origin} {place}: there is no such folder")
+    for origin, place in places(folder):
         if found := _from_folder(name, place):
             return found
         searched = f"{origin} {place}: holds neither {name}.npz nor IDX files of {name}"
@@ -152,6 +148,23 @@ def _load(name: str, folder: str | None) -> Dataset:
             file=sys.stderr,
         )
         return sample
+
+
+def places(folder: str | None) -> Iterator[tuple[str, Path]]:
+    """Where to look for data before a download: who names the folder, and the folder.
+
+    Args:
+        folder: what --data-dir names. The environment's GANS_DATA comes after it.
+
+    Raises:
+        UserError: one of them is not there.
+    """
+    for origin, place in (("--data-dir", folder), ("GANS_DATA", os.environ.get("GANS_DATA"))):
+        if place:
+            place = Path(place).expanduser()
+            if not place.is_dir():
+                raise UserError(f"{origin} {place}: there is no such folder")
+            yield origin, place
 
 
 def scale(images: np.ndarray) -> np.ndarray:
