@@ -167,6 +167,14 @@ class Run:
         """Writes a dict as JSON."""
         self.write(name, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
 
+    def write_csv(self, name: str, rows: list[dict]) -> None:
+        """Writes dicts of the same keys as CSV, a line each."""
+        text = io.StringIO()
+        writer = csv.DictWriter(text, rows[0], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        self.write(name, text.getvalue().encode())
+
     def restore(self, model) -> int:
         """Loads the checkpoint, if there is one, into a built model with built optimisers.
 
@@ -209,8 +217,8 @@ class Run:
         """Adds a line to history.csv, and to timings.csv the seconds that it took."""
         self.history.append({"iteration": iteration, **logs})
         self.timings.append({"iteration": iteration, "seconds": seconds})
-        self.write("history.csv", _csv_bytes(self.history))
-        self.write("timings.csv", _csv_bytes(self.timings))
+        self.write_csv("history.csv", self.history)
+        self.write_csv("timings.csv", self.timings)
 
     def finish(self, quality: dict) -> dict:
         """Writes results.json, which marks the run as finished, and prints what it holds.
@@ -290,14 +298,6 @@ def _version(package: str) -> str | None:
         return metadata.version(package)
     except metadata.PackageNotFoundError:  # tensorflow-cpu, say
         return None
-
-
-def _csv_bytes(rows: list[dict]) -> bytes:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, rows[0], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue().encode()
 
 
 def _read_csv(path: Path, last: int) -> list[dict]:

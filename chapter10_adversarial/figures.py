@@ -1,0 +1,123 @@
+"""The figures of chapter 10. All give PNG."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from common import images
+
+NAMES = {"noise": "noise", "fgsm": "FGSM", "pgd": "PGD"}
+STYLES = {"undefended": "-", "defended": "--"}
+
+
+def accuracy_curves(rows: Sequence[dict], title: str) -> bytes:
+    """Accuracy against epsilon, a panel for each network that is attacked.
+
+    Args:
+        rows: of `evaluation.compare`.
+    """
+    attacked = list(dict.fromkeys(row["made_for"] for row in rows))
+    figure = Figure(figsize=(5.5 * len(attacked), 4), layout="constrained")
+    figure.suptitle(title)
+    axes = figure.subplots(1, len(attacked), squeeze=False, sharey=True)[0]
+    for ax, network in zip(axes, attacked, strict=True):
+        for attack, name in NAMES.items():
+            for seen_by, style in ((network, "-"), ("second", ":")):
+                chosen = [
+                    row
+                    for row in rows
+                    if (row["made_for"], row["attack"], row["seen_by"])
+                    == (network, attack, seen_by)
+                ]
+                transfer = seen_by != network
+                if transfer and (network != "undefended" or attack == "noise"):
+                    continue
+                ax.plot(
+                    [row["epsilon"] for row in chosen],
+                    [row["accuracy"] for row in chosen],
+                    f".{style}",
+                    color=f"C{list(NAMES).index(attack)}",
+                    label=f"{name}, on the second network" if transfer else name,
+                )
+        ax.set(xlabel="epsilon (images in [0, 1])", title=f"{network} network", ylim=(-0.03, 1.03))
+        ax.grid(alpha=0.3)
+        ax.legend()
+    axes[0].set_ylabel("test accuracy")
+    return images.figure_png(figure)
+
+
+def gallery(
+    originals: np.ndarray,
+    adversarial: Mapping[str, np.ndarray],
+    seen: Mapping[str, tuple[np.ndarray, np.ndarray]],
+    epsilon: float,
+) -> bytes:
+    """Images, what was added to them, and the sum, with what the network sees and how surely.
+
+    Args:
+        originals: in [0, 1], n×28×28×1.
+        adversarial: for each network's name, the images made for it.
+        seen: for each network's name, the probabilities of the originals and of those, n×10.
+    """
+    n = len(originals)
+    figure = Figure(figsize=(1.25 * n, 4.9 * len(adversarial)), layout="constrained")
+    parts = figure.subfigures(len(adversarial), squeeze=False)[:, 0]
+    for part, (network, changed) in zip(parts, adversarial.items(), strict=True):
+        part.suptitle(f"{network} network, PGD, epsilon {epsilon:g}")
+        axes = part.subplots(3, n)
+        shown = (
+            ("original", originals, seen[network][0]),
+            (f"change, {0.5 / epsilon:.2g} times" if epsilon else "change", None, None),
+            ("adversarial", changed, seen[network][1]),
+        )
+        for row, (name, pictures, probabilities) in zip(axes, shown, strict=True):
+            row[0].set_ylabel(name)
+            for i, ax in enumerate(row):
+                if pictures is None:
+                    change = (changed[i] - originals[i])[..., 0]
+                    ax.imshow(change, cmap="gray", vmin=-(epsilon or 1), vmax=epsilon or 1)
+                else:
+                    ax.imshow(pictures[i, ..., 0], cmap="gray", vmin=0, vmax=1)
+                    best = probabilities[i].argmax()
+                    ax.set_title(f"{best}: {probabilities[i, best]:.0%}", fontsize=10)
+                ax.set(xticks=[], yticks=[])
+    return images.figure_png(figure)
+
+
+def smallest_epsilons(epsilons: Mapping[str, np.ndarray], most: float, title: str) -> bytes:
+    """A histogram of the smallest epsilon that is enough, image by image.
+
+    Args:
+        epsilons: for each network's name, n; infinite where `most` is not enough.
+    """
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    ax = figure.subplots()
+    bins = np.linspace(0, most, 41)
+    for name, values in epsilons.items():
+        inside = values[np.isfinite(values)]
+        beyond = 1 - len(inside) / len(values)
+        label = f"{name} network ({beyond:.0%} withstand {most:g})"
+        ax.hist(inside, bins, weights=np.full(len(inside), 1 / len(values)), alpha=0.6, label=label)
+    ax.set(xlabel="smallest epsilon that PGD needs", ylabel="share of images", title=title)
+    ax.legend()
+    return images.figure_png(figure)
+
+
+def step_sizes(rows: Mapping[str, Sequence[dict]], title: str) -> bytes:
+    """Loss and accuracy under PGD against the size of its steps.
+
+    Args:
+        rows: for each network's name, those of `evaluation.by_step_size`.
+    """
+    figure = Figure(figsize=(10, 3.8), layout="constrained")
+    figure.suptitle(title)
+    for ax, what in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
+        for name, row in rows.items():
+            sizes = [r["step_size"] for r in row]
+            ax.plot(sizes, [r[what] for r in row], ".-", label=f"{name} network")
+        ax.set(xscale="log", xlabel="size of a step (share of epsilon)")
+        ax.set(ylabel="loss (nats an image)" if what == "loss" else "test accuracy")
+        ax.grid(alpha=0.3)
+        ax.legend()
+    return images.figure_png(figure)

@@ -1,0 +1,128 @@
+"""What a run of chapter 10 leaves at its end: tables, figures, and the numbers of results.json."""
+
+from collections.abc import Mapping, Sequence
+
+import keras
+import numpy as np
+
+from chapter10_adversarial import evaluation, figures
+
+EPSILONS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4)  # of the curves
+STEP_SIZES = (1 / 300, 1 / 100, 1 / 30, 1 / 10, 1 / 3, 1.0)  # shares of epsilon, of the check
+
+
+class Report:
+    """Attacks trained networks, and writes what comes of it into the run's folder.
+
+    Args:
+        run: the `runs.Run`; its config has epsilon, attacked_images, restarts and noise_tries.
+        networks: by name.
+        attacked: the names of those that images are made for.
+        images, labels: of the test set; in [0, 1], n×28×28×1, and n.
+        make: `evaluation.Attacks`.
+    """
+
+    def __init__(
+        self,
+        run,
+        networks: Mapping[str, keras.Model],
+        attacked: Sequence[str],
+        images: np.ndarray,
+        labels: np.ndarray,
+        make: evaluation.Attacks,
+    ):
+        self.run = run
+        self.config = run.config
+        self.title = f"Chapter 10, {run.config.dataset}"
+        self.networks = networks
+        self.attacked = attacked
+        self.images = images
+        self.labels = labels
+        self.make = make
+
+    def gallery(self, shown: np.ndarray) -> None:
+        """gallery.png: the test images of these indices, before and after PGD."""
+        originals = self.images[shown]
+        adversarial, probabilities = {}, {}
+        for name in self.attacked:
+            network, epsilon = self.networks[name], self.config.epsilon
+            adversarial[name] = self.make("pgd", network, originals, self.labels[shown], epsilon)
+            probabilities[name] = [
+                keras.ops.convert_to_numpy(keras.ops.softmax(evaluation.predict(network, pictures)))
+                for pictures in (originals, adversarial[name])
+            ]
+        self.run.write(
+            "gallery.png", figures.gallery(originals, adversarial, probabilities, epsilon)
+        )
+
+    def curves(self) -> None:
+        """robustness.csv, accuracy.png and a table: accuracy against epsilon, by attack."""
+        n = self.config.attacked_images
+        print(f"attacking {n} test images with each of {len(EPSILONS)} epsilons")
+        rows = evaluation.compare(
+            self.networks, self.attacked, self.images[:n], self.labels[:n], EPSILONS, self.make
+        )
+        self.run.write_csv("robustness.csv", rows)
+        self.run.write("accuracy.png", figures.accuracy_curves(rows, self.title))
+        print(f"{'accuracy, epsilon':<44}" + "".join(f"{epsilon:>7g}" for epsilon in EPSILONS))
+        lines = {}
+        for row in rows:
+            line = f"{row['made_for']}, {figures.NAMES[row['attack']]}"
+            if row["seen_by"] != row["made_for"]:
+                if row["attack"] == "noise":  # which was not made for anyone
+                    continue
+                line += f", seen by {row['seen_by']}"
+            lines.setdefault(line, []).append(row["accuracy"])
+        for line, accuracies in lines.items():
+            print(f"{line:<44}" + "".join(f"{accuracy:>7.1%}" for accuracy in accuracies))
+
+    def checks(self) -> dict[str, float]:
+        """smallest_epsilon.png, step_size.png; and whether PGD is as strong as it can be.
+
+        Returns:
+            For each attacked network NAME: `NAME_median_epsilon`, and what
+            `evaluation.check_gradients` gives.
+        """
+        config, n, most = self.config, self.config.attacked_images, max(EPSILONS)
+        results, smallest, step_sizes = {}, {}, {}
+        for name in self.attacked:
+            print(f"{name} network: smallest epsilons, PGD with restarts and other steps")
+            of = self.networks[name], self.images[:n], self.labels[:n]
+            smallest[name] = evaluation.smallest_epsilon(*of, most, self.make)
+            results[f"{name}_median_epsilon"] = float(np.median(smallest[name]))
+            step_sizes[name] = evaluation.by_step_size(*of, config.epsilon, self.make, STEP_SIZES)
+            checked = evaluation.check_gradients(
+                *of, config.epsilon, self.make, config.restarts, config.noise_tries
+            )
+            results |= {f"{name}_{what}": value for what, value in checked.items()}
+        self.run.write(
+            "smallest_epsilon.png", figures.smallest_epsilons(smallest, most, self.title)
+        )
+        self.run.write("step_size.png", figures.step_sizes(step_sizes, self.title))
+        return results
+
+    def accuracies(self) -> dict[str, float]:
+        """Of all test images: as they are, and with the run's epsilon.
+
+        Returns:
+            For each network NAME: `NAME_accuracy`. For those that are attacked, with ATTACK each of
+            noise, fgsm and pgd: `NAME_ATTACK_accuracy`. With images made for the undefended network
+            and shown to another: `NAME_ATTACK_transferred_accuracy`.
+        """
+        print(f"attacking all {len(self.labels)} test images")
+        results = {
+            f"{name}_accuracy": float(
+                np.mean(evaluation.is_right(network, self.images, self.labels))
+            )
+            for name, network in self.networks.items()
+        }
+        rows = evaluation.compare(
+            self.networks, self.attacked, self.images, self.labels, [self.config.epsilon], self.make
+        )
+        for row in rows:
+            name = f"{row['seen_by']}_{row['attack']}"
+            if row["seen_by"] == row["made_for"]:
+                results[f"{name}_accuracy"] = row["accuracy"]
+            elif row["made_for"] == "undefended" and row["attack"] != "noise":
+                results[f"{name}_transferred_accuracy"] = row["accuracy"]
+        return results
