@@ -113,7 +113,7 @@ def margin(logits, labels) -> tf.Tensor:
 
 
 def ball(images, epsilon, low, high, norm):
-    """What keeps changed images near the images: the projection to within epsilon, and to low to high.
+    """What keeps changed images within epsilon of the images, and within the bounds low and high.
 
     Rounding could put a value past epsilon by its last bit; here it goes towards the image.
 
@@ -239,7 +239,7 @@ def _in_batches(attack, batch_size, images, labels, epsilon, bounds, seed, **set
     """Checks what an attack is given, and calls it for so many images at a time."""
     low, high = (tf.constant(bound, tf.float32) for bound in bounds)
     images = tf.convert_to_tensor(images, tf.float32)
-    labels = tf.convert_to_tensor(labels)
+    labels = tf.cast(labels, tf.int32)
     epsilon = tf.reshape(_as_float32(epsilon), (-1, 1, 1, 1))
     seed = tf.cast(seed, tf.int32)
     settings = {name: tf.convert_to_tensor(value) for name, value in settings.items()}

@@ -125,8 +125,8 @@ def check_gradients(
         tries: of the search among random noise.
 
     Returns:
-        `pgd_restarts_accuracy` and `noise_search_accuracy`; `fgsm_only` and `noise_only`, the shares of
-        images that these fool and PGD with restarts does not.
+        `pgd_restarts_accuracy` and `noise_search_accuracy`; `fgsm_only` and `noise_only`, the
+        shares of images that these fool and PGD with restarts does not.
     """
     withstands = {
         "pgd_restarts_accuracy": make("pgd", network, images, labels, epsilon, restarts=restarts),
