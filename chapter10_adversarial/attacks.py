@@ -32,9 +32,9 @@ def fgsm(*, logits, images, labels, epsilon, bounds, targeted=False, batch_size=
 
     A single step up the loss, as long as L∞ allows.
     """
-    attack = _compile_pgd(logits, "inf", random_start=False, restarts=1, targeted=targeted)
-    given = (images, labels, epsilon, bounds, (0, 0))
-    return _in_batches(attack, batch_size, *given, steps=1, step_size=1.0)
+    images = tf.convert_to_tensor(images, tf.float32)
+    attack = _compile_pgd(logits, images.shape[1:], "inf", False, 1, targeted)
+    return _in_batches(attack, batch_size, images, labels, epsilon, bounds, (0, 0), 1, 1.0)
 
 
 def pgd(
@@ -66,9 +66,10 @@ def pgd(
         restarts: begin so often, and keep for each image what fools the classifier most.
         seed: two whole numbers, of what is random.
     """
-    attack = _compile_pgd(logits, norm, random_start, restarts, targeted)
+    images = tf.convert_to_tensor(images, tf.float32)
+    attack = _compile_pgd(logits, images.shape[1:], norm, random_start, restarts, targeted)
     given = (images, labels, epsilon, bounds, seed)
-    return _in_batches(attack, batch_size, *given, steps=steps, step_size=step_size)
+    return _in_batches(attack, batch_size, *given, steps, step_size)
 
 
 def noise(
@@ -92,7 +93,8 @@ def noise(
             most. As it needs no gradients, such a search shows where these are misleading.
         seed: two whole numbers, of what is random.
     """
-    attack = _compile_noise(logits, norm, tries, targeted)
+    images = tf.convert_to_tensor(images, tf.float32)
+    attack = _compile_noise(logits, images.shape[1:], norm, tries, targeted)
     return _in_batches(attack, batch_size, images, labels, epsilon, bounds, seed)
 
 
@@ -150,7 +152,7 @@ def ball(images, epsilon, low, high, norm):
 
 
 @functools.lru_cache(maxsize=32)
-def _compile_pgd(logits, norm, random_start, restarts, targeted):
+def _compile_pgd(logits, shape, norm, random_start, restarts, targeted):
     _check_norm(norm)
     sign = -1.0 if targeted else 1.0
 
@@ -162,7 +164,9 @@ def _compile_pgd(logits, norm, random_start, restarts, targeted):
             loss = tf.reduce_sum(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, seen))
         return sign * _unit(tape.gradient(loss, changed), norm)
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(
+        input_signature=(*_signature(shape), tf.TensorSpec((), tf.int32), tf.TensorSpec(()))
+    )
     def attack(images, labels, epsilon, low, high, seed, steps, step_size):
         project = ball(images, epsilon, low, high, norm)
 
@@ -180,11 +184,11 @@ def _compile_pgd(logits, norm, random_start, restarts, targeted):
 
 
 @functools.lru_cache(maxsize=32)
-def _compile_noise(logits, norm, tries, targeted):
+def _compile_noise(logits, shape, norm, tries, targeted):
     _check_norm(norm)
     sign = -1.0 if targeted else 1.0
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(input_signature=_signature(shape))
     def attack(images, labels, epsilon, low, high, seed):
         project = ball(images, epsilon, low, high, norm)
 
@@ -235,14 +239,25 @@ def _length(change):
     return tf.cast(tf.sqrt(squares), tf.float32)
 
 
-def _in_batches(attack, batch_size, images, labels, epsilon, bounds, seed, **settings):
+def _signature(shape):
+    """What all attacks take: any number of images of this shape, labels, and so on."""
+    bound = tf.TensorSpec(())
+    return (
+        tf.TensorSpec((None, *shape)),
+        tf.TensorSpec((None,), tf.int32),
+        tf.TensorSpec((None, 1, 1, 1)),
+        bound,
+        bound,
+        tf.TensorSpec((2,), tf.int32),
+    )
+
+
+def _in_batches(attack, batch_size, images, labels, epsilon, bounds, seed, *settings):
     """Checks what an attack is given, and calls it for so many images at a time."""
     low, high = (tf.constant(bound, tf.float32) for bound in bounds)
-    images = tf.convert_to_tensor(images, tf.float32)
     labels = tf.cast(labels, tf.int32)
     epsilon = tf.reshape(_as_float32(epsilon), (-1, 1, 1, 1))
     seed = tf.cast(seed, tf.int32)
-    settings = {name: tf.convert_to_tensor(value) for name, value in settings.items()}
     if tf.executing_eagerly():  # otherwise their values are not known yet
         if len(labels) != len(images):
             raise ValueError(f"{len(images)} images but {len(labels)} labels")
@@ -250,14 +265,14 @@ def _in_batches(attack, batch_size, images, labels, epsilon, bounds, seed, **set
             raise ValueError(f"images lie outside the bounds, {bounds[0]} to {bounds[1]}")
     n = images.shape[0]
     if n is None or n <= batch_size:
-        return attack(images, labels, epsilon, low, high, seed, **settings)
+        return attack(images, labels, epsilon, low, high, seed, *settings)
     epsilon = tf.broadcast_to(epsilon, (n, 1, 1, 1))
     parts = []
     for number, start in enumerate(range(0, n, batch_size)):
         part = slice(start, start + batch_size)
         own_seed = tf.random.experimental.stateless_fold_in(seed, number)
         given = (images[part], labels[part], epsilon[part], low, high, own_seed)
-        parts.append(attack(*given, **settings))
+        parts.append(attack(*given, *settings))
     return tf.concat(parts, axis=0)
 
 

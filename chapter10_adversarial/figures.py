@@ -121,3 +121,58 @@ def step_sizes(rows: Mapping[str, Sequence[dict]], title: str) -> bytes:
         ax.grid(alpha=0.3)
         ax.legend()
     return images.figure_png(figure)
+
+
+def photo(
+    original: np.ndarray,
+    adversarial: np.ndarray,
+    before: Mapping[str, float],
+    after: Mapping[str, float],
+    epsilon: float,
+) -> bytes:
+    """A photo, what was added to it, and the sum, with the likeliest classes under them.
+
+    Args:
+        original, adversarial: uint8, height×width×3.
+        before, after: classes and probabilities, the likeliest first.
+        epsilon: of 0 to 255; the change is shown so much enlarged that it fills this range.
+    """
+    change = adversarial.astype(np.float32) - original
+    shown = 0.5 + change / (2 * max(epsilon, 1))
+    figure = Figure(figsize=(10.5, 4.9), layout="constrained")
+    panels = (
+        ("original", original, before),
+        (f"change, {127.5 / max(epsilon, 1):.3g} times", np.clip(shown, 0, 1), {}),
+        ("adversarial", adversarial, after),
+    )
+    for ax, (title, pixels, classes) in zip(figure.subplots(1, 3), panels, strict=True):
+        ax.imshow(pixels)
+        ax.set(title=title, xticks=[], yticks=[])
+        lines = [f"{share:.1%}  {name}" for name, share in classes.items()]
+        ax.set_xlabel("\n".join(lines), loc="left", linespacing=1.4)
+    return images.figure_png(figure)
+
+
+def noise_grid(
+    pictures: np.ndarray,
+    captions: Sequence[str],
+    means: Sequence[float],
+    deviations: Sequence[float],
+) -> bytes:
+    """Images of noise, a row for each mean and a column for each standard deviation.
+
+    Args:
+        pictures: uint8, (rows·columns)×height×width×3.
+        captions: of each.
+    """
+    figure = Figure(figsize=(2.1 * len(deviations), 2.5 * len(means)), layout="constrained")
+    axes = figure.subplots(len(means), len(deviations))
+    for ax, pixels, caption in zip(axes.flat, pictures, captions, strict=True):
+        ax.imshow(pixels)
+        ax.set(xticks=[], yticks=[])
+        ax.set_title(caption, fontsize=9)
+    for ax, mean in zip(axes[:, 0], means, strict=True):
+        ax.set_ylabel(f"mean {mean}")
+    for ax, deviation in zip(axes[-1], deviations, strict=True):
+        ax.set_xlabel(f"deviation {deviation}")
+    return images.figure_png(figure)

@@ -156,14 +156,19 @@ def parser(
     return flags
 
 
+def plain_parser(description: str) -> argparse.ArgumentParser:
+    """A parser without any flags yet, for a program beside a chapter's train.py."""
+    os.environ["KERAS_BACKEND"] = "tensorflow"  # whatever ~/.keras/keras.json says
+    return _Parser(description)
+
+
 def run_parser(description: str, optional: bool = True) -> argparse.ArgumentParser:
     """The parser of a program that uses what a finished run has trained; it adds its own flags.
 
     Args:
         optional: the run may be left out, which means the latest.
     """
-    os.environ["KERAS_BACKEND"] = "tensorflow"  # whatever ~/.keras/keras.json says
-    flags = _Parser(description)
+    flags = plain_parser(description)
     which = "a finished run, its folder or number"
     if optional:
         which += " (default: the latest)"

@@ -200,7 +200,7 @@ def _from_folder(name: str, folder: Path) -> Dataset | None:
 
 def _from_keras(name: str) -> Dataset:
     """From Keras' cache, or downloaded into it by Keras."""
-    with _socket_timeout(TIMEOUT):
+    with socket_timeout(TIMEOUT):
         if name == "mnist":
             path = keras.utils.get_file(
                 "mnist.npz", ORIGIN + "mnist.npz", file_hash=MNIST_SHA256, cache_subdir="datasets"
@@ -214,7 +214,7 @@ def _from_keras(name: str) -> Dataset:
 
 
 @contextlib.contextmanager
-def _socket_timeout(seconds: float):
+def socket_timeout(seconds: float):
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(seconds)
     try:

@@ -1,0 +1,136 @@
+"""The ImageNet classifiers of keras.applications, as functions of images in 0 to 255."""
+
+import difflib
+import inspect
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import keras
+
+from common import UserError, data
+
+CLASS_INDEX = (
+    "https://storage.googleapis.com/download.tensorflow.org/data/imagenet_class_index.json"
+)
+BOUNDS = (0.0, 255.0)
+
+
+def find(name: str) -> tuple[Callable, Callable]:
+    """A classifier's builder and its preprocessing, by name, as "resnet50".
+
+    Raises:
+        UserError: there is none of that name.
+    """
+    builders = {
+        builder.__name__.lower(): builder
+        for builder in vars(keras.applications).values()
+        if inspect.isfunction(builder)
+    }
+    if name.lower() not in builders:
+        near = difflib.get_close_matches(name.lower(), builders, n=5, cutoff=0.4)
+        raise UserError(f"--model {name}: Keras has {', '.join(near or builders)}")
+    builder = builders[name.lower()]
+    return builder, inspect.getmodule(builder).preprocess_input
+
+
+class Classifier:
+    """A classifier that takes images as they are: float, n×size×size×3, 0 to 255.
+
+    Args:
+        name: of a model of keras.applications.
+        weights: "imagenet", which Keras looks for in its cache and else downloads; or a file.
+        alpha: the width, of those models that come in several; None for Keras' default.
+
+    Raises:
+        UserError: there is no such model, or its weights are not to be had or don't fit.
+    """
+
+    def __init__(self, name: str, weights: str = "imagenet", alpha: float | None = None):
+        builder, self.preprocess = find(name)
+        settings = {} if alpha is None else {"alpha": alpha}
+        if settings and "alpha" not in inspect.signature(builder).parameters:
+            raise UserError(f"--alpha: {name} comes in one width only")
+        if weights != "imagenet" and not Path(weights).is_file():
+            raise UserError(f"--weights {weights}: there is no such file")
+        try:
+            with data.socket_timeout(data.TIMEOUT):
+                # Logits: from probabilities, rounded to 1, no gradient comes back.
+                self.model = builder(weights=weights, classifier_activation=None, **settings)
+        except Exception as error:  # get_file raises a plain Exception, h5py whatever it likes
+            raise UserError(_reason(name, weights, error)) from error
+        self.model.trainable = False
+        self.size = self.model.input_shape[1]
+
+    def __call__(self, images):
+        """Logits, n×1000. Preprocessing is inside, so that an epsilon is in units of 0 to 255."""
+        images = keras.ops.convert_to_tensor(images)  # Keras preprocesses NumPy arrays in place
+        return self.model(self.preprocess(images), training=False)
+
+
+def _reason(name, weights, error):
+    message = " ".join(str(error).split())
+    address = re.search(r"https?://\S+", message)
+    if address and weights == "imagenet":
+        return (
+            f"{name}: its weights could not be downloaded. Download "
+            f"{address[0].rstrip(':')} elsewhere, and name the file with --weights"
+        )
+    return f"{name} --weights {weights}: cannot be loaded: {message[:300]}"
+
+
+class Classes:
+    """The names of ImageNet's thousand classes.
+
+    Looked for beside the weights, then in Keras' cache, and else downloaded.
+
+    Args:
+        weights: "imagenet", or the file with the weights.
+
+    Raises:
+        UserError: they are not to be had, or the file is broken.
+    """
+
+    def __init__(self, weights: str = "imagenet"):
+        name = CLASS_INDEX.rsplit("/", 1)[1]
+        path = Path(weights).parent / name
+        if weights == "imagenet" or not path.exists():
+            try:
+                with data.socket_timeout(data.TIMEOUT):
+                    path = keras.utils.get_file(name, CLASS_INDEX, cache_subdir="models")
+            except Exception as error:  # a plain Exception when the network fails
+                beside = "~/.keras/models" if weights == "imagenet" else Path(weights).parent
+                raise UserError(
+                    f"the names of the classes could not be downloaded. Download {CLASS_INDEX} "
+                    f"elsewhere, and put it into {beside}"
+                ) from error
+        try:
+            entries = json.loads(Path(path).read_text(encoding="utf-8"))
+            self.ids, self.names = zip(*(entries[str(i)] for i in range(1000)), strict=True)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise UserError(f"{path}: is not the list of ImageNet's classes: {error}") from error
+
+    def number(self, name: str) -> int:
+        """The class of a name, as "school bus", or of a WordNet id, as "n04146614".
+
+        Raises:
+            UserError: there is none, or there are two.
+        """
+        wanted = _plain(name)
+        if wanted in self.ids:
+            return self.ids.index(wanted)
+        plain = [_plain(each) for each in self.names]
+        found = [i for i, each in enumerate(plain) if each == wanted]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            which = " or ".join(self.ids[i] for i in found)
+            raise UserError(f"class {name}: there are {len(found)} of them; say {which}")
+        near = difflib.get_close_matches(wanted, plain, n=5, cutoff=0.5)
+        hint = f"; near are {', '.join(near)}" if near else ""
+        raise UserError(f"class {name}: ImageNet has none of that name{hint}")
+
+
+def _plain(name):
+    return re.sub(r"[\s_-]+", "_", name.strip().lower())
