@@ -8,7 +8,6 @@ from matplotlib.figure import Figure
 from common import images
 
 NAMES = {"noise": "noise", "fgsm": "FGSM", "pgd": "PGD"}
-STYLES = {"undefended": "-", "defended": "--"}
 
 
 def accuracy_curves(rows: Sequence[dict], title: str) -> bytes:
@@ -42,7 +41,7 @@ def accuracy_curves(rows: Sequence[dict], title: str) -> bytes:
                 )
         ax.set(xlabel="epsilon (images in [0, 1])", title=f"{network} network", ylim=(-0.03, 1.03))
         ax.grid(alpha=0.3)
-        ax.legend()
+        ax.legend(loc="lower left", fontsize=8)
     axes[0].set_ylabel("test accuracy")
     return images.figure_png(figure)
 
@@ -117,7 +116,10 @@ def step_sizes(rows: Mapping[str, Sequence[dict]], title: str) -> bytes:
             sizes = [r["step_size"] for r in row]
             ax.plot(sizes, [r[what] for r in row], ".-", label=f"{name} network")
         ax.set(xscale="log", xlabel="size of a step (share of epsilon)")
-        ax.set(ylabel="loss (nats an image)" if what == "loss" else "test accuracy")
+        if what == "loss":
+            ax.set(yscale="log", ylabel="loss (nats an image)")
+        else:
+            ax.set(ylabel="test accuracy", ylim=(-0.03, 1.03))
         ax.grid(alpha=0.3)
         ax.legend()
     return images.figure_png(figure)
@@ -139,7 +141,7 @@ def photo(
     """
     change = adversarial.astype(np.float32) - original
     shown = 0.5 + change / (2 * max(epsilon, 1))
-    figure = Figure(figsize=(10.5, 4.9), layout="constrained")
+    figure = Figure(figsize=(10.5, 5.4), layout="constrained")
     panels = (
         ("original", original, before),
         (f"change, {127.5 / max(epsilon, 1):.3g} times", np.clip(shown, 0, 1), {}),

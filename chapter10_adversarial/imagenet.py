@@ -3,11 +3,11 @@
     python chapter10_adversarial/imagenet.py cat.jpg                        into anything else
     python chapter10_adversarial/imagenet.py cat.jpg --target zebra         into a zebra
     python chapter10_adversarial/imagenet.py --noise --target zebra         even noise
-    python chapter10_adversarial/imagenet.py cat.jpg --model mobilenet --weights FILE
+    python chapter10_adversarial/imagenet.py cat.jpg --model mobilenet      a small classifier
 
 Keras downloads the classifier's weights once (ResNet50's are 100 MB). What comes out goes into
 runs/chapter10_imagenet/NUMBER: for each photo a picture of the original, of what was added to it,
-and of the sum, with what the classifier sees in each; and the adversarial image itself.
+and of the sum, with what the classifier sees; and the adversarial image itself.
 """
 
 import argparse
@@ -55,8 +55,14 @@ def build_parser() -> argparse.ArgumentParser:
         help="its width, of those that have several, as MobileNet: 0.25, 0.5, 0.75 or 1",
     )
     attack = parser.add_argument_group("attack")
-    attack.add_argument(
+    aim = attack.add_mutually_exclusive_group()
+    aim.add_argument(
         "--target", metavar="CLASS", help="what shall be seen (default: anything but what is)"
+    )
+    aim.add_argument(
+        "--label",
+        metavar="CLASS",
+        help="what shall not be seen (default: what the classifier sees in the photo)",
     )
     attack.add_argument(
         "--epsilon",
@@ -119,11 +125,12 @@ def best(shares: np.ndarray, classes, count: int = 5) -> dict[str, float]:
     return {classes.names[i].replace("_", " "): float(shares[i]) for i in order}
 
 
-def fool(classifier, classes, picture: np.ndarray, target: int | None, options) -> tuple:
+def fool(classifier, classes, picture: np.ndarray, options) -> tuple:
     """Attacks one image, size×size×3, with PGD, and with noise of the same size.
 
     Args:
-        target: the class to be seen; None for any but the one that is.
+        options: with `target`, the name of the class to be seen, or `label`, of the one that is not
+            to be seen any more; if there is neither, that is the one that is seen.
 
     Returns:
         The adversarial image, and the likeliest classes, by what is looked at: "before", "after",
@@ -132,13 +139,14 @@ def fool(classifier, classes, picture: np.ndarray, target: int | None, options) 
     from chapter10_adversarial import applications, attacks
 
     before = probabilities(classifier, picture[np.newaxis])[0]
+    named = options.target or options.label
     common = {
         "logits": classifier,
         "images": picture[np.newaxis],
-        "labels": [before.argmax() if target is None else target],
+        "labels": [classes.number(named) if named else before.argmax()],
         "epsilon": options.epsilon,
         "bounds": applications.BOUNDS,
-        "targeted": target is not None,
+        "targeted": options.target is not None,
         "seed": (options.seed, 0),
     }
     changed = attacks.pgd(**common, steps=options.steps, step_size=options.step_size).numpy()
@@ -173,10 +181,11 @@ def main(argv: list[str] | None = None) -> dict:
     device.setup(options.seed)
     classifier = applications.Classifier(options.model, options.weights, options.alpha)
     classes = applications.Classes(options.weights)
-    target = None if options.target is None else classes.number(options.target)
+    for named in filter(None, (options.target, options.label)):
+        classes.number(named)  # a mistake in it is told before anything is written
     pictures = {path: read(path, classifier.size) for path in options.photos}
     noise = gaussian_noise(classifier.size, options.seed) if options.noise else None
-    if noise is not None and target is not None:
+    if noise is not None and options.target:
         pictures["noise"] = noise[len(noise) // 2]
 
     digest = hashlib.sha256()
@@ -185,9 +194,9 @@ def main(argv: list[str] | None = None) -> dict:
     run.start({"source": ", ".join(pictures) or "noise", "sha256": digest.hexdigest()})
     results = {}
     if noise is not None:
-        results["noise"] = look_at_noise(classifier, classes, noise, run)
+        results["noise_grid"] = look_at_noise(classifier, classes, noise, run)
     for name, file in zip(pictures, file_names(pictures), strict=True):
-        adversarial, seen = fool(classifier, classes, pictures[name], target, options)
+        adversarial, seen = fool(classifier, classes, pictures[name], options)
         print(f"\n{name}, epsilon {options.epsilon:g} of 255")
         print_table(seen)
         pixels = [pictures[name].astype(np.uint8), adversarial.astype(np.uint8)]
@@ -201,7 +210,7 @@ def main(argv: list[str] | None = None) -> dict:
 
 
 def look_at_noise(classifier, classes, noise: np.ndarray, run) -> list[dict]:
-    """noise.png and a table: what is seen in Gaussian noise of the grid's means and deviations."""
+    """noise_grid.png and a table: what is seen in Gaussian noise, by mean and deviation."""
     from chapter10_adversarial import figures
 
     rows = []
@@ -211,7 +220,9 @@ def look_at_noise(classifier, classes, noise: np.ndarray, run) -> list[dict]:
         rows.append({"mean": mean, "deviation": deviation, "class": name, "confidence": confidence})
         print(f"noise, mean {mean:>3}, deviation {deviation:>2}: {name}, {confidence:.0%}")
     captions = [f"{row['class']}\n{row['confidence']:.0%}" for row in rows]
-    run.write("noise.png", figures.noise_grid(noise.astype(np.uint8), captions, MEANS, DEVIATIONS))
+    run.write(
+        "noise_grid.png", figures.noise_grid(noise.astype(np.uint8), captions, MEANS, DEVIATIONS)
+    )
     return rows
 
 
