@@ -7,6 +7,9 @@ The loops are in loops.py. Both train on the same images: the bundled sample, un
 names a folder with MNIST. Times depend on the machine and on what else it does, so the two take
 turns, and what counts is their ratio. Each has a process of its own, as ours runs with
 deterministic operations and the book's loop does not.
+
+Chapter 10 attacks rather than trains, and is compared with the adversarial-robustness-toolbox (pip
+install -r benchmarks/requirements.txt).
 """
 
 import argparse

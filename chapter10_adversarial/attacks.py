@@ -162,7 +162,8 @@ def _compile_pgd(logits, shape, norm, random_start, restarts, targeted):
             seen = tf.cast(logits(changed), tf.float32)
             # A sum, so that each image has the gradient of its own loss.
             loss = tf.reduce_sum(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, seen))
-        return sign * _unit(tape.gradient(loss, changed), norm)
+        gradient = tape.gradient(loss, changed, tf.UnconnectedGradients.ZERO)
+        return sign * _unit(gradient, norm)
 
     @tf.function(
         input_signature=(*_signature(shape), tf.TensorSpec((), tf.int32), tf.TensorSpec(()))
@@ -180,7 +181,7 @@ def _compile_pgd(logits, shape, norm, random_start, restarts, targeted):
 
         return _best(attempt, restarts, seed, lambda x: sign * margin(logits(x), labels))
 
-    return attack
+    return attack.get_concrete_function()
 
 
 @functools.lru_cache(maxsize=32)
@@ -198,7 +199,7 @@ def _compile_noise(logits, shape, norm, tries, targeted):
 
         return _best(attempt, tries, seed, lambda x: sign * margin(logits(x), labels))
 
-    return attack
+    return attack.get_concrete_function()
 
 
 def _best(attempt, attempts, seed, success):

@@ -1,0 +1,72 @@
+"""Compares chapter 10's PGD with the adversarial-robustness-toolbox's, on a run's networks.
+
+    pip install -r benchmarks/requirements.txt
+    python benchmarks/strength.py RUN --data-dir DIR      RUN is the folder of a finished run
+
+Both have 40 steps of epsilon / 30 from one random start, L∞, and batches of 500. The lower the
+accuracy that an attack leaves, the stronger it is.
+"""
+
+import argparse
+import os
+import sys
+import time
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(REPOSITORY))
+BATCH_SIZE = 500
+
+
+def main():
+    flags = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    flags.add_argument("run", metavar="RUN", help="the folder of a finished run of chapter 10")
+    flags.add_argument("--data-dir", metavar="DIR", help="a folder with MNIST")
+    flags.add_argument("--epsilons", type=float, nargs="*", default=[0.1, 0.3], metavar="X")
+    flags.add_argument("--images", type=int, default=10_000, metavar="N", help="of the test images")
+    arguments = flags.parse_args()
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+
+    import keras
+    import numpy as np
+    from loops import toolbox_pgd
+
+    from chapter10_adversarial import attacks, evaluation
+    from common import data
+
+    dataset = data.load("mnist", arguments.data_dir)
+    images = dataset.x_test[: arguments.images].astype(np.float32) / 255
+    labels = dataset.y_test[: arguments.images]
+
+    row = "{:<14}{:>8}{:>12}{:>12}{:>12}{:>12}{:>10}"
+    print(row.format("network", "epsilon", "theirs", "ours", "seconds", "seconds", "ratio"))
+    for name in ("undefended", "defended"):
+        path = Path(arguments.run) / f"{name}.keras"
+        if not path.exists():
+            continue
+        network = keras.models.load_model(path, compile=False)
+        for epsilon in arguments.epsilons:
+
+            def ours(images, labels, network=network, epsilon=epsilon):
+                settings = {"logits": network, "epsilon": epsilon, "bounds": (0, 1)}
+                changed = attacks.pgd(
+                    images=images, labels=labels, batch_size=BATCH_SIZE, **settings
+                )
+                return changed.numpy()
+
+            left, seconds = [], []
+            for attack in (toolbox_pgd(network, epsilon, BATCH_SIZE), ours):
+                attack(images[:BATCH_SIZE], labels[:BATCH_SIZE])  # compiles
+                started = time.perf_counter()
+                changed = attack(images, labels)
+                seconds.append(time.perf_counter() - started)
+                left.append(float(np.mean(evaluation.is_right(network, changed, labels))))
+            shown = [f"{share:.2%}" for share in left] + [f"{s:.1f}" for s in seconds]
+            print(row.format(name, f"{epsilon:g}", *shown, f"{seconds[0] / seconds[1]:.1f}"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,448 @@
+"""Chapter 10: attacks, adversarial training, and what a run leaves."""
+
+import csv
+import json
+import math
+
+import imageio.v3 as imageio
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import check_killed_and_resumed, error_of
+
+from chapter10_adversarial import attacks, evaluation, networks, train
+from chapter10_adversarial.training import Training
+
+SHAPE = (6, 5, 2)
+
+
+@pytest.fixture
+def images():
+    return np.random.default_rng(0).uniform(size=(8, *SHAPE)).astype(np.float32)
+
+
+@pytest.fixture
+def labels():
+    return np.arange(8) % 3
+
+
+@pytest.fixture
+def network():
+    return keras.Sequential(
+        [
+            keras.Input(SHAPE),
+            keras.layers.Conv2D(4, 3, activation="tanh"),
+            keras.layers.Flatten(),
+            keras.layers.Dense(3),
+        ]
+    )
+
+
+@pytest.fixture
+def linear():
+    """Two classes; the second's logit is a weighted sum, the first's is 0."""
+    weights = np.random.default_rng(1).normal(size=(math.prod(SHAPE), 1)).astype(np.float32)
+
+    def logits(images):
+        score = tf.reshape(images, (-1, len(weights))) @ weights
+        return tf.concat([tf.zeros_like(score), score], axis=1)
+
+    return logits, weights.reshape(SHAPE)
+
+
+def length(change):
+    return np.sqrt(np.sum(np.square(change.astype(np.float64)), axis=(1, 2, 3)))
+
+
+def loss_gradient(network, images, labels):
+    with tf.GradientTape() as tape:
+        x = tf.constant(images)
+        tape.watch(x)
+        loss = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, network(x))
+    return tape.gradient(loss, x).numpy()
+
+
+def test_fgsm_is_one_step_along_the_sign_of_the_gradient(network, images, labels):
+    changed = attacks.fgsm(
+        logits=network, images=images, labels=labels, epsilon=0.1, bounds=(-9, 9)
+    )
+    expected = images + 0.1 * np.sign(loss_gradient(network, images, labels))
+    assert np.allclose(changed, expected, atol=1e-6)
+    towards = attacks.fgsm(
+        logits=network, images=images, labels=labels, epsilon=0.1, bounds=(-9, 9), targeted=True
+    )
+    assert np.allclose(towards, 2 * images - expected, atol=1e-6)
+
+
+def test_pgd_equals_its_definition_in_numpy(network, images, labels):
+    settings = {"logits": network, "images": images, "labels": labels, "random_start": False}
+    for norm in attacks.NORMS:
+        changed = attacks.pgd(
+            **settings, epsilon=0.3, bounds=(0, 1), norm=norm, steps=7, step_size=0.4
+        )
+        x = images
+        for _ in range(7):
+            direction = loss_gradient(network, x, labels)
+            if norm == "inf":
+                x = np.clip(x + 0.12 * np.sign(direction), images - 0.3, images + 0.3)
+            else:
+                direction /= length(direction)[:, None, None, None]
+                change = x + 0.12 * direction - images
+                x = images + change * np.minimum(1, 0.3 / length(change))[:, None, None, None]
+            x = np.clip(x, 0, 1).astype(np.float32)
+        assert np.allclose(changed, x, atol=1e-5)
+
+
+def test_pgd_finds_the_best_attack_on_a_linear_classifier(linear, images):
+    logits, weights = linear
+    settings = {"logits": logits, "images": images, "labels": np.ones(8, int), "bounds": (-9, 9)}
+    changed = attacks.pgd(**settings, epsilon=0.2, step_size=0.1)  # long enough from any start
+    assert np.allclose(changed, images - 0.2 * np.sign(weights), atol=1e-6)
+    changed = attacks.pgd(**settings, epsilon=0.2, norm="2", steps=400)
+    best = images - 0.2 * weights / np.linalg.norm(weights)
+    assert np.allclose(changed, best, atol=2e-3)
+    assert np.allclose(length(changed.numpy() - images), 0.2, atol=1e-5)
+
+
+@pytest.mark.parametrize("norm", attacks.NORMS)
+@pytest.mark.parametrize("bounds", [(0, 1), (0, 255), (-1, 1)])
+@pytest.mark.parametrize("share", [0.3, 0.1, 1 / 3, 1e-6, 0.0])
+def test_images_stay_within_epsilon_and_bounds_exactly(network, labels, norm, bounds, share):
+    low, high = bounds
+    random = np.random.default_rng(2)
+    images = random.uniform(low, high, size=(8, *SHAPE)).astype(np.float32)
+    images[0], images[1] = low, high  # where the bounds bite
+    epsilon = share * (high - low)
+    given = {"logits": network, "images": images, "labels": labels, "bounds": bounds}
+    made = [
+        attacks.pgd(**given, epsilon=epsilon, norm=norm, steps=5, step_size=0.7, restarts=2),
+        attacks.noise(**given, epsilon=epsilon, norm=norm, tries=3),
+    ]
+    if norm == "inf":
+        made.append(attacks.fgsm(**given, epsilon=epsilon))
+    for changed in made:
+        assert changed.dtype == tf.float32 and changed.shape == images.shape
+        change = changed.numpy().astype(np.float64) - images
+        size = np.abs(change).max() if norm == "inf" else length(change).max()
+        assert size <= epsilon
+        assert changed.numpy().min() >= low and changed.numpy().max() <= high
+        if share >= 0.1:
+            assert size > 0.9 * epsilon  # and all of it is used
+
+
+def test_an_epsilon_for_each_image(network, images, labels):
+    epsilons = np.linspace(0, 0.2, 8)
+    for batch_size in (8, 3):
+        changed = attacks.pgd(
+            logits=network,
+            images=images,
+            labels=labels,
+            epsilon=epsilons,
+            bounds=(-9, 9),
+            batch_size=batch_size,
+        )
+        sizes = np.abs(changed - images).max(axis=(1, 2, 3))
+        assert np.allclose(sizes, epsilons, atol=1e-6)
+
+
+def test_batches_change_nothing_but_the_random_start(network, images, labels):
+    given = {"logits": network, "images": images, "labels": labels, "epsilon": 0.1}
+    given |= {"bounds": (0, 1)}
+    whole = attacks.pgd(**given, random_start=False)
+    parts = attacks.pgd(**given, random_start=False, batch_size=3)
+    assert np.allclose(whole, parts, atol=1e-6)
+    # No two batches begin with the same noise.
+    same = np.repeat(images[:1], 8, axis=0)
+    noisy = attacks.noise(**given | {"images": same}, batch_size=4).numpy()
+    assert not np.array_equal(noisy[:4], noisy[4:])
+
+
+def test_the_seed_sets_what_is_random(network, images, labels):
+    given = {"logits": network, "images": images, "labels": labels, "epsilon": 0.1}
+    given |= {"bounds": (0, 1), "steps": 1, "step_size": 0.1}
+    for norm in attacks.NORMS:
+        one, again, other = (
+            attacks.pgd(**given, norm=norm, seed=seed).numpy() for seed in ((0, 1), (0, 1), (0, 2))
+        )
+        assert np.array_equal(one, again) and not np.array_equal(one, other)
+
+
+def test_restarts_and_tries_keep_the_most_successful(network, images, labels):
+    given = {"logits": network, "images": images, "labels": labels, "epsilon": 0.2}
+    given |= {"bounds": (0, 1)}
+    for targeted in (False, True):
+        sign = -1 if targeted else 1
+        for attack, few, many in (
+            (attacks.noise, {}, {"tries": 30}),
+            (attacks.pgd, {"steps": 2}, {"steps": 2, "restarts": 10}),
+        ):
+            one, best = (
+                sign * attacks.margin(network(attack(**given, targeted=targeted, **more)), labels)
+                for more in (few, many)
+            )
+            assert np.all(best >= one) and np.any(best > one)
+
+
+def test_a_targeted_attack_reaches_its_target(network, images):
+    changed = attacks.pgd(
+        logits=network,
+        images=images,
+        labels=np.full(8, 2),
+        epsilon=1.0,
+        bounds=(-9, 9),
+        targeted=True,
+        norm="inf",
+    )
+    assert np.all(np.argmax(network(changed), axis=1) == 2)
+
+
+def test_margin():
+    logits = [[1.0, 3.0, 2.0], [1.0, 3.0, 2.0], [-50.0, -60.0, -70.0]]
+    assert np.array_equal(attacks.margin(tf.constant(logits), [1, 0, 0]), [-1, 2, -10])
+
+
+def test_attacks_can_be_part_of_a_compiled_function(network, images, labels):
+    given = {"logits": network, "labels": labels, "epsilon": 0.1, "bounds": (0, 1)}
+
+    @tf.function
+    def compiled(images, number):
+        return attacks.pgd(images=images, seed=tf.stack([0, number]), **given)
+
+    alone = attacks.pgd(images=images, seed=(0, 5), **given)
+    assert np.allclose(compiled(tf.constant(images), tf.constant(5)), alone, atol=1e-6)
+
+
+def test_nothing_that_is_given_is_changed(network, images, labels):
+    before, weights = images.copy(), network.get_weights()
+    attacks.pgd(logits=network, images=images, labels=labels, epsilon=0.1, bounds=(0, 1))
+    assert np.array_equal(images, before)
+    assert all(map(np.array_equal, network.get_weights(), weights))
+
+
+def test_new_weights_are_seen_by_an_attack_that_is_compiled(network, images, labels):
+    given = {"logits": network, "images": images, "labels": labels, "epsilon": 0.1}
+    before = attacks.fgsm(**given, bounds=(0, 1)).numpy()
+    network.layers[-1].kernel.assign(-network.layers[-1].kernel)
+    after = attacks.fgsm(**given, bounds=(0, 1)).numpy()
+    assert not np.array_equal(before, after)
+
+
+@pytest.mark.parametrize(
+    "wrong, said",
+    [
+        ({"epsilon": -0.1}, "epsilon -0.1 is below 0"),
+        ({"epsilon": float("nan")}, "epsilon"),
+        ({"bounds": (0, 0.5)}, "outside the bounds, 0 to 0.5"),
+        ({"labels": [1, 2]}, "8 images but 2 labels"),
+        ({"norm": "1"}, "norm '1' is not one of inf, 2"),
+    ],
+)
+def test_mistakes_are_told(network, images, labels, wrong, said):
+    given = {"logits": network, "images": images, "labels": labels, "epsilon": 0.1}
+    for attack in (attacks.pgd, attacks.noise):
+        with pytest.raises(ValueError, match=said):
+            attack(**given | {"bounds": (0, 1)} | wrong)
+
+
+def make_training(defend=True, **settings):
+    keras.utils.set_random_seed(0)
+    built = [networks.build_classifier(4, 8) for _ in range(3)]
+    training = Training(
+        built[0],
+        built[1],
+        built[2] if defend else None,
+        **{"epsilon": 0.3, "warmup": 0, "steps": 2, "step_size": 0.5, "seed": 3} | settings,
+    )
+    training.compile(*(keras.optimizers.SGD(0.1) for _ in range(3 if defend else 2)))
+    return training
+
+
+@pytest.fixture
+def batch():
+    random = np.random.default_rng(4)
+    return random.uniform(size=(16, 28, 28, 1)).astype(np.float32), np.arange(16) % 10
+
+
+def test_a_step_trains_each_network_on_its_images(batch):
+    """Against Keras' own train_on_batch."""
+    images, labels = batch
+    training = make_training()
+    expected = []
+    for name in ("undefended", "second", "defended"):
+        network = getattr(training, name)
+        shown = images
+        if name == "defended":
+            shown = attacks.pgd(
+                logits=network,
+                images=images,
+                labels=labels,
+                epsilon=0.3,
+                bounds=(0, 1),
+                steps=2,
+                step_size=0.5,
+                seed=(3, 0),
+            ).numpy()
+            assert np.abs(shown - images).max() > 0.29
+        copy = keras.models.clone_model(network)
+        copy.set_weights(network.get_weights())
+        copy.compile(
+            keras.optimizers.SGD(0.1), keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        )
+        copy.train_on_batch(shown, labels)
+        expected.append(copy.get_weights())
+    training.train_step((tf.constant(images), tf.constant(labels)))
+    for network, weights in zip(
+        (training.undefended, training.second, training.defended), expected, strict=True
+    ):
+        assert all(
+            np.allclose(*pair, atol=1e-6)
+            for pair in zip(network.get_weights(), weights, strict=True)
+        )
+
+
+def test_epsilon_grows_during_the_warmup(batch):
+    training = make_training(warmup=4)
+    shares = []
+    for _ in range(6):
+        shares.append(float(training.share_of_epsilon()))
+        training.train_step(tuple(map(tf.constant, batch)))
+    assert shares == [0.25, 0.5, 0.75, 1, 1, 1]
+
+
+def test_without_a_defended_network(batch):
+    training = make_training(defend=False)
+    logs = training.train_step(tuple(map(tf.constant, batch)))
+    assert list(logs) == ["undefended_loss", "second_loss"]
+
+
+def test_classifier():
+    network = networks.build_classifier(16, 100)  # Wong et al. 2020
+    assert network.output_shape == (None, 10)
+    assert network.count_params() == 166_406
+
+
+class TestEvaluation:
+    """On a classifier whose smallest epsilons are known: is the mean above a half?"""
+
+    @pytest.fixture
+    def bright(self):
+        inputs = keras.Input((28, 28, 1))
+        mean = keras.layers.GlobalAveragePooling2D()(inputs)
+        dense = keras.layers.Dense(2)
+        network = keras.Model(inputs, dense(mean))
+        dense.set_weights([np.float32([[-10, 10]]), np.float32([5, -5])])
+        return network
+
+    @pytest.fixture
+    def grey(self):
+        levels = np.float32([0.1, 0.35, 0.45, 0.9])
+        return np.ones((4, 28, 28, 1), np.float32) * levels[:, None, None, None]
+
+    @pytest.fixture
+    def make(self):
+        return evaluation.Attacks(steps=10, step_size=0.3, seed=0)
+
+    def test_smallest_epsilon(self, bright, grey, make):
+        found = evaluation.smallest_epsilon(bright, grey, np.array([0, 0, 1, 1]), 0.2, make)
+        assert found[0] == np.inf and found[3] == np.inf  # .4 would be needed
+        assert 0.15 <= found[1] <= 0.15 + 0.2 / 2**7 + 1e-6
+        assert found[2] == 0  # is wrong as it is
+
+    def test_compare_has_a_row_for_each_network_that_looks(self, bright, grey, make):
+        labels = np.array([0, 0, 0, 1])
+        both = {"undefended": bright, "second": keras.models.clone_model(bright)}
+        rows = evaluation.compare(both, ["undefended"], grey, labels, [0, 0.1, 0.45], make)
+        assert len(rows) == 3 * 3 * 2
+        own = {
+            (row["attack"], row["epsilon"]): row["accuracy"]
+            for row in rows
+            if row["seen_by"] == "undefended"
+        }
+        assert [own["noise", epsilon] for epsilon in (0, 0.1)] == [1, 1]
+        assert [own["fgsm", epsilon] for epsilon in (0, 0.1, 0.45)] == [1, 0.75, 0]
+        assert [own["pgd", epsilon] for epsilon in (0, 0.1, 0.45)] == [1, 0.75, 0]
+
+    def test_hidden_gradients_are_found_out(self, grey, make):
+        """A network whose gradient is 0 everywhere withstands PGD, but not noise."""
+        inputs = keras.Input((28, 28, 1))
+        steps = keras.layers.Lambda(lambda x: keras.ops.floor(4 * x[:, 0, 0]))(inputs)
+        dense = keras.layers.Dense(2)
+        network = keras.Model(inputs, dense(steps))
+        dense.set_weights([np.float32([[-1, 1]]), np.float32([1.5, -1.5])])
+        labels = evaluation.predict(network, grey).argmax(axis=1)
+        still = evaluation.Attacks(steps=10, step_size=0.01, seed=0)
+        still.settings["pgd"]["random_start"] = False
+        found = evaluation.check_gradients(network, grey, labels, 0.2, still, restarts=2, tries=20)
+        assert found["pgd_restarts_accuracy"] == 1 and found["fgsm_only"] == 0
+        assert found["noise_search_accuracy"] == 0.75 and found["noise_only"] == 0.25
+
+    def test_by_step_size(self, bright, grey, make):
+        rows = evaluation.by_step_size(bright, grey, np.array([0, 0, 0, 1]), 0.2, make, [0.01, 1])
+        assert rows[0]["loss"] < rows[1]["loss"]
+        assert rows[1]["accuracy"] == 0.5
+
+
+SMOKE = ["--preset", "smoke"]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("chapter10") / "run"
+    results = train.main([*SMOKE, "--defend", "--output-dir", str(folder)])
+    return folder, results
+
+
+def test_smoke_run_leaves_what_it_says(run):
+    folder, results = run
+    assert json.loads((folder / "results.json").read_text()) == results
+    for name in ("undefended", "second", "defended"):
+        network = keras.models.load_model(folder / f"{name}.keras")
+        assert network.output_shape == (None, 10)
+        assert 0 <= results[f"{name}_accuracy"] <= 1
+    for name in ("undefended", "defended"):
+        for attack in ("noise", "fgsm", "pgd"):
+            assert 0 <= results[f"{name}_{attack}_accuracy"] <= 1
+        assert results[f"{name}_fgsm_accuracy"] <= results[f"{name}_accuracy"]
+    assert "second_pgd_transferred_accuracy" in results
+    page = imageio.imread(folder / "samples" / "000016.png")
+    side = 28 * 3 + 2
+    assert page.shape == (3 * side + 2, 10 * side + 2)  # originals, and for each attacked network
+    for picture in ("gallery", "accuracy", "smallest_epsilon", "step_size", "history"):
+        pixels = imageio.imread(folder / f"{picture}.png")
+        assert pixels.std() > 5 and pixels.shape[0] > 300
+
+
+def test_the_table_of_a_run_is_whole(run):
+    folder, _ = run
+    with open(folder / "robustness.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 2 * 3 * 9 * 3
+    at_zero = {(row["seen_by"], row["accuracy"]) for row in rows if float(row["epsilon"]) == 0}
+    assert len(at_zero) == 3  # no attack may change anything there
+
+
+def test_without_defence(tmp_path, capsys):
+    results = train.main([*SMOKE, "--output-dir", str(tmp_path / "run")])
+    assert not (tmp_path / "run" / "defended.keras").exists()
+    assert not any(name.startswith("defended") for name in results)
+    assert "defended," not in capsys.readouterr().out.replace("undefended,", "")
+
+
+def test_killed_and_resumed(tmp_path, program):
+    check_killed_and_resumed(train, [*SMOKE, "--defend"], tmp_path, program)
+
+
+@pytest.mark.parametrize(
+    "flags, said",
+    [
+        (["--epsilon", "-0.1"], "--epsilon"),
+        (["--attacked-images", "1001"], "--attacked-images 1001 is more than the 1000 test"),
+        (["--batch-size", "4001"], "--batch-size 4001 is more than the 4000 training images"),
+        (["--warmup", "1"], "--warmup"),
+    ],
+)
+def test_a_mistake_is_one_line(capsys, tmp_path, flags, said):
+    assert said in error_of(
+        train.main, [*SMOKE, *flags, "--output-dir", str(tmp_path / "run")], capsys
+    )
