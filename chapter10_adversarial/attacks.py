@@ -162,7 +162,8 @@ def _compile_pgd(logits, shape, norm, random_start, restarts, targeted):
             seen = tf.cast(logits(changed), tf.float32)
             # A sum, so that each image has the gradient of its own loss.
             loss = tf.reduce_sum(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, seen))
-        gradient = tape.gradient(loss, changed, tf.UnconnectedGradients.ZERO)
+        none = tf.UnconnectedGradients.ZERO  # where a classifier rounds, say
+        gradient = tape.gradient(loss, changed, unconnected_gradients=none)
         return sign * _unit(gradient, norm)
 
     @tf.function(
