@@ -170,6 +170,9 @@ def main(argv: list[str] | None = None) -> dict:
         raise UserError("give a photo, or --noise (see --help)")
     if options.epsilon is None:
         options.epsilon = 4.0 if options.target is None else 8.0
+    for path in options.photos:
+        if not Path(path).is_file():
+            raise UserError(f"{path}: there is no such file")
     from common import runs
 
     options.resume = None

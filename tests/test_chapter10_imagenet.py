@@ -1,0 +1,216 @@
+"""Chapter 10's program for photos, on a classifier with random weights and made-up classes."""
+
+import json
+from urllib.error import URLError
+
+import imageio.v3 as imageio
+import keras
+import numpy as np
+import pytest
+from conftest import error_of
+
+from chapter10_adversarial import applications, attacks, imagenet
+from common import UserError
+
+# Keras says so of layers that have no weights.
+pytestmark = pytest.mark.filterwarnings("ignore:Skipping nested container")
+
+NAMES = [f"class_{i}" for i in range(1000)]
+NAMES[5], NAMES[6], NAMES[7], NAMES[8] = "school_bus", "crane", "crane", "zebra"
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """Weights of MobileNet, alpha .25, and beside them the list of classes."""
+    folder = tmp_path_factory.mktemp("weights")
+    keras.utils.set_random_seed(0)
+    model = keras.applications.MobileNet(alpha=0.25, weights=None)
+    for layer in model.layers:  # without training, hardly anything would come through
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = 0.0
+    model(np.random.default_rng(0).uniform(-1, 1, (8, 224, 224, 3)), training=True)
+    head = model.get_layer("conv_preds")
+    head.kernel.assign(head.kernel * 10)  # so that it is sure of something
+    model.save_weights(folder / "mobile.weights.h5")
+    index = {str(i): [f"n{i:08d}", name] for i, name in enumerate(NAMES)}
+    (folder / "imagenet_class_index.json").write_text(json.dumps(index))
+    return folder
+
+
+@pytest.fixture
+def flags(files, tmp_path):
+    weights = str(files / "mobile.weights.h5")
+    model = ["--model", "mobilenet", "--alpha", "0.25", "--weights", weights]
+    return [*model, "--steps", "3", "--output-dir", str(tmp_path / "run")]
+
+
+@pytest.fixture
+def photo(tmp_path):
+    """Wider than high, and red on the left, where the middle square does not reach."""
+    pixels = np.random.default_rng(0).integers(0, 256, (60, 120, 3), dtype=np.uint8)
+    pixels[:, :20] = (255, 0, 0)
+    imageio.imwrite(tmp_path / "photo.png", pixels)
+    return str(tmp_path / "photo.png")
+
+
+def test_a_photo_is_fooled_within_epsilon(flags, photo, tmp_path, capsys):
+    results = imagenet.main([photo, *flags])
+    assert "epsilon 4 of 255" in capsys.readouterr().out
+    seen = results[photo]
+    assert list(seen) == ["before", "after", "after, saved", "noise"]
+    for shares in seen.values():
+        assert len(shares) == 5 and list(shares.values()) == sorted(shares.values(), reverse=True)
+    label = next(iter(seen["before"]))
+    assert next(iter(seen["after"])) != label  # in three steps
+    run = tmp_path / "run"
+    assert json.loads((run / "results.json").read_text()) == results
+    adversarial = imageio.imread(run / "photo_adversarial.png")
+    original = imagenet.read(photo, 224)
+    assert adversarial.shape == (224, 224, 3)
+    assert 1 <= np.abs(adversarial - original).max() <= 4
+    assert imageio.imread(run / "photo.png").shape[0] > 400
+
+
+def test_a_target_becomes_likelier(flags, photo):
+    results = imagenet.main([photo, "--target", "school bus", *flags, "--steps", "15"])
+    assert "school bus" not in results[photo]["before"]
+    assert next(iter(results[photo]["after"])) == "school bus"
+    assert "school bus" not in results[photo]["noise"]
+
+
+def test_noise(flags, tmp_path, capsys):
+    results = imagenet.main(["--noise", "--target", "n00000008", *flags])
+    assert len(results["noise_grid"]) == 25
+    assert {row["mean"] for row in results["noise_grid"]} == {50, 85, 120, 155, 190}
+    assert "noise" in results  # the one that was attacked
+    assert capsys.readouterr().out.count("noise, mean") == 25
+    for name in ("noise_grid.png", "noise.png", "noise_adversarial.png"):
+        assert (tmp_path / "run" / name).exists()
+
+
+def test_noise_has_the_means_and_deviations_it_says():
+    noise = imagenet.gaussian_noise(64, seed=0).reshape(5, 5, -1)
+    assert np.allclose(noise.mean(axis=2), np.reshape(imagenet.MEANS, (5, 1)), atol=2.5)
+    assert np.allclose(noise[2].std(axis=1), imagenet.DEVIATIONS, atol=1)
+
+
+def test_two_photos_of_one_name(flags, photo, tmp_path):
+    (tmp_path / "other").mkdir()
+    other = tmp_path / "other" / "photo.png"
+    imageio.imwrite(other, np.zeros((40, 40), np.uint8))
+    results = imagenet.main([photo, str(other), *flags])
+    assert list(results) == [photo, str(other)]
+    assert (tmp_path / "run" / "photo-2_adversarial.png").exists()
+
+
+@pytest.mark.parametrize("mode", ["grey", "alpha"])
+def test_grey_and_transparent_photos_are_read_right(tmp_path, mode):
+    pixels = np.full((50, 50), 100, np.uint8)
+    if mode == "alpha":  # half of it is white behind
+        pixels = np.dstack([pixels, pixels, pixels, np.full_like(pixels, 255)])
+        pixels[:25, :, 3] = 0
+    imageio.imwrite(tmp_path / "photo.png", pixels)
+    picture = imagenet.read(str(tmp_path / "photo.png"), 32)
+    assert picture.shape == (32, 32, 3) and picture.dtype == np.float32
+    assert np.all(picture[-1] == 100)
+    assert np.all(picture[0] == (255 if mode == "alpha" else 100))
+
+
+def test_the_middle_square_is_taken(photo):
+    picture = imagenet.read(photo, 48)
+    red = (picture[..., 0] > 250) & (picture[..., 1] < 5)
+    assert not red.any()
+
+
+def test_preprocessing_is_inside_the_classifier(files):
+    """Epsilon is then in units of the photo; and the arrays given are left as they are."""
+    classifier = applications.Classifier("mobilenet", str(files / "mobile.weights.h5"), 0.25)
+    images = np.full((1, 224, 224, 3), 200, np.float32)
+    images[:, :100] = 3
+    kept = images.copy()
+    plain = classifier.model(images / 127.5 - 1, training=False)
+    assert np.allclose(classifier(images), plain, atol=1e-4)
+    assert np.array_equal(images, kept)
+    changed = attacks.pgd(
+        logits=classifier, images=images, labels=[0], epsilon=4, bounds=(0, 255), steps=2
+    )
+    assert 1 < np.abs(changed - images).max() <= 4
+
+
+@pytest.mark.parametrize("name", ["resnet50", "MobileNetV3Small", "convnexttiny", "nasnetmobile"])
+def test_classifiers_are_found_with_their_preprocessing(name):
+    builder, preprocess = applications.find(name)
+    assert builder.__name__.lower() == name.lower()
+    assert builder.__module__ == preprocess.__module__
+
+
+class TestClasses:
+    @pytest.fixture
+    def classes(self, files):
+        return applications.Classes(str(files / "mobile.weights.h5"))
+
+    @pytest.mark.parametrize("name", ["school bus", "School-Bus", "school_bus", "n00000005"])
+    def test_number(self, classes, name):
+        assert classes.number(name) == 5
+
+    def test_a_name_that_does_not_exist(self, classes):
+        with pytest.raises(UserError, match=r"class zebbra: .* near are zebra"):
+            classes.number("zebbra")
+
+    def test_a_name_of_two(self, classes):
+        with pytest.raises(UserError, match=r"n00000006 or n00000007"):
+            classes.number("crane")
+
+    def test_a_broken_list(self, tmp_path):
+        (tmp_path / "imagenet_class_index.json").write_text('{"0": ["n0", "tench"]}')
+        with pytest.raises(UserError, match="not the list"):
+            applications.Classes(str(tmp_path / "any.h5"))
+
+
+@pytest.mark.parametrize(
+    "wrong, said",
+    [
+        ([], "give a photo, or --noise"),
+        (["nothing.jpg"], "nothing.jpg: there is no such file"),
+        (["TEXT"], "text.txt: cannot be read as an image"),
+        (["--noise", "--target", "zebbra"], "near are zebra"),
+        (["--noise", "--epsilon", "-1"], "--epsilon"),
+        (["--noise", "--model", "resnet51"], "resnet50"),
+        (["--noise", "--model", "resnet50"], "--alpha: resnet50 comes in one width"),
+        (["--noise", "--weights", "none.h5"], "none.h5: there is no such file"),
+        (["--noise", "--weights", "TEXT"], "text.txt: cannot be loaded"),
+        (["--noise", "--alpha", "0.5"], "cannot be loaded"),
+        (["--noise", "--target", "zebra", "--label", "zebra"], "not allowed with"),
+    ],
+)
+def test_a_mistake_is_one_line(flags, tmp_path, capsys, wrong, said):
+    (tmp_path / "text.txt").write_text("this is no image")
+    wrong = [str(tmp_path / "text.txt") if word == "TEXT" else word for word in wrong]
+    assert said in error_of(imagenet.main, [*flags, *wrong], capsys)
+    assert not (tmp_path / "run").exists()
+
+
+def test_without_a_network_the_address_is_said(capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr("urllib.request.OpenerDirector.open", _offline)
+    line = error_of(imagenet.main, ["--noise", "--output-dir", str(tmp_path / "run")], capsys)
+    assert "https://" in line and "resnet50" in line and "--weights" in line
+
+
+def test_without_a_network_the_list_of_classes_is_asked_for(
+    flags, files, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr("urllib.request.OpenerDirector.open", _offline)
+    alone = tmp_path / "mobile.weights.h5"
+    alone.write_bytes((files / "mobile.weights.h5").read_bytes())
+    line = error_of(imagenet.main, [*flags, "--noise", "--weights", str(alone)], capsys)
+    assert "imagenet_class_index.json" in line and f"put it into {tmp_path}" in line
+
+
+def _offline(*args, **kwargs):
+    raise URLError("no network")
+
+
+def test_help_is_fast_and_imports_no_tensorflow(program):
+    done = program("-X", "importtime", imagenet.__file__, "--help")
+    assert done.returncode == 0 and "--noise" in done.stdout
+    assert "tensorflow" not in done.stderr
