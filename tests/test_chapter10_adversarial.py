@@ -317,9 +317,9 @@ def test_without_a_defended_network(batch):
 
 
 def test_classifier():
-    network = networks.build_classifier(16, 100)  # Wong et al. 2020
+    network = networks.build_classifier(16, 100)
     assert network.output_shape == (None, 10)
-    assert network.count_params() == 166_406
+    assert network.count_params() == 171_158
 
 
 class TestEvaluation:
