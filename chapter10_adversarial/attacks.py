@@ -33,7 +33,9 @@ def fgsm(*, logits, images, labels, epsilon, bounds, targeted=False, batch_size=
     A single step up the loss, as long as L∞ allows.
     """
     images = tf.convert_to_tensor(images, tf.float32)
-    attack = _compile_pgd(logits, images.shape[1:], "inf", False, 1, targeted)
+    attack = _compile_pgd(
+        logits, images.shape[1:], "inf", random_start=False, restarts=1, targeted=targeted
+    )
     return _in_batches(attack, batch_size, images, labels, epsilon, bounds, (0, 0), 1, 1.0)
 
 
