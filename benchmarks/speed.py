@@ -3,7 +3,7 @@
     python benchmarks/speed.py                       every chapter
     python benchmarks/speed.py chapter03_gan         one
 
-The loops are in loops.py. Both train on the same images: the bundled sample, unless --data-dir
+The loops are in loops/. Both train on the same images: the bundled sample, unless --data-dir
 names a folder with MNIST. Times depend on the machine and on what else it does, so the two take
 turns, and what counts is their ratio. Each has a process of its own, as ours runs with
 deterministic operations and the book's loop does not.

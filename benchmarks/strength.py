@@ -32,7 +32,7 @@ def main():
 
     import keras
     import numpy as np
-    from loops import toolbox_pgd
+    from loops.chapter10 import toolbox_pgd
 
     from chapter10_adversarial import attacks, evaluation
     from common import data

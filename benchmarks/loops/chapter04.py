@@ -1,0 +1,25 @@
+"""The loops of chapter 4, DCGAN."""
+
+from .gan import books_gan, our_gan
+
+
+class Chapter04:
+    precisions = ("float32", "mixed_bfloat16")
+    books_iterations = 20
+    our_iterations = 30
+    short = ("--iterations", "20")
+
+    @staticmethod
+    def books(dataset):
+        from chapter04_dcgan import networks, train
+
+        return books_gan(networks, train.BOOK, dataset.x_train)
+
+    @staticmethod
+    def ours(dataset):
+        from chapter04_dcgan import networks, train
+        from chapter04_dcgan.dcgan import DCGAN
+        from common.batch_norm import fuse
+
+        gan = DCGAN(fuse(networks.build_generator()), fuse(networks.build_discriminator()))
+        return our_gan(gan, train.BOOK, dataset.x_train, block=10)
