@@ -17,7 +17,7 @@ def accuracy_curves(rows: Sequence[dict], title: str) -> bytes:
         rows: of `evaluation.compare`.
     """
     attacked = list(dict.fromkeys(row["made_for"] for row in rows))
-    figure = Figure(figsize=(5.5 * len(attacked), 4), layout="constrained")
+    figure = Figure(figsize=(5.5 * max(len(attacked), 2), 4.4), layout="constrained")
     figure.suptitle(title)
     axes = figure.subplots(1, len(attacked), squeeze=False, sharey=True)[0]
     for ax, network in zip(axes, attacked, strict=True):
@@ -41,8 +41,8 @@ def accuracy_curves(rows: Sequence[dict], title: str) -> bytes:
                 )
         ax.set(xlabel="epsilon (images in [0, 1])", title=f"{network} network", ylim=(-0.03, 1.03))
         ax.grid(alpha=0.3)
-        ax.legend(loc="lower left", fontsize=8)
     axes[0].set_ylabel("test accuracy")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=5)
     return images.figure_png(figure)
 
 
