@@ -9,6 +9,9 @@ from chapter10_adversarial import attacks
 from chapter10_adversarial.training import BOUNDS
 
 BATCH_SIZE = 500
+COMPARED = ("noise", "fgsm", "pgd")
+
+cross_entropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
 
 def predict(network: keras.Model, images: np.ndarray) -> np.ndarray:
@@ -22,20 +25,19 @@ def is_right(network: keras.Model, images: np.ndarray, labels: np.ndarray) -> np
 
 
 class Attacks:
-    """The attacks that are compared, at any epsilon, L∞: noise, FGSM and PGD.
+    """The attacks on images in [0, 1], at any epsilon, L∞, with one's settings.
 
     Args:
         steps, step_size: of PGD.
         seed: of what is random in them.
     """
 
-    NAMES = ("noise", "fgsm", "pgd")
-
     def __init__(self, steps: int, step_size: float, seed: int):
         self.settings = {
             "noise": {"seed": (seed, 0)},
             "fgsm": {},
             "pgd": {"seed": (seed, 0), "steps": steps, "step_size": step_size},
+            "square": {"seed": (seed, 0)},
         }
 
     def __call__(self, name, network, images, labels, epsilon, **settings) -> np.ndarray:
@@ -70,7 +72,7 @@ def compare(
     """
     rows = []
     for made_for in attacked:
-        for attack in Attacks.NAMES:
+        for attack in COMPARED:
             for epsilon in epsilons:
                 changed = make(attack, networks[made_for], images, labels, epsilon)
                 for seen_by, network in networks.items():
@@ -88,59 +90,76 @@ def compare(
 
 
 def smallest_epsilon(network, images, labels, most, make: Attacks, halvings: int = 7) -> np.ndarray:
-    """For each image the smallest epsilon with which PGD fools the network, found by halving.
+    """For each image an epsilon at which PGD fools the network, as small as halving finds it.
 
     Args:
         most: the largest that is tried.
-        halvings: the result is exact to most / 2^halvings.
+        halvings: the result is exact to most / 2^halvings, if PGD with more is never weaker.
 
     Returns:
-        n; 0 where the network needs no attack to be wrong, infinity where `most` is too little.
+        n; 0 where the network needs no attack to be wrong, infinity where nothing was enough.
     """
 
     def fooled(epsilons):
         return ~is_right(network, make("pgd", network, images, labels, epsilons), labels)
 
-    too_little, enough = np.zeros(len(images)), np.full(len(images), float(most))
-    withstood = ~fooled(enough)
+    too_little = np.zeros(len(images))
+    enough = np.where(fooled(np.full(len(images), float(most))), most, np.inf)
     for _ in range(halvings):
-        middle = (too_little + enough) / 2
+        middle = (too_little + np.minimum(enough, most)) / 2
         wrong = fooled(middle)
         enough = np.where(wrong, middle, enough)
         too_little = np.where(wrong, too_little, middle)
-    enough[withstood] = np.inf
     enough[~is_right(network, images, labels)] = 0
     return enough
 
 
-def check_gradients(
-    network, images, labels, epsilon, make: Attacks, restarts: int, tries: int
+def check_strength(
+    network,
+    other,
+    images,
+    labels,
+    epsilon,
+    make: Attacks,
+    *,
+    restarts: int,
+    tries: int,
+    queries: int,
 ) -> dict[str, float]:
-    """Whether the network hides its gradients rather than that it withstands (Athalye et al. 2018).
+    """Whether PGD is as strong as it can be, image by image.
 
-    Then attacks with fewer steps, or with no gradient at all, fool it where PGD does not.
+    A network may only hide its gradients (Athalye et al. 2018). Then it falls to attacks that take
+    fewer steps, need no gradient, or were made for another network, and not to PGD.
 
     Args:
+        other: a network that attacks are transferred from.
         restarts: of PGD.
         tries: of the search among random noise.
+        queries: of the Square attack.
 
     Returns:
-        `pgd_restarts_accuracy` and `noise_search_accuracy`; `fgsm_only` and `noise_only`, the
-        shares of images that these fool and PGD with restarts does not.
+        `pgd`, `pgd_restarts`, `noise_search`, `square`: accuracies under these. `fgsm_only`,
+        `noise_only`, `square_only`, `transfer_only`: the share of images that fall to this and not
+        to PGD with restarts. `worst`: the share that falls to none of all.
     """
-    withstands = {
-        "pgd_restarts_accuracy": make("pgd", network, images, labels, epsilon, restarts=restarts),
-        "noise_search_accuracy": make("noise", network, images, labels, epsilon, tries=tries),
+    made = {
+        "pgd": make("pgd", network, images, labels, epsilon),
+        "pgd_restarts": make("pgd", network, images, labels, epsilon, restarts=restarts),
+        "noise_search": make("noise", network, images, labels, epsilon, tries=tries),
+        "square": make("square", network, images, labels, epsilon, queries=queries),
         "fgsm": make("fgsm", network, images, labels, epsilon),
+        "transfer": make("pgd", other, images, labels, epsilon),
     }
-    withstands = {k: is_right(network, changed, labels) for k, changed in withstands.items()}
-    left = withstands["pgd_restarts_accuracy"]
-    return {
-        "pgd_restarts_accuracy": float(np.mean(left)),
-        "noise_search_accuracy": float(np.mean(withstands["noise_search_accuracy"])),
-        "fgsm_only": float(np.mean(left & ~withstands["fgsm"])),
-        "noise_only": float(np.mean(left & ~withstands["noise_search_accuracy"])),
+    right = {name: is_right(network, changed, labels) for name, changed in made.items()}
+    of = ("pgd", "pgd_restarts", "noise_search", "square")
+    left = right["pgd_restarts"]
+    only = {
+        f"{name.split('_')[0]}_only": left & ~right[name]
+        for name in ("fgsm", "noise_search", "square", "transfer")
     }
+    worst = np.logical_and.reduce(list(right.values()))
+    found = {name: right[name] for name in of} | only | {"worst": worst}
+    return {name: float(np.mean(which)) for name, which in found.items()}
 
 
 def by_step_size(network, images, labels, epsilon, make: Attacks, step_sizes) -> list[dict]:
@@ -149,7 +168,6 @@ def by_step_size(network, images, labels, epsilon, make: Attacks, step_sizes) ->
     Args:
         step_sizes: shares of epsilon.
     """
-    cross_entropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     rows = []
     for step_size in step_sizes:
         changed = make("pgd", network, images, labels, epsilon, step_size=step_size)

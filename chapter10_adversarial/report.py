@@ -7,19 +7,22 @@ import numpy as np
 
 from chapter10_adversarial import evaluation, figures
 
-EPSILONS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4)  # of the curves
-STEP_SIZES = (1 / 300, 1 / 100, 1 / 30, 1 / 10, 1 / 3, 1.0)  # shares of epsilon, of the check
+# Of the curves, shares of the run's epsilon: .05 to .4, where that is .3.
+EPSILONS = tuple(i / 6 for i in range(9))
+STEP_SIZES = (1 / 300, 1 / 100, 1 / 30, 1 / 10, 1 / 3, 1.0)  # shares of epsilon
 
 
 class Report:
     """Attacks trained networks, and writes what comes of it into the run's folder.
 
     Args:
-        run: the `runs.Run`; its config has epsilon, attacked_images, restarts and noise_tries.
+        run: the `runs.Run`; its config has epsilon, attacked_images, restarts, noise_tries and
+            square_queries.
         networks: by name.
         attacked: the names of those that images are made for.
         images, labels: of the test set; in [0, 1], n×28×28×1, and n.
         make: `evaluation.Attacks`.
+        title: of the figures.
     """
 
     def __init__(
@@ -30,10 +33,12 @@ class Report:
         images: np.ndarray,
         labels: np.ndarray,
         make: evaluation.Attacks,
+        title: str,
     ):
         self.run = run
         self.config = run.config
-        self.title = f"Chapter 10, {run.config.dataset}"
+        self.title = title
+        self.epsilons = [round(share * run.config.epsilon, 6) for share in EPSILONS]
         self.networks = networks
         self.attacked = attacked
         self.images = images
@@ -42,10 +47,10 @@ class Report:
 
     def gallery(self, shown: np.ndarray) -> None:
         """gallery.png: the test images of these indices, before and after PGD."""
-        originals = self.images[shown]
+        originals, epsilon = self.images[shown], self.config.epsilon
         adversarial, probabilities = {}, {}
         for name in self.attacked:
-            network, epsilon = self.networks[name], self.config.epsilon
+            network = self.networks[name]
             adversarial[name] = self.make("pgd", network, originals, self.labels[shown], epsilon)
             probabilities[name] = [
                 keras.ops.convert_to_numpy(keras.ops.softmax(evaluation.predict(network, pictures)))
@@ -58,13 +63,13 @@ class Report:
     def curves(self) -> None:
         """robustness.csv, accuracy.png and a table: accuracy against epsilon, by attack."""
         n = self.config.attacked_images
-        print(f"attacking {n} test images with each of {len(EPSILONS)} epsilons")
+        print(f"attacking {n} test images with each of {len(self.epsilons)} epsilons")
         rows = evaluation.compare(
-            self.networks, self.attacked, self.images[:n], self.labels[:n], EPSILONS, self.make
+            self.networks, self.attacked, self.images[:n], self.labels[:n], self.epsilons, self.make
         )
         self.run.write_csv("robustness.csv", rows)
         self.run.write("accuracy.png", figures.accuracy_curves(rows, self.title))
-        print(f"{'accuracy, epsilon':<44}" + "".join(f"{epsilon:>7g}" for epsilon in EPSILONS))
+        print(f"{'accuracy, epsilon':<44}" + "".join(f"{epsilon:>7g}" for epsilon in self.epsilons))
         lines = {}
         for row in rows:
             line = f"{row['made_for']}, {figures.NAMES[row['attack']]}"
@@ -80,21 +85,32 @@ class Report:
         """smallest_epsilon.png, step_size.png; and whether PGD is as strong as it can be.
 
         Returns:
-            For each attacked network NAME: `NAME_median_epsilon`, and what
-            `evaluation.check_gradients` gives.
+            Of the first test images, for each attacked network NAME: `NAME_median_epsilon`, the
+            median of the smallest that is enough, None if that is none; and `NAME_check_…`, what
+            `evaluation.check_strength` gives.
         """
-        config, n, most = self.config, self.config.attacked_images, max(EPSILONS)
+        config, n, most = self.config, self.config.attacked_images, max(self.epsilons)
         results, smallest, step_sizes = {}, {}, {}
         for name in self.attacked:
-            print(f"{name} network: smallest epsilons, PGD with restarts and other steps")
             of = self.networks[name], self.images[:n], self.labels[:n]
+            print(f"{name} network: the smallest epsilon that is enough, image by image")
             smallest[name] = evaluation.smallest_epsilon(*of, most, self.make)
-            results[f"{name}_median_epsilon"] = float(np.median(smallest[name]))
+            median = float(np.median(smallest[name]))
+            results[f"{name}_median_epsilon"] = median if np.isfinite(median) else None
+            print(f"{name} network: PGD with other steps")
             step_sizes[name] = evaluation.by_step_size(*of, config.epsilon, self.make, STEP_SIZES)
-            checked = evaluation.check_gradients(
-                *of, config.epsilon, self.make, config.restarts, config.noise_tries
+            print(f"{name} network: PGD with restarts, and attacks without gradients")
+            checked = evaluation.check_strength(
+                self.networks[name],
+                self.networks["second"],
+                *of[1:],
+                config.epsilon,
+                self.make,
+                restarts=config.restarts,
+                tries=config.noise_tries,
+                queries=config.square_queries,
             )
-            results |= {f"{name}_{what}": value for what, value in checked.items()}
+            results |= {f"{name}_check_{what}": value for what, value in checked.items()}
         self.run.write(
             "smallest_epsilon.png", figures.smallest_epsilons(smallest, most, self.title)
         )

@@ -30,6 +30,7 @@ BOOK = {
     "attacked_images": 10_000,
     "restarts": 10,
     "noise_tries": 1_000,
+    "square_queries": 1_000,
     "filters": 32,  # theirs has 32 and 64 too, before pooling, and then 1,024 units
     "units": 128,
     "training_steps": 7,  # theirs are 40, of .033
@@ -60,9 +61,11 @@ PRESETS = {
     | {
         "dataset": "sample",  # needs no network
         "attack_steps": 3,
+        "attack_step_size": 0.8,
         "attacked_images": 20,
         "restarts": 2,
         "noise_tries": 2,
+        "square_queries": 2,
         "filters": 4,
         "units": 16,
         "training_steps": 2,
@@ -82,15 +85,18 @@ def build_parser() -> argparse.ArgumentParser:
     )
     group.add_argument(
         "--epsilon",
-        type=cli.non_negative_float,
+        type=cli.positive_float,
         metavar="X",
-        help="how far a pixel may be changed, of images in [0, 1]",
+        help="how far a pixel may be changed, of images in [0, 1], in training and in all tests",
     )
     group.add_argument(
         "--attack-steps", type=cli.positive_int, metavar="N", help="of PGD, on test images"
     )
     group.add_argument(
-        "--attack-step-size", type=cli.positive_float, metavar="X", help="of these, times epsilon"
+        "--attack-step-size",
+        type=cli.positive_float,
+        metavar="X",
+        help="of these, times epsilon; with fewer steps take longer ones",
     )
     group.add_argument(
         "--attacked-images",
@@ -106,6 +112,12 @@ def build_parser() -> argparse.ArgumentParser:
         type=cli.positive_int,
         metavar="N",
         help="of the search among random noise, in the checks",
+    )
+    group.add_argument(
+        "--square-queries",
+        type=cli.positive_int,
+        metavar="N",
+        help="of the Square attack, in the checks",
     )
     group.add_argument(
         "--filters", type=cli.positive_int, metavar="N", help="of the networks' first convolution"
@@ -172,7 +184,9 @@ def main(argv: list[str] | None = None) -> dict | None:
         classifiers["defended"] = build_classifier()
     attacked = [name for name in classifiers if name != "second"]
     training = Training(
-        **{"defended": None} | classifiers,
+        classifiers["undefended"],
+        classifiers["second"],
+        classifiers.get("defended"),
         epsilon=config.epsilon,
         warmup=round(config.warmup * config.iterations),
         steps=config.training_steps,
@@ -251,7 +265,7 @@ def main(argv: list[str] | None = None) -> dict | None:
         for name, network in classifiers.items():
             run.save_model(f"{name}.keras", network)
 
-        report = Report(run, classifiers, attacked, test_images, labels, make)
+        report = Report(run, classifiers, attacked, test_images, labels, make, title)
         report.gallery(shown)
         report.curves()
         return run.finish(report.checks() | report.accuracies())

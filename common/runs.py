@@ -246,8 +246,10 @@ class Run:
         }
         self.write_json("results.json", results)
         self._lock = None
+        width = max(26, *(len(name) + 2 for name in results))
         for name, value in results.items():
-            print(f"{name:<26}{value:.4g}" if isinstance(value, float) else f"{name:<26}{value}")
+            shown = f"{value:.4g}" if isinstance(value, float) else value
+            print(f"{name:<{width}}{shown}")
         return results
 
     def end_training(self) -> None:

@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 from conftest import check_killed_and_resumed, error_of
 
-from chapter10_adversarial import attacks, evaluation, networks, train
+from chapter10_adversarial import attacks, evaluation, geometry, networks, train
 from chapter10_adversarial.training import Training
 
 SHAPE = (6, 5, 2)
@@ -77,7 +77,7 @@ def test_fgsm_is_one_step_along_the_sign_of_the_gradient(network, images, labels
 
 def test_pgd_equals_its_definition_in_numpy(network, images, labels):
     settings = {"logits": network, "images": images, "labels": labels, "random_start": False}
-    for norm in attacks.NORMS:
+    for norm in ("inf", "2"):
         changed = attacks.pgd(
             **settings, epsilon=0.3, bounds=(0, 1), norm=norm, steps=7, step_size=0.4
         )
@@ -105,7 +105,7 @@ def test_pgd_finds_the_best_attack_on_a_linear_classifier(linear, images):
     assert np.allclose(length(changed.numpy() - images), 0.2, atol=1e-5)
 
 
-@pytest.mark.parametrize("norm", attacks.NORMS)
+@pytest.mark.parametrize("norm", ["inf", "2"])
 @pytest.mark.parametrize("bounds", [(0, 1), (0, 255), (-1, 1)])
 @pytest.mark.parametrize("share", [0.3, 0.1, 1 / 3, 1e-6, 0.0])
 def test_images_stay_within_epsilon_and_bounds_exactly(network, labels, norm, bounds, share):
@@ -161,7 +161,7 @@ def test_batches_change_nothing_but_the_random_start(network, images, labels):
 def test_the_seed_sets_what_is_random(network, images, labels):
     given = {"logits": network, "images": images, "labels": labels, "epsilon": 0.1}
     given |= {"bounds": (0, 1), "steps": 1, "step_size": 0.1}
-    for norm in attacks.NORMS:
+    for norm in ("inf", "2"):
         one, again, other = (
             attacks.pgd(**given, norm=norm, seed=seed).numpy() for seed in ((0, 1), (0, 1), (0, 2))
         )
@@ -178,7 +178,7 @@ def test_restarts_and_tries_keep_the_most_successful(network, images, labels):
             (attacks.pgd, {"steps": 2}, {"steps": 2, "restarts": 10}),
         ):
             one, best = (
-                sign * attacks.margin(network(attack(**given, targeted=targeted, **more)), labels)
+                sign * geometry.margin(network(attack(**given, targeted=targeted, **more)), labels)
                 for more in (few, many)
             )
             assert np.all(best >= one) and np.any(best > one)
@@ -199,7 +199,7 @@ def test_a_targeted_attack_reaches_its_target(network, images):
 
 def test_margin():
     logits = [[1.0, 3.0, 2.0], [1.0, 3.0, 2.0], [-50.0, -60.0, -70.0]]
-    assert np.array_equal(attacks.margin(tf.constant(logits), [1, 0, 0]), [-1, 2, -10])
+    assert np.array_equal(geometry.margin(tf.constant(logits), [1, 0, 0]), [-1, 2, -10])
 
 
 def test_attacks_can_be_part_of_a_compiled_function(network, images, labels):
