@@ -23,7 +23,7 @@ def main():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     flags.add_argument("run", metavar="RUN", help="the folder of a finished run of chapter 10")
-    flags.add_argument("--data-dir", metavar="DIR", help="a folder with MNIST")
+    flags.add_argument("--data-dir", metavar="DIR", help="where the run's data is, if it moved")
     flags.add_argument("--epsilons", type=float, nargs="*", default=[0.1, 0.3], metavar="X")
     flags.add_argument("--images", type=int, default=10_000, metavar="N", help="of the test images")
     arguments = flags.parse_args()
@@ -35,23 +35,27 @@ def main():
     from loops.chapter10 import toolbox_pgd
 
     from chapter10_adversarial import attacks, evaluation
-    from common import data
+    from common import data, runs
 
-    dataset = data.load("mnist", arguments.data_dir)
+    keras.utils.set_random_seed(0)  # the toolbox draws from NumPy's
+    run = runs.find_trained("chapter10_adversarial", arguments.run)
+    dataset = data.load(
+        run.config.dataset,
+        arguments.data_dir or run.config.data_dir,
+        run.config.validation_images,
+    )
     images = dataset.x_test[: arguments.images].astype(np.float32) / 255
     labels = dataset.y_test[: arguments.images]
 
     row = "{:<14}{:>8}{:>12}{:>12}{:>12}{:>12}{:>10}"
     print(row.format("network", "epsilon", "theirs", "ours", "seconds", "seconds", "ratio"))
-    for name in ("undefended", "defended"):
-        path = Path(arguments.run) / f"{name}.keras"
-        if not path.exists():
-            continue
-        network = keras.models.load_model(path, compile=False)
+    for name in ("undefended", "defended") if run.config.defend else ("undefended",):
+        network = run.load_model(f"{name}.keras")
         for epsilon in arguments.epsilons:
 
             def ours(images, labels, network=network, epsilon=epsilon):
                 settings = {"logits": network, "epsilon": epsilon, "bounds": (0, 1)}
+                settings |= {"steps": 40, "step_size": 1 / 30}
                 changed = attacks.pgd(
                     images=images, labels=labels, batch_size=BATCH_SIZE, **settings
                 )
@@ -69,4 +73,6 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    from common import cli
+
+    cli.run(main)

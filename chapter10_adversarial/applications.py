@@ -74,8 +74,8 @@ def _reason(name, weights, error):
     address = re.search(r"https?://\S+", message)
     if address and weights == "imagenet":
         return (
-            f"{name}: its weights could not be downloaded. Download "
-            f"{address[0].rstrip(':')} elsewhere, and name the file with --weights"
+            f"{name}: its weights could not be downloaded. Download {address[0].rstrip(':')} and "
+            f"{CLASS_INDEX} elsewhere, put both into one folder, and name the first with --weights"
         )
     return f"{name} --weights {weights}: cannot be loaded: {message[:300]}"
 

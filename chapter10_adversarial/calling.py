@@ -8,8 +8,6 @@ import tensorflow as tf
 
 def compile_attack(attack, logits, shape, *settings):
     """The attack on any number of images of this shape; and how many classes the classifier has."""
-    if len(shape) != 3:
-        raise ValueError("images must be n×height×width×channels")
     classes = logits(tf.zeros((1, *shape))).shape
     if len(classes) != 2 or classes[1] < 2:
         raise ValueError(f"the classifier gives {classes} for one image, not 1×K, K at least 2")
@@ -65,8 +63,11 @@ def in_batches(compiled, batch_size, images, labels, epsilon, bounds, seed, *set
 
 
 def as_images(images):
-    """Images of any kind as a tensor, float32."""
-    return tf.cast(tf.convert_to_tensor(images), tf.float32)
+    """Images of any type as a float32 tensor; a ValueError if they are no n×h×w×c."""
+    images = tf.cast(tf.convert_to_tensor(images), tf.float32)
+    if images.shape.rank != 4:
+        raise ValueError(f"images must be n×height×width×channels, not {images.shape}")
+    return images
 
 
 def check_counts(**counts):

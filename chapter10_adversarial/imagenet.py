@@ -6,8 +6,8 @@
     python chapter10_adversarial/imagenet.py cat.jpg --model mobilenet      a small classifier
 
 Keras downloads the classifier's weights once (ResNet50's are 100 MB). What comes out goes into
-runs/chapter10_imagenet/NUMBER: for each photo a picture of the original, of what was added to it,
-and of the sum, with what the classifier sees; and the adversarial image itself.
+runs/chapter10_imagenet/NUMBER, a folder for each photo: comparison.png has the original, what was
+added to it, and the sum, with what the classifier sees; adversarial.png is the image itself.
 """
 
 import argparse
@@ -68,7 +68,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--epsilon",
         type=cli.non_negative_float,
         metavar="X",
-        help="how far a value may be changed, of 0 to 255 (default: 4; with --target 8)",
+        help="how far a value may be changed, from 1 to 255 (default: 4; with --target 8)",
     )
     attack.add_argument(
         "--steps", type=cli.positive_int, default=40, metavar="N", help="of PGD (default: 40)"
@@ -81,7 +81,11 @@ def build_parser() -> argparse.ArgumentParser:
         help="of these, times epsilon (default: 0.1)",
     )
     attack.add_argument(
-        "--seed", type=cli.seed_int, default=0, metavar="N", help="of the noise (default: 0)"
+        "--seed",
+        type=cli.seed_int,
+        default=0,
+        metavar="N",
+        help="of all that is random (default: 0)",
     )
     parser.add_argument(
         "--output-dir",
@@ -139,18 +143,20 @@ def fool(classifier, classes, picture: np.ndarray, options) -> tuple:
     from chapter10_adversarial import applications, attacks
 
     before = probabilities(classifier, picture[np.newaxis])[0]
-    named = options.target or options.label
+    named = options.label if options.target is None else options.target
     common = {
         "logits": classifier,
         "images": picture[np.newaxis],
-        "labels": [classes.number(named) if named else before.argmax()],
+        "labels": [before.argmax() if named is None else classes.number(named)],
         "epsilon": options.epsilon,
         "bounds": applications.BOUNDS,
         "targeted": options.target is not None,
         "seed": (options.seed, 0),
     }
     changed = attacks.pgd(**common, steps=options.steps, step_size=options.step_size).numpy()
-    saved = picture + np.trunc(changed[0] - picture)  # towards the photo, so within epsilon too
+    # As a file can hold it: whole numbers, and those within epsilon.
+    whole = np.floor(options.epsilon)
+    saved = picture + np.clip(np.round(changed[0] - picture), -whole, whole)
     shown = np.stack([changed[0], saved, attacks.noise(**common).numpy()[0]])
     after, after_saved, noise = (
         best(shares, classes) for shares in probabilities(classifier, shown)
@@ -168,15 +174,18 @@ def main(argv: list[str] | None = None) -> dict:
     options = build_parser().parse_args(argv)
     if not options.photos and not options.noise:
         raise UserError("give a photo, or --noise (see --help)")
-    if options.epsilon is None:
-        options.epsilon = 4.0 if options.target is None else 8.0
     for path in options.photos:
         if not Path(path).is_file():
             raise UserError(f"{path}: there is no such file")
+    if options.epsilon is None:
+        options.epsilon = 4.0 if options.target is None else 8.0
+    if options.epsilon < 1:
+        raise UserError(f"--epsilon {options.epsilon:g} is less than 1, so no image file shows it")
     from common import runs
 
-    options.resume = None
-    run = runs.open_run("chapter10_imagenet", options, options)
+    where = argparse.Namespace(output_dir=options.output_dir, resume=None)
+    del options.output_dir
+    run = runs.open_run("chapter10_imagenet", options, where)
 
     from chapter10_adversarial import applications, figures
     from common import device, images
@@ -184,29 +193,32 @@ def main(argv: list[str] | None = None) -> dict:
     device.setup(options.seed)
     classifier = applications.Classifier(options.model, options.weights, options.alpha)
     classes = applications.Classes(options.weights)
-    for named in filter(None, (options.target, options.label)):
-        classes.number(named)  # a mistake in it is told before anything is written
-    pictures = {path: read(path, classifier.size) for path in options.photos}
+    for named in (options.target, options.label):
+        if named is not None:
+            classes.number(named)  # a mistake in it is told before anything is written
+    items = [(path, read(path, classifier.size)) for path in options.photos]
     noise = gaussian_noise(classifier.size, options.seed) if options.noise else None
-    if noise is not None and options.target:
-        pictures["noise"] = noise[len(noise) // 2]
+    if noise is not None and options.target is not None:
+        items.append(("noise", noise[len(noise) // 2]))
 
     digest = hashlib.sha256()
-    for picture in pictures.values():
+    for _, picture in items:
         digest.update(picture)
-    run.start({"source": ", ".join(pictures) or "noise", "sha256": digest.hexdigest()})
-    results = {}
+    source = ", ".join(options.photos) or "noise"
+    run.start({"source": source, "sha256": digest.hexdigest()})
+    results = {"attacked": []}
     if noise is not None:
-        results["noise_grid"] = look_at_noise(classifier, classes, noise, run)
-    for name, file in zip(pictures, file_names(pictures), strict=True):
-        adversarial, seen = fool(classifier, classes, pictures[name], options)
+        results["noise"] = look_at_noise(classifier, classes, noise, run)
+    for number, (name, picture) in enumerate(items, start=1):
+        adversarial, seen = fool(classifier, classes, picture, options)
         print(f"\n{name}, epsilon {options.epsilon:g} of 255")
         print_table(seen)
-        pixels = [pictures[name].astype(np.uint8), adversarial.astype(np.uint8)]
+        pixels = [picture.astype(np.uint8), adversarial.astype(np.uint8)]
         page = figures.photo(*pixels, seen["before"], seen["after, saved"], options.epsilon)
-        run.write(f"{file}.png", page)
-        run.write(f"{file}_adversarial.png", images.png(pixels[1]))
-        results[name] = seen
+        folder = f"{number:02d}-{Path(name).stem[:80]}"
+        run.write(f"{folder}/comparison.png", page)
+        run.write(f"{folder}/adversarial.png", images.png(pixels[1]))
+        results["attacked"].append({"image": name, "folder": folder, "seen": seen})
     run.write_json("results.json", results)
     print(f"\npictures: {run.path}")
     return results
@@ -236,18 +248,6 @@ def print_table(seen: dict[str, dict[str, float]]) -> None:
     for line in zip(*(shares.items() for shares in seen.values()), strict=True):
         cells = (f"{share:>6.1%} {name}" for name, share in line)
         print("".join(f"{cell[: width - 2]:<{width}}" for cell in cells).rstrip())
-
-
-def file_names(paths) -> list[str]:
-    """For each path the name of its results: the file's own, numbered where there are two."""
-    names = []
-    for path in paths:
-        name, number = Path(path).stem, 1
-        while name.casefold() in {used.casefold() for used in names}:
-            number += 1
-            name = f"{Path(path).stem}-{number}"
-        names.append(name)
-    return names
 
 
 if __name__ == "__main__":

@@ -12,7 +12,9 @@ import tensorflow as tf
 from conftest import check_killed_and_resumed, error_of
 
 from chapter10_adversarial import attacks, evaluation, geometry, networks, train
+from chapter10_adversarial import training as training_module
 from chapter10_adversarial.training import Training
+from common import data, optimizers
 
 SHAPE = (6, 5, 2)
 
@@ -99,28 +101,31 @@ def test_pgd_finds_the_best_attack_on_a_linear_classifier(linear, images):
     settings = {"logits": logits, "images": images, "labels": np.ones(8, int), "bounds": (-9, 9)}
     changed = attacks.pgd(**settings, epsilon=0.2, step_size=0.1)  # long enough from any start
     assert np.allclose(changed, images - 0.2 * np.sign(weights), atol=1e-6)
-    changed = attacks.pgd(**settings, epsilon=0.2, norm="2", steps=400)
+    changed = attacks.pgd(**settings, epsilon=0.2, norm="2", steps=400, step_size=0.03)
     best = images - 0.2 * weights / np.linalg.norm(weights)
     assert np.allclose(changed, best, atol=2e-3)
     assert np.allclose(length(changed.numpy() - images), 0.2, atol=1e-5)
 
 
 @pytest.mark.parametrize("norm", ["inf", "2"])
-@pytest.mark.parametrize("bounds", [(0, 1), (0, 255), (-1, 1)])
+@pytest.mark.parametrize("bounds", [(0, 1), (0, 255), (-1, 1), (-2.1179039, 2.64)])
 @pytest.mark.parametrize("share", [0.3, 0.1, 1 / 3, 1e-6, 0.0])
 def test_images_stay_within_epsilon_and_bounds_exactly(network, labels, norm, bounds, share):
     low, high = bounds
     random = np.random.default_rng(2)
     images = random.uniform(low, high, size=(8, *SHAPE)).astype(np.float32)
-    images[0], images[1] = low, high  # where the bounds bite
+    if float(np.float32(high)) == high and float(np.float32(low)) == low:
+        images[0], images[1] = low, high  # where the bounds bite
     epsilon = share * (high - low)
     given = {"logits": network, "images": images, "labels": labels, "bounds": bounds}
     made = [
         attacks.pgd(**given, epsilon=epsilon, norm=norm, steps=5, step_size=0.7, restarts=2),
         attacks.noise(**given, epsilon=epsilon, norm=norm, tries=3),
+        attacks.pgd(**given, epsilon=tf.constant(epsilon, tf.float64), norm=norm, steps=2),
     ]
     if norm == "inf":
         made.append(attacks.fgsm(**given, epsilon=epsilon))
+        made.append(attacks.square(**given, epsilon=epsilon, queries=5))
     for changed in made:
         assert changed.dtype == tf.float32 and changed.shape == images.shape
         change = changed.numpy().astype(np.float64) - images
@@ -128,7 +133,7 @@ def test_images_stay_within_epsilon_and_bounds_exactly(network, labels, norm, bo
         assert size <= epsilon
         assert changed.numpy().min() >= low and changed.numpy().max() <= high
         if share >= 0.1:
-            assert size > 0.9 * epsilon  # and all of it is used
+            assert size > 0.9 * epsilon  # and it is used
 
 
 def test_an_epsilon_for_each_image(network, images, labels):
@@ -231,18 +236,143 @@ def test_new_weights_are_seen_by_an_attack_that_is_compiled(network, images, lab
 @pytest.mark.parametrize(
     "wrong, said",
     [
-        ({"epsilon": -0.1}, "epsilon -0.1 is below 0"),
-        ({"epsilon": float("nan")}, "epsilon"),
+        ({"epsilon": -0.1}, "epsilon must be"),
+        ({"epsilon": tf.constant(-0.1)}, "epsilon must be"),
+        ({"epsilon": float("nan")}, "epsilon must be"),
+        ({"epsilon": [0.1, 0.2]}, "8 images but 2 epsilons"),
         ({"bounds": (0, 0.5)}, "outside the bounds, 0 to 0.5"),
         ({"labels": [1, 2]}, "8 images but 2 labels"),
-        ({"norm": "1"}, "norm '1' is not one of inf, 2"),
+        ({"labels": [1.5] * 8}, "labels must be n whole numbers"),
+        ({"labels": np.eye(8, 3, dtype=int)}, "labels must be n whole numbers"),
+        ({"labels": [3] * 8}, "labels must be 0 to 2"),
+        ({"labels": [-1] * 8}, "labels must be 0 to 2"),
+        ({"images": np.zeros((8, 28, 28))}, "n×height×width×channels"),
+        ({"logits": lambda x: x[:, 0, 0, :1]}, "K at least 2"),
+        ({"seed": 5}, "seed must be two"),
+        ({"batch_size": 0}, "batch_size 0 is less than 1"),
     ],
 )
 def test_mistakes_are_told(network, images, labels, wrong, said):
     given = {"logits": network, "images": images, "labels": labels, "epsilon": 0.1}
-    for attack in (attacks.pgd, attacks.noise):
+    for attack in (attacks.pgd, attacks.noise, attacks.square):
         with pytest.raises(ValueError, match=said):
             attack(**given | {"bounds": (0, 1)} | wrong)
+
+
+@pytest.mark.parametrize(
+    "attack, wrong",
+    [
+        (attacks.pgd, {"norm": "1"}),
+        (attacks.pgd, {"steps": -1}),
+        (attacks.pgd, {"restarts": 0}),
+        (attacks.noise, {"tries": 0}),
+        (attacks.square, {"queries": 0}),
+    ],
+)
+def test_mistakes_in_settings_are_told(network, images, labels, attack, wrong):
+    given = {"logits": network, "images": images, "labels": labels, "epsilon": 0.1}
+    with pytest.raises(ValueError, match="1"):
+        attack(**given, bounds=(0, 1), **wrong)
+
+
+def test_what_a_classifier_is_sure_of_does_not_hide_the_way(network, images, labels):
+    """With logits so large that its probabilities are 0 and 1, cross-entropy has no gradient."""
+    labels = np.argmax(network(images)[:, :2], axis=1)
+
+    def two(images):  # of more, the likeliest other one would count more
+        return network(images)[:, :2]
+
+    def sure(images):
+        return 1e4 * two(images)
+
+    given = {"images": images, "labels": labels, "epsilon": 0.1, "bounds": (0, 1)}
+    for attack in (attacks.fgsm, attacks.pgd):
+        assert np.allclose(attack(logits=sure, **given), attack(logits=two, **given), atol=1e-5)
+
+
+def test_log_odds():
+    logits = tf.constant([[1.0, 3.0, 2.0], [0.0, 0.0, 0.0]])
+    p = tf.nn.softmax(logits).numpy()[[0, 1], [1, 0]]
+    assert np.allclose(geometry.log_odds(logits, [1, 0]), np.log((1 - p) / p), atol=1e-6)
+    assert np.allclose(geometry.log_odds(1e4 * logits, [1, 0]), [-1e4, np.log(2)])
+
+
+def test_an_l2_start_is_uniform_in_the_ball():
+    images = tf.zeros((4000, 2, 1, 1))
+    points = geometry.random_point(images, tf.constant(1.0), "2", (0, 1)).numpy()
+    radii = length(points)
+    assert np.all(radii <= 1 + 1e-6)
+    assert abs(np.mean(radii < 0.5) - 0.25) < 0.03  # of a disc's area
+    angles = np.arctan2(points[:, 0, 0, 0], points[:, 1, 0, 0])
+    assert abs(np.corrcoef(radii, np.abs(angles))[0, 1]) < 0.05
+    assert abs(np.mean(angles)) < 0.1
+
+
+def test_square_needs_no_gradients(images):
+    """A classifier that rounds: PGD has nothing to climb."""
+
+    def rounding(images):
+        mean = tf.floor(500 * tf.reduce_mean(images, axis=(1, 2, 3)))
+        return tf.stack([249.5 - mean, mean - 249.5], axis=1)
+
+    grey = 0 * images + np.linspace(0.45, 0.49, 8)[:, None, None, None].astype(np.float32)
+    given = {"logits": rounding, "images": grey, "labels": np.zeros(8, int), "epsilon": 0.06}
+    given |= {"bounds": (0, 1)}
+    assert np.all(np.argmax(rounding(attacks.pgd(**given, random_start=False)), axis=1) == 0)
+    found = np.argmax(rounding(attacks.square(**given, queries=300)), axis=1)
+    assert np.sum(found) >= 6
+
+
+def test_square_keeps_what_is_better(network, images, labels):
+    given = {"logits": network, "images": images, "labels": labels, "epsilon": 0.2}
+    given |= {"bounds": (0, 1)}
+    margins = [
+        geometry.margin(network(attacks.square(**given, queries=queries)), labels).numpy()
+        for queries in (1, 200)
+    ]
+    assert margins[1].mean() > margins[0].mean()
+    one, again, other = (
+        attacks.square(**given, queries=5, seed=(0, seed)).numpy() for seed in (1, 1, 2)
+    )
+    assert np.array_equal(one, again) and not np.array_equal(one, other)
+
+
+def test_square_has_the_papers_schedule():
+    sides = [int(attacks._side(q, 10_000, 28, 28)) for q in (0, 11, 51, 201, 8_001)]
+    areas = [0.8, 0.4, 0.2, 0.1, 0.8 / 256]
+    assert sides == [max(1, round(math.sqrt(area * 784))) for area in areas]
+    assert int(attacks._side(80_01, 10_000, 28, 28)) == int(attacks._side(801, 1_000, 28, 28))
+
+
+def test_forget_lets_go_of_classifiers(network, images, labels):
+    given = {"logits": network, "images": images, "labels": labels, "epsilon": 0.1}
+    before = attacks.fgsm(**given, bounds=(0, 1)).numpy()
+    network.pop()
+    network.add(keras.layers.Dense(3, kernel_initializer="ones"))
+    attacks.forget()
+    assert not np.array_equal(attacks.fgsm(**given, bounds=(0, 1)), before)
+
+
+def test_fewer_steps_are_longer(network, images, labels):
+    given = {"logits": network, "images": images, "labels": labels, "epsilon": 0.1}
+    given |= {"bounds": (-9, 9), "random_start": False}
+    for steps in (2, 5):
+        changed = attacks.pgd(**given, steps=steps).numpy()
+        assert np.abs(changed - images).max() > 0.099
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "float32"])
+def test_dropout_and_batch_norm_are_off(images, labels, policy):
+    keras.config.set_dtype_policy(policy)
+    layers = [keras.layers.BatchNormalization(), keras.layers.Flatten()]
+    network = keras.Sequential(
+        [keras.Input(SHAPE), *layers, keras.layers.Dropout(0.5), keras.layers.Dense(3)]
+    )
+    state = [np.array(v) for v in network.variables]
+    given = {"logits": network, "images": images, "labels": labels, "epsilon": 0.1}
+    one, again = (attacks.pgd(**given, bounds=(0, 1)).numpy() for _ in range(2))
+    assert np.array_equal(one, again) and one.dtype == np.float32
+    assert all(map(np.array_equal, state, network.variables))
 
 
 def make_training(defend=True, **settings):
@@ -363,8 +493,18 @@ class TestEvaluation:
         assert [own["fgsm", epsilon] for epsilon in (0, 0.1, 0.45)] == [1, 0.75, 0]
         assert [own["pgd", epsilon] for epsilon in (0, 0.1, 0.45)] == [1, 0.75, 0]
 
-    def test_hidden_gradients_are_found_out(self, grey, make):
-        """A network whose gradient is 0 everywhere withstands PGD, but not noise."""
+    def test_smallest_epsilon_of_an_attack_that_fails_with_more(self, bright, grey, make):
+        class Fails(evaluation.Attacks):
+            def __call__(self, name, network, images, labels, epsilon):
+                usable = np.where(np.asarray(epsilon) > 0.19, 0, epsilon)
+                return super().__call__(name, network, images, labels, usable)
+
+        fails = Fails(steps=10, step_size=0.3, seed=0)
+        found = evaluation.smallest_epsilon(bright, grey, np.array([0, 0, 1, 1]), 0.2, fails)
+        assert 0.15 <= found[1] <= 0.16
+
+    def test_hidden_gradients_are_found_out(self, grey):
+        """A network whose gradient is 0 everywhere withstands PGD, but not noise or squares."""
         inputs = keras.Input((28, 28, 1))
         steps = keras.layers.Lambda(lambda x: keras.ops.floor(4 * x[:, 0, 0]))(inputs)
         dense = keras.layers.Dense(2)
@@ -373,9 +513,13 @@ class TestEvaluation:
         labels = evaluation.predict(network, grey).argmax(axis=1)
         still = evaluation.Attacks(steps=10, step_size=0.01, seed=0)
         still.settings["pgd"]["random_start"] = False
-        found = evaluation.check_gradients(network, grey, labels, 0.2, still, restarts=2, tries=20)
-        assert found["pgd_restarts_accuracy"] == 1 and found["fgsm_only"] == 0
-        assert found["noise_search_accuracy"] == 0.5 and found["noise_only"] == 0.5
+        found = evaluation.check_strength(
+            network, network, grey, labels, 0.2, still, restarts=2, tries=20, queries=300
+        )
+        assert found["pgd"] == found["pgd_restarts"] == 1 and found["fgsm_only"] == 0
+        assert found["noise_search"] == 0.5 and found["noise_only"] == 0.5
+        assert found["square_only"] == 1 - found["square"] >= 0.25
+        assert found["worst"] == 0.5 and found["transfer_only"] == 0
 
     def test_by_step_size(self, bright, grey, make):
         rows = evaluation.by_step_size(bright, grey, np.array([0, 0, 0, 1]), 0.2, make, [0.01, 1])
@@ -396,21 +540,64 @@ def run(tmp_path_factory):
 def test_smoke_run_leaves_what_it_says(run):
     folder, results = run
     assert json.loads((folder / "results.json").read_text()) == results
-    for name in ("undefended", "second", "defended"):
-        network = keras.models.load_model(folder / f"{name}.keras")
-        assert network.output_shape == (None, 10)
-        assert 0 <= results[f"{name}_accuracy"] <= 1
+    nets = {
+        name: keras.models.load_model(folder / f"{name}.keras")
+        for name in ("undefended", "second", "defended")
+    }
+    weights = [nets[name].layers[1].get_weights()[0] for name in nets]
+    assert not np.array_equal(weights[0], weights[1])  # transfer would mean nothing
     for name in ("undefended", "defended"):
-        for attack in ("noise", "fgsm", "pgd"):
-            assert 0 <= results[f"{name}_{attack}_accuracy"] <= 1
-        assert results[f"{name}_fgsm_accuracy"] <= results[f"{name}_accuracy"]
-    assert "second_pgd_transferred_accuracy" in results
+        assert results[f"{name}_pgd_accuracy"] <= results[f"{name}_accuracy"]
+        assert results[f"{name}_check_worst"] <= results[f"{name}_check_pgd_restarts"]
+        assert results[f"{name}_check_pgd_restarts"] <= results[f"{name}_check_pgd"]
     page = imageio.imread(folder / "samples" / "000016.png")
     side = 28 * 3 + 2
     assert page.shape == (3 * side + 2, 10 * side + 2)  # originals, and for each attacked network
     for picture in ("gallery", "accuracy", "smallest_epsilon", "step_size", "history"):
         pixels = imageio.imread(folder / f"{picture}.png")
         assert pixels.std() > 5 and pixels.shape[0] > 300
+
+
+def test_the_results_are_those_of_the_saved_networks(run):
+    folder, results = run
+    dataset = data.load("sample")
+    images, labels = dataset.x_test.astype(np.float32) / 255, dataset.y_test
+    nets = {
+        name: keras.models.load_model(folder / f"{name}.keras")
+        for name in ("undefended", "second", "defended")
+    }
+    for name, network in nets.items():
+        right = evaluation.is_right(network, images, labels)
+        assert results[f"{name}_accuracy"] == pytest.approx(np.mean(right))
+    make = evaluation.Attacks(steps=3, step_size=0.8, seed=0)
+    changed = make("pgd", nets["undefended"], images, labels, 0.3)
+    for name in ("second", "defended"):
+        seen = np.mean(evaluation.is_right(nets[name], changed, labels))
+        assert results[f"{name}_pgd_transferred_accuracy"] == pytest.approx(seen, abs=2e-3)
+
+
+def test_settings_reach_what_they_set(monkeypatch, tmp_path):
+    given = {}
+
+    def spy(name, function):
+        def call(*arguments, **settings):
+            given[name] = (arguments, settings)
+            return function(*arguments, **settings)
+
+        return call
+
+    for module, name in (
+        (evaluation, "check_strength"),
+        (training_module, "Training"),
+        (optimizers, "adam"),
+    ):
+        monkeypatch.setattr(module, name, spy(name, getattr(module, name)))
+    flags = ["--restarts", "3", "--noise-tries", "4", "--square-queries", "5", "--warmup", "0.5"]
+    flags += ["--epochs", "1", "--defend", "--learning-rate", "0.01"]
+    train.main([*SMOKE, *flags, "--output-dir", str(tmp_path / "run")])
+    assert given["check_strength"][1] == {"restarts": 3, "tries": 4, "queries": 5}
+    assert given["Training"][1]["warmup"] == 4
+    assert given["adam"][0] == (0.01, 0.9, 8)
 
 
 def test_the_table_of_a_run_is_whole(run):
@@ -437,6 +624,7 @@ def test_killed_and_resumed(tmp_path, program):
     "flags, said",
     [
         (["--epsilon", "-0.1"], "--epsilon"),
+        (["--epsilon", "0"], "--epsilon"),
         (["--attacked-images", "1001"], "--attacked-images 1001 is more than the 1000 test"),
         (["--batch-size", "4001"], "--batch-size 4001 is more than the 4000 training images"),
         (["--warmup", "1"], "--warmup"),

@@ -56,7 +56,9 @@ def photo(tmp_path):
 def test_a_photo_is_fooled_within_epsilon(flags, photo, tmp_path, capsys):
     results = imagenet.main([photo, *flags])
     assert "epsilon 4 of 255" in capsys.readouterr().out
-    seen = results[photo]
+    (found,) = results["attacked"]
+    assert (found["image"], found["folder"]) == (photo, "01-photo")
+    seen = found["seen"]
     assert list(seen) == ["before", "after", "after, saved", "noise"]
     for shares in seen.values():
         assert len(shares) == 5 and list(shares.values()) == sorted(shares.values(), reverse=True)
@@ -64,16 +66,18 @@ def test_a_photo_is_fooled_within_epsilon(flags, photo, tmp_path, capsys):
     assert next(iter(seen["after"])) != label  # in three steps
     run = tmp_path / "run"
     assert json.loads((run / "results.json").read_text()) == results
-    adversarial = imageio.imread(run / "photo_adversarial.png")
+    adversarial = imageio.imread(run / "01-photo" / "adversarial.png")
     original = imagenet.read(photo, 224)
     assert adversarial.shape == (224, 224, 3)
     assert 1 <= np.abs(adversarial - original).max() <= 4
-    assert imageio.imread(run / "photo.png").shape[0] > 400
+    assert imageio.imread(run / "01-photo" / "comparison.png").shape[0] > 400
 
 
 def test_a_target_becomes_likelier(flags, photo, tmp_path):
     imagenet.main([photo, "--target", "school bus", *flags])
-    adversarial = imageio.imread(tmp_path / "run" / "photo_adversarial.png").astype(np.float32)
+    adversarial = imageio.imread(tmp_path / "run" / "01-photo" / "adversarial.png").astype(
+        np.float32
+    )
     both = np.stack([imagenet.read(photo, 224), adversarial])
     assert 4 < np.abs(both[1] - both[0]).max() <= 8
     classifier = applications.Classifier("mobilenet", flags[5], 0.25)
@@ -83,11 +87,11 @@ def test_a_target_becomes_likelier(flags, photo, tmp_path):
 
 def test_noise(flags, tmp_path, capsys):
     results = imagenet.main(["--noise", "--target", "n00000008", *flags])
-    assert len(results["noise_grid"]) == 25
-    assert {row["mean"] for row in results["noise_grid"]} == {50, 85, 120, 155, 190}
-    assert "noise" in results  # the one that was attacked
+    assert len(results["noise"]) == 25
+    assert {row["mean"] for row in results["noise"]} == {50, 85, 120, 155, 190}
+    assert [found["image"] for found in results["attacked"]] == ["noise"]
     assert capsys.readouterr().out.count("noise, mean") == 25
-    for name in ("noise_grid.png", "noise.png", "noise_adversarial.png"):
+    for name in ("noise_grid.png", "01-noise/comparison.png", "01-noise/adversarial.png"):
         assert (tmp_path / "run" / name).exists()
 
 
@@ -97,13 +101,14 @@ def test_noise_has_the_means_and_deviations_it_says():
     assert np.allclose(noise[2].std(axis=1), imagenet.DEVIATIONS, atol=1)
 
 
-def test_two_photos_of_one_name(flags, photo, tmp_path):
+def test_each_photo_has_a_folder(flags, photo, tmp_path):
     (tmp_path / "other").mkdir()
-    other = tmp_path / "other" / "photo.png"
+    other = tmp_path / "other" / ("photo" + 200 * "o" + ".png")  # and a long one
     imageio.imwrite(other, np.zeros((40, 40), np.uint8))
     results = imagenet.main([photo, str(other), *flags])
-    assert list(results) == [photo, str(other)]
-    assert (tmp_path / "run" / "photo-2_adversarial.png").exists()
+    assert [found["image"] for found in results["attacked"]] == [photo, str(other)]
+    for found in results["attacked"]:
+        assert (tmp_path / "run" / found["folder"] / "adversarial.png").exists()
 
 
 @pytest.mark.parametrize("mode", ["grey", "alpha"])
@@ -178,6 +183,8 @@ class TestClasses:
         (["TEXT"], "text.txt: cannot be read as an image"),
         (["--noise", "--target", "zebbra"], "near are zebra"),
         (["--noise", "--epsilon", "-1"], "--epsilon"),
+        (["--noise", "--epsilon", "0.5"], "--epsilon 0.5 is less than 1"),
+        (["--noise", "--target", ""], "ImageNet has none"),
         (["--noise", "--model", "resnet51"], "resnet50"),
         (["--noise", "--model", "resnet50"], "--alpha: resnet50 comes in one width"),
         (["--noise", "--weights", "none.h5"], "none.h5: there is no such file"),
@@ -196,7 +203,7 @@ def test_a_mistake_is_one_line(flags, tmp_path, capsys, wrong, said):
 def test_without_a_network_the_address_is_said(capsys, monkeypatch, tmp_path):
     monkeypatch.setattr("urllib.request.OpenerDirector.open", _offline)
     line = error_of(imagenet.main, ["--noise", "--output-dir", str(tmp_path / "run")], capsys)
-    assert "https://" in line and "resnet50" in line and "--weights" in line
+    assert "resnet50_weights" in line and "class_index.json" in line and "--weights" in line
 
 
 def test_without_a_network_the_list_of_classes_is_asked_for(

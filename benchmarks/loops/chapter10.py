@@ -47,6 +47,7 @@ class Chapter10:
                     labels=labels,
                     epsilon=cls.epsilon,
                     bounds=(0, 1),
+                    step_size=1 / 30,
                     batch_size=cls.batch_size,
                 ).numpy()
 
