@@ -2,10 +2,10 @@
 
 On two CPU cores:
 
-    python chapter10_adversarial/train.py                     two minutes
-    python chapter10_adversarial/train.py --defend            and a network that withstands
+    python chapter10_adversarial/train.py                            two and a half minutes
+    python chapter10_adversarial/train.py --defend                   six: also one that withstands
     python chapter10_adversarial/train.py --defend --preset book     the same at length
-    python chapter10_adversarial/train.py --resume            goes on with a stopped run
+    python chapter10_adversarial/train.py --resume                   goes on with a stopped run
 
 The book's own experiment, on photos, is imagenet.py.
 """
