@@ -111,6 +111,12 @@ class Classes:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(f"{path}: is not the list of ImageNet's classes: {error}") from error
 
+    def title(self, number: int) -> str:
+        """A class's name for people, with its WordNet id where two classes have one name."""
+        name = self.names[number]
+        which = f" ({self.ids[number]})" if self.names.count(name) > 1 else ""
+        return name.replace("_", " ") + which
+
     def number(self, name: str) -> int:
         """The class of a name, as "school bus", or of a WordNet id, as "n04146614".
 

@@ -126,7 +126,7 @@ def probabilities(classifier, pictures: np.ndarray) -> np.ndarray:
 def best(shares: np.ndarray, classes, count: int = 5) -> dict[str, float]:
     """The likeliest classes of one image and their probabilities, best first."""
     order = np.argsort(-shares, kind="stable")[:count]
-    return {classes.names[i].replace("_", " "): float(shares[i]) for i in order}
+    return {classes.title(i): float(shares[i]) for i in order}
 
 
 def fool(classifier, classes, picture: np.ndarray, options) -> tuple:

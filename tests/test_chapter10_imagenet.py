@@ -169,6 +169,12 @@ class TestClasses:
         with pytest.raises(UserError, match=r"n00000006 or n00000007"):
             classes.number("crane")
 
+    def test_two_classes_of_one_name_are_kept_apart(self, classes):
+        assert [classes.title(i) for i in (5, 6)] == ["school bus", "crane (n00000006)"]
+        shares = np.zeros(1000)
+        shares[[6, 7]] = 0.5
+        assert len(imagenet.best(shares, classes)) == 5
+
     def test_a_broken_list(self, tmp_path):
         (tmp_path / "imagenet_class_index.json").write_text('{"0": ["n0", "tench"]}')
         with pytest.raises(UserError, match="not the list"):
