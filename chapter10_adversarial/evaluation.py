@@ -6,12 +6,10 @@ import keras
 import numpy as np
 
 from chapter10_adversarial import attacks
-from chapter10_adversarial.training import BOUNDS
+from chapter10_adversarial.training import BOUNDS, cross_entropy
 
 BATCH_SIZE = 500
 COMPARED = ("noise", "fgsm", "pgd")
-
-cross_entropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
 
 def predict(network: keras.Model, images: np.ndarray) -> np.ndarray:
