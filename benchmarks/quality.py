@@ -2,6 +2,7 @@
 
     python benchmarks/quality.py chapter03_gan --data-dir DIR                 quick and book
     python benchmarks/quality.py chapter03_gan --presets book --seeds 0 1     two runs
+    python benchmarks/quality.py chapter10_adversarial --flags=--defend       more flags for it
     python benchmarks/quality.py floor --data-dir DIR                         what a FID means
 
 The runs stay in --output-dir; what is finished there is not trained again, so this can be stopped
@@ -38,21 +39,26 @@ PUBLISHED = {
     "chapter08_cgan": {
         "book": {"d_loss": "0.013, 0.718", "d_accuracy": "1, 0.125", "g_loss": "4.4, 0.67"}
     },
+    "chapter09_cyclegan": {},
+    "chapter10_adversarial": {  # Madry et al. 2018; with --flags=--defend
+        "book": {"defended_accuracy": "0.988", "defended_pgd_accuracy": "0.932"}
+    },
 }
+NO_FID = ("chapter02_autoencoder", "chapter09_cyclegan", "chapter10_adversarial")
 
 
 def train(chapter, preset, seed, arguments):
     """Trains one run, or finds it finished; gives its results and its history of FIDs."""
     words = [arguments.dataset, preset, *re.findall(r"[\w.]+", arguments.flags), f"seed{seed}"]
-    folder = Path(arguments.output_dir) / chapter / "-".join(words)
+    folder = Path(arguments.output_dir) / chapter / "-".join(filter(None, words))
     if not (folder / "results.json").exists():
         command = [sys.executable, REPOSITORY / chapter / "train.py", "--output-dir", folder]
         if (folder / "config.json").exists():
             command += ["--resume"]
         else:
             command += [*shlex.split(arguments.flags), "--preset", preset, "--seed", str(seed)]
-            command += [] if chapter == "chapter02_autoencoder" else ["--fid"]
-            command += ["--dataset", arguments.dataset]
+            command += [] if chapter in NO_FID else ["--fid"]
+            command += ["--dataset", arguments.dataset] if arguments.dataset else []
             command += ["--data-dir", arguments.data_dir] if arguments.data_dir else []
         folder.parent.mkdir(parents=True, exist_ok=True)
         with open(folder.parent / f"{folder.name}.log", "a") as log:
@@ -67,7 +73,7 @@ def table(results, published):
     """Prints mean ± standard deviation of each number over the seeds."""
     for name, value in results[0].items():
         values = [result[name] for result in results]
-        line = f"  {name:<24}"
+        line = f"  {name:<36}"
         if isinstance(value, float):
             line += f"{statistics.mean(values):.4g}"
             if len(values) > 1:
@@ -79,9 +85,11 @@ def table(results, published):
 
 
 def judge_chapter(chapter, arguments):
-    # Chapter 2's quick preset is the book's.
-    presets = ["book"] if chapter == "chapter02_autoencoder" else ["quick", "book"]
-    for preset in arguments.presets or presets:
+    presets = {
+        "chapter02_autoencoder": ["book"],  # quick is the same
+        "chapter09_cyclegan": ["quick"],  # book wants a GPU
+    }
+    for preset in arguments.presets or presets.get(chapter, ["quick", "book"]):
         runs = [train(chapter, preset, seed, arguments) for seed in arguments.seeds]
         words = [chapter, "--preset", preset, arguments.flags, "seeds", *map(str, arguments.seeds)]
         print(" ".join(filter(None, words)))
@@ -99,7 +107,7 @@ def judge_floor(arguments):
 
     from common import data, metrics
 
-    dataset = data.load(arguments.dataset, arguments.data_dir)
+    dataset = data.load(arguments.dataset or "mnist", arguments.data_dir)
     images = data.scale(dataset.x_train)
     labels = dataset.y_train
     n = len(dataset.x_test)  # as many as there are real ones, where there are so many
@@ -140,15 +148,15 @@ def main():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     flags.add_argument("what", choices=[*PUBLISHED, "floor"])
-    flags.add_argument("--presets", nargs="+", help="default: quick and book")
+    flags.add_argument("--presets", nargs="+", help="default: quick and book; chapter 9: quick")
     flags.add_argument(
         "--flags", default="", help='more flags for train.py, in one string: "--labeled 50"'
     )
     flags.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     flags.add_argument(
         "--dataset",
-        default="mnist",
         choices=["mnist", "fashion_mnist", "sample", "fashion_sample"],
+        help="default: the preset's; for floor mnist",
     )
     flags.add_argument("--data-dir", metavar="DIR")
     flags.add_argument("--output-dir", metavar="DIR", default="runs/quality")

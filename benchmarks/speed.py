@@ -79,7 +79,7 @@ def peak_memory(chapter, precision, data_dir):
         _, status, usage = os.wait4(process.pid, 0)
     if status:
         sys.exit(f"{chapter}/train.py failed")
-    return usage.ru_maxrss / 2**20
+    return usage.ru_maxrss / (2**30 if sys.platform == "darwin" else 2**20)  # bytes there, else KiB
 
 
 def main():

@@ -3,13 +3,14 @@
 import csv
 import json
 import math
+import sys
 
 import imageio.v3 as imageio
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import check_killed_and_resumed, error_of
+from conftest import REPOSITORY, check_killed_and_resumed, error_of
 
 from chapter10_adversarial import attacks, evaluation, geometry, networks, train
 from chapter10_adversarial import training as training_module
@@ -607,6 +608,25 @@ def test_the_table_of_a_run_is_whole(run):
     assert len(rows) == 2 * 3 * 9 * 3
     at_zero = {(row["seen_by"], row["accuracy"]) for row in rows if float(row["epsilon"]) == 0}
     assert len(at_zero) == 3  # no attack may change anything there
+
+
+def test_strength_compares_both_attacks_on_the_networks_of_a_run(run, monkeypatch, capsys):
+    monkeypatch.syspath_prepend(REPOSITORY / "benchmarks")
+    import strength
+    from loops import chapter10
+
+    monkeypatch.setattr(chapter10, "toolbox_pgd", lambda *settings: lambda images, labels: images)
+    monkeypatch.setattr(sys, "argv", ["", str(run[0]), "--images", "200", "--epsilons", "0.3"])
+    strength.main()
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()[1:]]
+    dataset = data.load("sample")
+    images, labels = dataset.x_test[:200].astype(np.float32) / 255, dataset.y_test[:200]
+    assert [line[:2] for line in lines] == [["undefended", "0.3"], ["defended", "0.3"]]
+    for name, _, theirs, ours, *_ in lines:
+        network = keras.models.load_model(run[0] / f"{name}.keras")
+        right = np.mean(evaluation.is_right(network, images, labels))
+        assert float(theirs.rstrip("%")) / 100 == pytest.approx(right, abs=1e-4)
+        assert float(ours.rstrip("%")) / 100 < right
 
 
 def test_without_defence(tmp_path, capsys):
