@@ -3,6 +3,7 @@
 import difflib
 import inspect
 import json
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ from common import UserError, data
 CLASS_INDEX = (
     "https://storage.googleapis.com/download.tensorflow.org/data/imagenet_class_index.json"
 )
+CLASS_INDEX_MD5 = "c2c37ea517e94d9795004a39431a14cb"  # as in Keras' own imagenet_utils
 BOUNDS = (0.0, 255.0)
 
 
@@ -98,9 +100,13 @@ class Classes:
         if weights == "imagenet" or not path.exists():
             try:
                 with data.socket_timeout(data.TIMEOUT):
-                    path = keras.utils.get_file(name, CLASS_INDEX, cache_subdir="models")
+                    path = keras.utils.get_file(
+                        name, CLASS_INDEX, cache_subdir="models", file_hash=CLASS_INDEX_MD5
+                    )
             except Exception as error:  # a plain Exception when the network fails
-                beside = "~/.keras/models" if weights == "imagenet" else Path(weights).parent
+                beside = Path(weights).parent
+                if weights == "imagenet":
+                    beside = Path(os.environ.get("KERAS_HOME", "~/.keras")) / "models"
                 raise UserError(
                     f"the names of the classes could not be downloaded. Download {CLASS_INDEX} "
                     f"elsewhere, and put it into {beside}"

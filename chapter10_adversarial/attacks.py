@@ -4,7 +4,7 @@ All are functions of the same things, given by name:
 
     logits      the classifier: a function of images that gives logits, n×K. Preprocessing belongs
                 inside it, so that epsilon has the unit of the images.
-    images      n×height×width×channels, within `bounds`; they are taken as float32.
+    images      n×height×width×channels, within `bounds`; both are taken as float32.
     labels      whole numbers, n: the true classes, which the classifier is to miss; with
                 targeted=True the classes that it is to see instead.
     epsilon     how far an image may be changed; one number, or one for each image.
@@ -12,9 +12,10 @@ All are functions of the same things, given by name:
     batch_size  so many images at a time; more take more memory.
 
 They give float32 images, n×height×width×channels, that lie within the bounds and within epsilon of
-where they began: not up to rounding, but exactly (see `geometry.ball`). They raise a ValueError if
-what they are given does not fit together. They may be called inside a `tf.function`, as training
-does.
+the images given: not up to rounding, but exactly (see `geometry.ball`). They raise a ValueError if
+what they are given does not fit together, or if the classifier gives probabilities. They may be
+called inside a `tf.function`, as training does; there only shapes are checked, and if n is not
+known, `batch_size` has no part.
 
 An attack is compiled for each classifier that it has not seen, and kept with it, for the last 32
 (so give the same function object each time). New weights are seen, new layers are not: after
@@ -22,6 +23,7 @@ changing these, or to free the memory of classifiers that are no longer needed, 
 """
 
 import functools
+import warnings
 
 import tensorflow as tf
 
@@ -151,8 +153,13 @@ def _compile_pgd(logits, shape, norm, random_start, restarts, targeted):
             tape.watch(changed)
             # A sum, so that each image has the gradient of its own odds.
             odds = tf.reduce_sum(geometry.log_odds(logits(changed), labels))
-        none = tf.UnconnectedGradients.ZERO  # where a classifier rounds, say
-        gradient = tape.gradient(odds, changed, unconnected_gradients=none)
+        gradient = tape.gradient(odds, changed)
+        if gradient is None:  # as where a classifier rounds, or leaves TensorFlow
+            warnings.warn(
+                "the classifier gives no gradient, so FGSM and PGD have nowhere to go; try square",
+                stacklevel=2,
+            )
+            return tf.zeros_like(changed)
         return sign * geometry.unit(gradient, norm)
 
     def attack(images, labels, epsilon, low, high, seed, steps, step_size):
@@ -216,7 +223,11 @@ def _compile_square(logits, shape, targeted):
             length = tf.cast(side, tf.float32)
             inside = (rows >= top) & (rows < top + length)
             inside &= (columns >= left) & (columns < left + length)
-            other = project(tf.where(inside, images + coins(seeds[2], 1, 1), changed))
+            change = coins(seeds[2], 1, 1)
+            other = project(tf.where(inside, images + change, changed))
+            # As theirs, not what is there already.
+            same = tf.reduce_all(other == changed, axis=(1, 2, 3), keepdims=True)
+            other = tf.where(same, project(tf.where(inside, images - change, changed)), other)
             its = sign * geometry.margin(logits(other), labels)
             changed = tf.where((its > most)[:, None, None, None], other, changed)
             most = tf.maximum(its, most)

@@ -8,9 +8,15 @@ import tensorflow as tf
 
 def compile_attack(attack, logits, shape, *settings):
     """The attack on any number of images of this shape; and how many classes the classifier has."""
-    classes = logits(tf.zeros((1, *shape))).shape
+    tried = tf.convert_to_tensor(logits(tf.zeros((1, *shape))))
+    classes = tried.shape
     if len(classes) != 2 or classes[1] < 2:
         raise ValueError(f"the classifier gives {classes} for one image, not 1×K, K at least 2")
+    if tf.executing_eagerly() and _are_probabilities(tried):
+        raise ValueError(
+            "the classifier gives probabilities, not logits: leave out its softmax, as with "
+            "model.layers[-1].activation = keras.activations.linear"
+        )
     bound = tf.TensorSpec(())
     signature = [
         tf.TensorSpec((None, *shape)),
@@ -33,8 +39,9 @@ def in_batches(compiled, batch_size, images, labels, epsilon, bounds, seed, *set
     if not labels.dtype.is_integer or labels.shape.rank != 1:
         raise ValueError(f"labels must be n whole numbers, not {labels.dtype.name} {labels.shape}")
     labels = tf.cast(labels, tf.int32)
-    low, high = _round(bounds[0], up=True), _round(bounds[1])
-    epsilon = tf.reshape(_round(epsilon), (-1, 1, 1, 1))
+    # To the nearest float32, as the images: what lies on a bound stays there.
+    low, high = (tf.cast(bound, tf.float32) for bound in bounds)
+    epsilon = tf.reshape(_round_down(epsilon), (-1, 1, 1, 1))
     seed = tf.cast(seed, tf.int32)
     n = images.shape[0]
     if tf.executing_eagerly():  # otherwise their values are not known yet
@@ -77,15 +84,16 @@ def check_counts(**counts):
             raise ValueError(f"{name} {count} is less than 1")
 
 
-def _round(number, up=False):
-    """As float32; where it has no such number, the next smaller one, or with `up` the next larger.
+def _are_probabilities(logits):
+    logits = tf.cast(logits, tf.float32)
+    return bool(tf.reduce_all(logits >= 0)) and abs(float(tf.reduce_sum(logits)) - 1) < 1e-3
 
-    So that neither epsilon nor the bounds grow.
-    """
+
+def _round_down(number):
+    """As float32, or where that would be more, the next smaller one: epsilon never grows."""
     if tf.is_tensor(number) and not tf.executing_eagerly():
         return tf.cast(number, tf.float32)
     exact = np.asarray(number, np.float64)
     rounded = exact.astype(np.float32)
-    grown = rounded < exact if up else rounded > exact
-    inwards = np.nextafter(rounded, np.float32(math.inf if up else -math.inf))
-    return tf.constant(np.where(grown, inwards, rounded))
+    smaller = np.nextafter(rounded, np.float32(-math.inf))
+    return tf.constant(np.where(rounded > exact, smaller, rounded))

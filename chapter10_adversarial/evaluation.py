@@ -10,6 +10,7 @@ from chapter10_adversarial.training import BOUNDS, cross_entropy
 
 BATCH_SIZE = 500
 COMPARED = ("noise", "fgsm", "pgd")
+HALVINGS = 7
 
 
 def predict(network: keras.Model, images: np.ndarray) -> np.ndarray:
@@ -26,7 +27,8 @@ class Attacks:
     """The attacks on images in [0, 1], at any epsilon, L∞, with one's settings.
 
     Args:
-        steps, step_size: of PGD.
+        steps: of PGD, how many.
+        step_size: of PGD, each, times epsilon.
         seed: of what is random in them.
     """
 
@@ -42,7 +44,13 @@ class Attacks:
         """The images as an attack on this network changes them.
 
         Args:
+            name: "noise", "fgsm", "pgd" or "square".
+            images, labels: n×28×28×1 in [0, 1], and n.
+            epsilon: one number, or n.
             settings: in place of the attack's usual ones.
+
+        Returns:
+            n×28×28×1 in [0, 1].
         """
         attack = getattr(attacks, name)
         settings = self.settings[name] | settings
@@ -87,15 +95,16 @@ def compare(
     return rows
 
 
-def smallest_epsilon(network, images, labels, most, make: Attacks, halvings: int = 7) -> np.ndarray:
+def smallest_epsilon(network, images, labels, most, make: Attacks) -> np.ndarray:
     """For each image an epsilon at which PGD fools the network, as small as halving finds it.
 
     Args:
-        most: the largest that is tried.
-        halvings: the result is exact to most / 2^halvings, if PGD with more is never weaker.
+        most: the largest that is tried. The result is exact to most / 2^HALVINGS, if PGD with a
+            larger epsilon is never weaker.
 
     Returns:
-        n; 0 where the network needs no attack to be wrong, infinity where nothing was enough.
+        n, multiples of that; 0 where the network needs no attack to be wrong, infinity where
+        nothing was enough.
     """
 
     def fooled(epsilons):
@@ -103,7 +112,7 @@ def smallest_epsilon(network, images, labels, most, make: Attacks, halvings: int
 
     too_little = np.zeros(len(images))
     enough = np.where(fooled(np.full(len(images), float(most))), most, np.inf)
-    for _ in range(halvings):
+    for _ in range(HALVINGS):
         middle = (too_little + np.minimum(enough, most)) / 2
         wrong = fooled(middle)
         enough = np.where(wrong, middle, enough)
@@ -138,9 +147,10 @@ def check_strength(
     Returns:
         `pgd`, `pgd_restarts`, `noise_search`, `square`: accuracies under these. `fgsm_only`,
         `noise_only`, `square_only`, `transfer_only`: the share of images that fall to this and not
-        to PGD with restarts. `worst`: the share that falls to none of all.
+        to PGD with restarts. `worst`: the share that is right as it is and withstands all of them.
     """
     made = {
+        "as_it_is": images,
         "pgd": make("pgd", network, images, labels, epsilon),
         "pgd_restarts": make("pgd", network, images, labels, epsilon, restarts=restarts),
         "noise_search": make("noise", network, images, labels, epsilon, tries=tries),

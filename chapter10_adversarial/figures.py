@@ -67,7 +67,7 @@ def gallery(
         axes = part.subplots(3, n)
         shown = (
             ("original", originals, seen[network][0]),
-            (f"change, {0.5 / epsilon:.2g} times" if epsilon else "change", None, None),
+            (f"change, {0.5 / epsilon:.2g} times", None, None),
             ("adversarial", changed, seen[network][1]),
         )
         for row, (name, pictures, probabilities) in zip(axes, shown, strict=True):
@@ -75,7 +75,7 @@ def gallery(
             for i, ax in enumerate(row):
                 if pictures is None:
                     change = (changed[i] - originals[i])[..., 0]
-                    ax.imshow(change, cmap="gray", vmin=-(epsilon or 1), vmax=epsilon or 1)
+                    ax.imshow(change, cmap="gray", vmin=-epsilon, vmax=epsilon)
                 else:
                     ax.imshow(pictures[i, ..., 0], cmap="gray", vmin=0, vmax=1)
                     best = probabilities[i].argmax()
@@ -84,15 +84,19 @@ def gallery(
     return images.figure_png(figure)
 
 
-def smallest_epsilons(epsilons: Mapping[str, np.ndarray], most: float, title: str) -> bytes:
+def smallest_epsilons(
+    epsilons: Mapping[str, np.ndarray], most: float, parts: int, title: str
+) -> bytes:
     """A histogram of the smallest epsilon that is enough, image by image.
 
     Args:
-        epsilons: for each network's name, n; infinite where `most` is not enough.
+        epsilons: for each network's name, n multiples of most / parts; 0 where the network is wrong
+            without any, infinite where `most` is not enough.
     """
     figure = Figure(figsize=(6, 4), layout="constrained")
     ax = figure.subplots()
-    bins = np.linspace(0, most, 41)
+    # Four of these multiples each; the first, beside 0, only the images that need no attack.
+    bins = np.arange(-3.5, parts + 4, 4) / parts * most
     for name, values in epsilons.items():
         inside = values[np.isfinite(values)]
         beyond = 1 - len(inside) / len(values)
@@ -137,14 +141,14 @@ def photo(
     Args:
         original, adversarial: uint8, height×width×3.
         before, after: classes and probabilities, the likeliest first.
-        epsilon: of 0 to 255; the change is shown so much enlarged that it fills this range.
+        epsilon: at least 1, of 0 to 255; the change is shown so much enlarged that it fills this
+            range.
     """
     change = adversarial.astype(np.float32) - original
-    shown = 0.5 + change / (2 * max(epsilon, 1))
     figure = Figure(figsize=(10.5, 5.4), layout="constrained")
     panels = (
         ("original", original, before),
-        (f"change, {127.5 / max(epsilon, 1):.3g} times", np.clip(shown, 0, 1), {}),
+        (f"change, {127.5 / epsilon:.3g} times", 0.5 + change / (2 * epsilon), {}),
         ("adversarial", adversarial, after),
     )
     for ax, (title, pixels, classes) in zip(figure.subplots(1, 3), panels, strict=True):

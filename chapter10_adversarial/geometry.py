@@ -25,8 +25,9 @@ def margin(logits, labels) -> tf.Tensor:
 def log_odds(logits, labels) -> tf.Tensor:
     """log((1 - p) / p) of the label's probability p: what the attacks climb; float32, n.
 
-    Cross-entropy is the softplus of it, so both have gradients of the same direction. But
-    cross-entropy's vanishes where a classifier is sure: in float32 from odds of e¹⁷ on.
+    Cross-entropy is the softplus of it, so both have gradients of the same direction. But the
+    share of the label's own logit in cross-entropy's, 1 - p, is rounded to 0 in float32 where a
+    classifier is sure (from odds of e¹⁷ on), and then a step no longer pushes that logit down.
     """
     others, own = _others_and_own(logits, labels)
     return tf.reduce_logsumexp(others, axis=1) - own

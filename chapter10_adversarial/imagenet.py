@@ -71,21 +71,21 @@ def build_parser() -> argparse.ArgumentParser:
         help="how far a value may be changed, from 1 to 255 (default: 4; with --target 8)",
     )
     attack.add_argument(
-        "--steps", type=cli.positive_int, default=40, metavar="N", help="of PGD (default: 40)"
+        "--steps", type=cli.positive_int, default=40, metavar="N", help="steps of PGD (default: 40)"
     )
     attack.add_argument(
         "--step-size",
         type=cli.positive_float,
         default=0.1,
         metavar="X",
-        help="of these, times epsilon (default: 0.1)",
+        help="the length of these steps, times epsilon (default: 0.1)",
     )
     attack.add_argument(
         "--seed",
         type=cli.seed_int,
         default=0,
         metavar="N",
-        help="of all that is random (default: 0)",
+        help="seed of all that is random (default: 0)",
     )
     parser.add_argument(
         "--output-dir",
@@ -93,6 +93,32 @@ def build_parser() -> argparse.ArgumentParser:
         help="where the pictures go (default: runs/chapter10_imagenet/NUMBER)",
     )
     return parser
+
+
+def read_options(argv: list[str] | None) -> argparse.Namespace:
+    """The command line, with the epsilon that goes with it.
+
+    Raises:
+        UserError: something in it cannot be.
+    """
+    options = build_parser().parse_args(argv)
+    if not options.photos and not options.noise:
+        raise UserError("give a photo, or --noise (see --help)")
+    for path in options.photos:
+        if not Path(path).is_file():
+            raise UserError(f"{path}: there is no such file")
+    if options.epsilon is None:
+        options.epsilon = 4.0 if options.target is None else 8.0
+    if options.epsilon < 1:
+        raise UserError(f"--epsilon {options.epsilon:g} is less than 1, so no image file shows it")
+    if options.epsilon > 255:
+        raise UserError(f"--epsilon {options.epsilon:g} is more than 255, all that a value can be")
+    if options.steps * options.step_size < 1:
+        raise UserError(
+            f"--steps {options.steps} of --step-size {options.step_size:g} do not get as far as "
+            "epsilon; take more or longer ones"
+        )
+    return options
 
 
 def read(path: str, size: int) -> np.ndarray:
@@ -171,16 +197,7 @@ def fool(classifier, classes, picture: np.ndarray, options) -> tuple:
 
 
 def main(argv: list[str] | None = None) -> dict:
-    options = build_parser().parse_args(argv)
-    if not options.photos and not options.noise:
-        raise UserError("give a photo, or --noise (see --help)")
-    for path in options.photos:
-        if not Path(path).is_file():
-            raise UserError(f"{path}: there is no such file")
-    if options.epsilon is None:
-        options.epsilon = 4.0 if options.target is None else 8.0
-    if options.epsilon < 1:
-        raise UserError(f"--epsilon {options.epsilon:g} is less than 1, so no image file shows it")
+    options = read_options(argv)
     from common import runs
 
     where = argparse.Namespace(output_dir=options.output_dir, resume=None)
@@ -201,11 +218,13 @@ def main(argv: list[str] | None = None) -> dict:
     if noise is not None and options.target is not None:
         items.append(("noise", noise[len(noise) // 2]))
 
-    digest = hashlib.sha256()
+    sources, digest = list(options.photos), hashlib.sha256()
     for _, picture in items:
         digest.update(picture)
-    source = ", ".join(options.photos) or "noise"
-    run.start({"source": source, "sha256": digest.hexdigest()})
+    if noise is not None:
+        sources.append("noise")
+        digest.update(noise)
+    run.start({"source": ", ".join(sources), "sha256": digest.hexdigest()})
     results = {"attacked": []}
     if noise is not None:
         results["noise"] = look_at_noise(classifier, classes, noise, run)

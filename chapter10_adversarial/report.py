@@ -112,7 +112,8 @@ class Report:
             )
             results |= {f"{name}_check_{what}": value for what, value in checked.items()}
         self.run.write(
-            "smallest_epsilon.png", figures.smallest_epsilons(smallest, most, self.title)
+            "smallest_epsilon.png",
+            figures.smallest_epsilons(smallest, most, 2**evaluation.HALVINGS, self.title),
         )
         self.run.write("step_size.png", figures.step_sizes(step_sizes, self.title))
         return results

@@ -19,7 +19,8 @@ if not __package__:  # run by its path: find `common` from whatever folder we we
 
 from common import UserError, cli
 
-# GANs in Action attacks networks that others have trained: `book` is Madry et al. (2018), MNIST.
+# GANs in Action attacks networks that others have trained. Here `book` is the longer run; it stands
+# beside Madry et al. (2018), MNIST.
 BOOK = {
     "dataset": "mnist",
     "validation_images": 0,
@@ -27,15 +28,15 @@ BOOK = {
     "epsilon": 0.3,
     "attack_steps": 40,
     "attack_step_size": 1 / 30,  # .01 where epsilon is .3
-    "attacked_images": 10_000,
+    "attacked_images": 2_000,
     "restarts": 10,
-    "noise_tries": 1_000,
+    "noise_tries": 100,
     "square_queries": 1_000,
     "filters": 32,  # theirs has 32 and 64 too, before pooling, and then 1,024 units
     "units": 128,
     "training_steps": 7,  # theirs are 40, of .033
     "training_step_size": 0.3,
-    "warmup": 0.3,  # of the training; with all of epsilon at once, nothing is learned
+    "warmup": 0.3,  # of the training; with all of epsilon at once, nothing was learned
     "epochs": 20,  # theirs are 83
     "batch_size": 100,
     "learning_rate": 2e-3,
@@ -48,7 +49,6 @@ PRESETS = {
         # What these do, measured, is in the chapter's README.
         "attacked_images": 1_000,
         "restarts": 5,
-        "noise_tries": 100,
         "filters": 16,  # as Wong et al. (2020)
         "units": 100,
         "training_steps": 3,
@@ -87,52 +87,68 @@ def build_parser() -> argparse.ArgumentParser:
         "--epsilon",
         type=cli.positive_float,
         metavar="X",
-        help="how far a pixel may be changed, of images in [0, 1], in training and in all tests",
+        help="how far a pixel may be changed, from 0 to 1, in training and in all tests",
     )
     group.add_argument(
-        "--attack-steps", type=cli.positive_int, metavar="N", help="of PGD, on test images"
+        "--attack-steps",
+        type=cli.positive_int,
+        metavar="N",
+        help="steps of PGD on test images",
     )
     group.add_argument(
         "--attack-step-size",
         type=cli.positive_float,
         metavar="X",
-        help="of these, times epsilon; with fewer steps take longer ones",
+        help="the length of these steps, times epsilon; with fewer steps take longer ones",
     )
     group.add_argument(
         "--attacked-images",
         type=cli.positive_int,
         metavar="N",
-        help="test images that the curves, the histogram and the checks are made from",
+        help="test images that the curves, the histogram and the checks are made from (and, up to "
+        "500, the history)",
     )
     group.add_argument(
-        "--restarts", type=cli.positive_int, metavar="N", help="of PGD, in the checks"
+        "--restarts",
+        type=cli.positive_int,
+        metavar="N",
+        help="how often PGD begins anew in the checks, where the best attempt counts",
     )
     group.add_argument(
         "--noise-tries",
         type=cli.positive_int,
         metavar="N",
-        help="of the search among random noise, in the checks",
+        help="how much noise the checks draw for an image, where the best counts",
     )
     group.add_argument(
         "--square-queries",
         type=cli.positive_int,
         metavar="N",
-        help="of the Square attack, in the checks",
+        help="squares that the Square attack tries in the checks",
     )
     group.add_argument(
-        "--filters", type=cli.positive_int, metavar="N", help="of the networks' first convolution"
+        "--filters",
+        type=cli.positive_int,
+        metavar="N",
+        help="filters of the networks' first convolution; the second has twice as many",
     )
     group.add_argument(
-        "--units", type=cli.positive_int, metavar="N", help="of the networks' hidden dense layer"
+        "--units",
+        type=cli.positive_int,
+        metavar="N",
+        help="units of the networks' hidden dense layer",
     )
     group.add_argument(
         "--training-steps",
         type=cli.positive_int,
         metavar="N",
-        help="of the attack that the defended network is trained with",
+        help="steps of the attack that the defended network is trained with",
     )
     group.add_argument(
-        "--training-step-size", type=cli.positive_float, metavar="X", help="of these, times epsilon"
+        "--training-step-size",
+        type=cli.positive_float,
+        metavar="X",
+        help="the length of these steps, times epsilon",
     )
     group.add_argument(
         "--warmup",
@@ -144,13 +160,20 @@ def build_parser() -> argparse.ArgumentParser:
         "--learning-rate",
         type=cli.positive_float,
         metavar="X",
-        help="of the networks' Adams, lowered linearly to 0",
+        help="learning rate of the networks' Adams, lowered linearly to 0",
     )
     return parser
 
 
 def main(argv: list[str] | None = None) -> dict | None:
     config, options = cli.parse(build_parser(), PRESETS, argv)
+    if config.epsilon > 1:
+        raise UserError(f"--epsilon {config.epsilon:g} is more than images in [0, 1] have room for")
+    if config.attack_steps * config.attack_step_size < 1:
+        raise UserError(
+            f"--attack-steps {config.attack_steps} of --attack-step-size "
+            f"{config.attack_step_size:g} do not get as far as epsilon; take more or longer ones"
+        )
     from common import runs
 
     run = runs.open_run("chapter10_adversarial", config, options)
@@ -169,10 +192,12 @@ def main(argv: list[str] | None = None) -> dict | None:
     dataset = data.load(config.dataset, config.data_dir, config.validation_images)
     stream.check_batch_size(config.batch_size, dataset.x_train)
     if config.attacked_images > len(dataset.x_test):
-        raise UserError(
-            f"--attacked-images {config.attacked_images} is more than the {len(dataset.x_test)} "
-            "test images"
-        )
+        if "attacked_images" in options.given:
+            raise UserError(
+                f"--attacked-images {config.attacked_images} is more than the "
+                f"{len(dataset.x_test)} test images"
+            )
+        config.attacked_images = len(dataset.x_test)  # of the preset's: as many as there are
     config.sample_interval = len(dataset.x_train) // config.batch_size  # an epoch
     config.iterations = config.epochs * config.sample_interval
 

@@ -19,8 +19,8 @@ class Training(CompiledLoop, keras.Model):
             logits, n×10. There are two to see whether what fools one fools another.
         defended: a network that learns from adversarial images (Madry et al. 2018), or None.
         epsilon: how far the images that `defended` learns from are changed, L∞.
-        warmup: iterations in which this grows from 0; with all of it at once, a network that knows
-            nothing yet learns nothing.
+        warmup: iterations in which this grows from 0; with all of it at once, at the learning rates
+            of train.py, a network that knows nothing yet learned nothing.
         steps, step_size: of the attack that changes them; see `attacks.pgd`. A single step is the
             "fast" adversarial training of Wong et al. (2020).
         seed: with the iteration, sets the attack's random starts.

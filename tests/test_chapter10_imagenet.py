@@ -41,7 +41,8 @@ def files(tmp_path_factory):
 def flags(files, tmp_path):
     weights = str(files / "mobile.weights.h5")
     model = ["--model", "mobilenet", "--alpha", "0.25", "--weights", weights]
-    return [*model, "--steps", "6", "--output-dir", str(tmp_path / "run")]
+    steps = ["--steps", "6", "--step-size", "0.2"]
+    return [*model, *steps, "--output-dir", str(tmp_path / "run")]
 
 
 @pytest.fixture
@@ -63,7 +64,7 @@ def test_a_photo_is_fooled_within_epsilon(flags, photo, tmp_path, capsys):
     for shares in seen.values():
         assert len(shares) == 5 and list(shares.values()) == sorted(shares.values(), reverse=True)
     label = next(iter(seen["before"]))
-    assert next(iter(seen["after"])) != label  # in three steps
+    assert next(iter(seen["after"])) != label
     run = tmp_path / "run"
     assert json.loads((run / "results.json").read_text()) == results
     adversarial = imageio.imread(run / "01-photo" / "adversarial.png")
@@ -190,6 +191,8 @@ class TestClasses:
         (["--noise", "--target", "zebbra"], "near are zebra"),
         (["--noise", "--epsilon", "-1"], "--epsilon"),
         (["--noise", "--epsilon", "0.5"], "--epsilon 0.5 is less than 1"),
+        (["--noise", "--epsilon", "300"], "--epsilon 300 is more than 255"),
+        (["--noise", "--steps", "2"], "--steps 2 of --step-size 0.2 do not get as far"),
         (["--noise", "--target", ""], "ImageNet has none"),
         (["--noise", "--model", "resnet51"], "resnet50"),
         (["--noise", "--model", "resnet50"], "--alpha: resnet50 comes in one width"),
