@@ -10,7 +10,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from common.device import CompiledLoop, set_random_layers
+from common.device import CompiledLoop
 
 binary_cross_entropy = keras.losses.BinaryCrossentropy(from_logits=True)
 cross_entropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -59,6 +59,22 @@ def loss_fake(logits):
 def loss_features(real_features, fake_features):
     """Feature matching: squared distance of two batches' mean features, n×d and m×d, a scalar."""
     return ops.mean(ops.square(ops.mean(real_features, axis=0) - ops.mean(fake_features, axis=0)))
+
+
+def set_random_layers(model: keras.Model, seed: int, iteration) -> None:
+    """Makes what a model's random layers (Dropout, GaussianNoise, …) draw next a function of these.
+
+    Keras' layers count in a variable of their own how often they have drawn, and Keras does not
+    save it. Called at the beginning of each training step, this makes the step a function of seed
+    and iteration, so that a run can be repeated and resumed.
+    """
+    states = [v for v in model.variables if v.path.endswith("seed_generator_state")]
+    for number, state in enumerate(states, start=1):
+        # No layer's numbers are another's, nor those that a chapter draws with (seed, iteration).
+        first = seed * (len(states) + 1) + number
+        # A layer may draw several times in an iteration: it counts up from here.
+        second = tf.cast(iteration, tf.int64) * 100
+        state.assign(tf.cast(tf.stack([first, second]), state.dtype))
 
 
 class SGAN(CompiledLoop, keras.Model):
@@ -196,7 +212,13 @@ class SGAN(CompiledLoop, keras.Model):
         self.g_optimizer.apply(tape.gradient(loss, variables), variables)
 
     def count(self, c_loss, outputs, labels, d_loss_real, outputs_real, d_loss_fake, outputs_fake):
-        """Adds an iteration to the metrics of the discriminator's two heads."""
+        """Adds an iteration to the metrics of the discriminator's two heads.
+
+        Args:
+            c_loss, d_loss_real, d_loss_fake: scalars.
+            outputs, outputs_real, outputs_fake: of the discriminator, for the three kinds.
+            labels: of the labelled ones, n.
+        """
         digits = ops.cast(ops.argmax(self.logits(outputs), axis=-1), labels.dtype)
         accuracy_real = ops.mean(ops.cast(real_logit(self.logits(outputs_real)) > 0, "float32"))
         accuracy_fake = ops.mean(ops.cast(real_logit(self.logits(outputs_fake)) <= 0, "float32"))

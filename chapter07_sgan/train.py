@@ -48,7 +48,7 @@ BOOK = {  # GANs in Action, section 7.3, Korean edition, whose SGAN is the bette
 PRESETS = {
     "quick": BOOK
     | {
-        # What each of these does for the accuracy, measured, is in the chapter's README.
+        # What some of these do for the accuracy, measured, is in the chapter's README.
         "balanced": True,  # ten of each class
         "networks": "dense",
         "feature_matching": True,
@@ -86,7 +86,8 @@ def build_parser() -> argparse.ArgumentParser:
         "--labeled",
         type=cli.positive_int,
         metavar="N",
-        help="how many training images have labels: the first N, unless --balanced",
+        help="how many training images have labels: N/10 of each class (quick), or the first N "
+        "(book, or --no-balanced)",
     )
     group.add_argument(
         "--balanced",
@@ -102,7 +103,8 @@ def build_parser() -> argparse.ArgumentParser:
     group.add_argument(
         "--networks",
         choices=["convolutional", "dense"],
-        help="the book's, or dense ones in noise (Salimans et al. 2016)",
+        help="convolutional: the book's; dense: dense layers with Gaussian noise (Salimans et al. "
+        "2016)",
     )
     group.add_argument(
         "--discriminator-batch-norm",
@@ -130,8 +132,12 @@ def build_parser() -> argparse.ArgumentParser:
     )
     group.add_argument("--latent-dim", type=cli.positive_int, metavar="N", help="size of the noise")
     for name, what in (
-        ("classifier", "the discriminator's Adam on labelled images, and the baseline's"),
-        ("discriminator", "the discriminator's Adam on other images"),
+        (
+            "classifier",
+            "the baseline's Adam, and without --feature-matching of the "
+            "discriminator's Adam on labelled images",
+        ),
+        ("discriminator", "the discriminator's Adam"),
         ("generator", "the generator's Adam"),
     ):
         group.add_argument(
@@ -157,6 +163,8 @@ def main(argv: list[str] | None = None) -> dict | None:
     from common import runs
 
     run = runs.open_run("chapter07_sgan", config, options)
+    if config.networks == "dense" and options.given.get("discriminator_batch_norm"):
+        raise UserError("--discriminator-batch-norm needs --networks convolutional")
     if config.feature_matching and config.networks != "dense" and config.discriminator_batch_norm:
         raise UserError("--feature-matching needs --no-discriminator-batch-norm, or dense networks")
     if options.dry_run:

@@ -122,6 +122,16 @@ class CGAN(CompiledLoop, keras.Model):
         return {m.name: m.result() for m in self.metrics}
 
     def train_as_in_the_book(self, real_images, labels):
+        """The book's three updates.
+
+        Args:
+            real_images: n×height×width×channels in [-1, 1].
+            labels: n.
+
+        Returns:
+            The discriminator's loss and logits, n×1, on real images; the same on generated ones;
+            the generator's loss.
+        """
         noise_for_d, noise_for_g = tf.unstack(self.noise(self.iterations, tf.shape(labels)[0]))
 
         # 1. The discriminator on real images with their labels.
@@ -143,7 +153,8 @@ class CGAN(CompiledLoop, keras.Model):
         return d_loss_real, logits_real, d_loss_fake, logits_fake, g_loss
 
     def train_on_shared_fakes(self, real_images, labels):
-        """The same three updates; the images of step 3 serve for step 2 as well.
+        """Three updates again; the images of step 3 serve for step 2 as well, so that the generator
+        too is asked for the real batch's labels.
 
         That saves a forward pass. And the discriminator learns from images that are normalised by
         the batch, as those it judges in step 3 are.
@@ -166,6 +177,7 @@ class CGAN(CompiledLoop, keras.Model):
         return loss_function(logits), logits
 
     def train_discriminator(self, images, labels, loss_function, penalty=0.0):
+        """One update; gives the loss without the penalty, a scalar, and the logits, n×1."""
         with tf.GradientTape() as tape:
             if penalty:
                 loss, logits, squared_gradient = self.judge_with_squared_gradient(

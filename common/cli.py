@@ -13,8 +13,8 @@ OPTIONS = ("output_dir", "resume", "dry_run")
 DIGITS_OR_CLOTHES = {
     "choices": ["mnist", "fashion_mnist", "sample", "fashion_sample"],
     "help": "the samples are bundled: 4,000 training images of MNIST, 8,000 of Fashion-MNIST",
-    "data_dir": "holds mnist.npz, fashion_mnist.npz or IDX files; without it Keras' cache is used, "
-    "or filled by a download",
+    "data_dir": "a folder with mnist.npz, fashion_mnist.npz or IDX files; without it, that in the "
+    "environment's GANS_DATA, or Keras' cache, or a download into it",
 }
 
 
@@ -134,12 +134,16 @@ def parser(
         "--batch-size", type=positive_int, metavar="N", help="images of one training step"
     )
     training.add_argument(
-        "--seed", type=seed_int, metavar="N", help="the same seed gives the same run, to the bit"
+        "--seed",
+        type=seed_int,
+        metavar="N",
+        help="on one machine the same seed gives the same run, to the bit",
     )
     training.add_argument(
         "--precision",
         choices=["float32", "mixed_bfloat16"],
-        help="mixed_bfloat16 computes with half the bits, where the hardware can",
+        help="mixed_bfloat16 computes with half the bits: faster on hardware that has instructions "
+        "for it, slower on other CPUs",
     )
     run = flags.add_argument_group("run")
     run.add_argument(

@@ -110,8 +110,9 @@ def load(name: str, folder: str | None = None, validation_images: int = 0) -> Da
         validation_images: if not 0, so many of the last training images take the test images'
             place, so that settings can be chosen without looking at the test images.
 
-    Looks in `folder`, in the folder that the environment's GANS_DATA names, in Keras' cache, then
-    downloads into that cache. Where that fails, the bundled sample stands in, and one line says so.
+    Looks in `folder`; without one, in the folder that the environment's GANS_DATA names, then in
+    Keras' cache, then downloads into that cache. Where that fails, the bundled sample stands in,
+    and one line says so.
 
     Raises:
         UserError: there is no data set of that name, the folder is missing or holds no such data,
@@ -210,11 +211,15 @@ def _from_keras(name: str) -> Dataset:
             path = keras.utils.get_file(
                 f"{file}.gz", f"{ORIGIN}{file}.gz", cache_subdir="datasets/fashion-mnist"
             )
+    try:
         return _read_idx(name, Path(path).parent)
+    except UserError as error:  # a download that was killed leaves half a file
+        raise UserError(f"{error}; delete it, and it is downloaded again") from error
 
 
 @contextlib.contextmanager
-def socket_timeout(seconds: float):
+def socket_timeout(seconds: float) -> Iterator[None]:
+    """Within it, connections that stand still for so long are given up."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(seconds)
     try:

@@ -29,22 +29,6 @@ def setup(seed: int, precision: str = "float32") -> str:
     return "GPU" if gpus else "CPU"
 
 
-def set_random_layers(model: keras.Model, seed: int, iteration) -> None:
-    """Makes what a model's random layers (Dropout, GaussianNoise, …) draw next a function of these.
-
-    Keras' layers count in a variable of their own how often they have drawn, and Keras does not
-    save it. Called at the beginning of each training step, this makes the step a function of seed
-    and iteration, so that a run can be repeated and resumed.
-    """
-    states = [v for v in model.variables if v.path.endswith("seed_generator_state")]
-    for number, state in enumerate(states, start=1):
-        # No layer's numbers are another's, nor those that a chapter draws with (seed, iteration).
-        first = seed * (len(states) + 1) + number
-        # A layer may draw several times in an iteration: it counts up from here.
-        second = tf.cast(iteration, tf.int64) * 100
-        state.assign(tf.cast(tf.stack([first, second]), state.dtype))
-
-
 class CompiledLoop:
     """For `class GAN(CompiledLoop, keras.Model)`: compiles many calls of `train_step` into one.
 

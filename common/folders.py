@@ -12,6 +12,7 @@ try:
 except ImportError:  # Windows: there, two programs in one run's folder are not kept apart
     fcntl = None
 
+LOCK = ".lock"
 TEMPORARY = ".writing-"  # how the names of files begin that are not whole yet
 
 
@@ -45,8 +46,14 @@ def lock(folder: Path) -> TextIO | None:
     """An open file that keeps others off the run until it is closed; None if they have it.
 
     The operating system lets go of it too when the program ends, however it ends.
+
+    Raises:
+        UserError: the folder can't be written to.
     """
-    file = open(folder / ".lock", "w")
+    try:
+        file = open(folder / LOCK, "w")
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be written to: {error.strerror}") from error
     try:
         if fcntl:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -66,7 +73,8 @@ def refuse_used(folder: Path) -> None:
         raise UserError(
             f"--output-dir {folder}: holds an unfinished run; add --resume to go on with it"
         )
-    if any(not path.name.startswith(TEMPORARY) for path in folder.iterdir()):
+    names = [path.name for path in folder.iterdir() if path.name != LOCK]
+    if any(not name.startswith(TEMPORARY) for name in names):
         raise UserError(f"--output-dir {folder}: is not empty; name another folder")
 
 

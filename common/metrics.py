@@ -9,9 +9,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from common.classifier import Classifier
+from common import UserError
+from common.classifier import FEATURES, Classifier
 
-SAMPLES = 10_000  # generated images that a run is judged by
 COMPARED = 3_000  # of each kind for precision and recall, whose cost grows with the square
 
 
@@ -45,9 +45,11 @@ def classifier_score(probabilities: np.ndarray) -> float:
     """exp of the mean KL(p(y|x) ‖ p(y)), from 1 to the number of classes (Salimans et al. 2016).
 
     The Inception Score without its usual ten splits, and with a classifier of the data at hand in
-    Inception's place. High where
-    each image is surely of one class and all classes are as frequent. It does not notice a
-    generator that makes one picture of each class.
+    Inception's place. High where each image is surely of one class and all classes are as frequent.
+    It does not notice a generator that makes one picture of each class.
+
+    Args:
+        probabilities: n×K; each row sums to 1.
     """
     p = np.asarray(probabilities, np.float64)
     marginal = p.mean(axis=0)
@@ -57,25 +59,31 @@ def classifier_score(probabilities: np.ndarray) -> float:
 
 
 def classes_covered(probabilities: np.ndarray, least: float = 0.01) -> int:
-    """Classes to which at least the share `least` of the images is assigned."""
+    """How many classes get at least the share `least` of the images; probabilities are n×K."""
     classes = np.argmax(probabilities, axis=1)
     shares = np.bincount(classes) / len(classes)
     return int(np.sum(shares >= least))
 
 
 def label_accuracy(probabilities: np.ndarray, labels: np.ndarray) -> float:
-    """Share of images whose likeliest class is the label that they were to have."""
+    """Share of images whose likeliest class is the label that they were to have; 1 is best.
+
+    Args:
+        probabilities: n×K.
+        labels: n, from 0 to K - 1.
+    """
     return float(np.mean(np.argmax(probabilities, axis=1) == labels))
 
 
 def precision_recall(
     real: np.ndarray, generated: np.ndarray, neighbours: int = 3
 ) -> tuple[float, float]:
-    """Improved precision and recall of two sets of features (Kynkäänniemi et al. 2019).
+    """Improved precision and recall of features, n×d and m×d (Kynkäänniemi et al. 2019).
 
-    Each sample covers a ball as far as its k-th `neighbour` in its own set. Precision: the
-    share of generated samples that real balls cover (are they good?). Recall: the share of real
-    samples that generated balls cover (is everything made?). Sets of one size compare best.
+    Each sample covers a ball that reaches to its nearest `neighbours` in its own set. Precision:
+    the share of generated samples that real balls cover (are they good?). Recall: the share of real
+    samples that generated balls cover (is everything made?). 1 is best. Both depend on the sizes of
+    the sets: compare equal ones only.
 
     Raises:
         ValueError: a set has no more samples than `neighbours`.
@@ -122,9 +130,17 @@ class Judge:
 
     All images that it is given must be float in [-1, 1] (or uint8): it cannot tell images in
     [0, 1] from pale ones.
+
+    Raises:
+        UserError: there are too few test images for a FID.
     """
 
     def __init__(self, name: str, real_images: np.ndarray):
+        if len(real_images) <= FEATURES:
+            raise UserError(
+                f"{len(real_images)} test images are too few for the FID, which needs more than "
+                f"{FEATURES}"
+            )
         self.classifier = Classifier(name)
         self.real_images = real_images
 
@@ -141,13 +157,14 @@ class Judge:
     def report(
         self,
         generate: Callable[[int], np.ndarray],
-        samples: int = SAMPLES,
+        samples: int,
         labels: np.ndarray | None = None,
     ) -> dict:
         """What results.json says of a generator.
 
         Args:
             generate: gives that many images, n×28×28×1, float in [-1, 1].
+            samples: so many it is judged by.
             labels: of which class each image was to be, n, where one can ask for that.
         """
         features, probabilities = self.classifier(generate(samples))

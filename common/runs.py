@@ -117,15 +117,16 @@ class Run:
             try:
                 self.path = self.path or folders.make_next(self._home)
                 self.path.mkdir(parents=True, exist_ok=True)
-                self.write_json("config.json", record)
             except OSError as error:
                 where = self.path or self._home
                 raise UserError(f"{where}: cannot be written to: {error.strerror}") from error
-            self._lock = folders.lock(self.path)
-            return
         self._lock = folders.lock(self.path)
         if self._lock is None:
             raise UserError(f"{self.path}: another program is training this run")
+        if self._saved is None:
+            folders.refuse_used(self.path)  # by a program that began after `open_run` looked
+            self.write_json("config.json", record)
+            return
         self.check_data(data)
         if record["versions"] != self._saved["versions"]:
             print("other versions than the run was begun with; bits may differ", file=sys.stderr)

@@ -25,10 +25,10 @@ from chapter07_sgan.sgan import (
     loss_labeled,
     loss_real,
     real_logit,
+    set_random_layers,
 )
 from common import images
 from common.batch_norm import fuse, unfuse
-from common.device import set_random_layers
 
 TRAIN = REPOSITORY / "chapter07_sgan" / "train.py"
 SMOKE = ["--preset", "smoke"]
@@ -427,6 +427,11 @@ def test_settings_reach_the_networks_and_optimisers(monkeypatch):
         (["--head", "k+1"], "--head"),
         (["--shift", "40"], "--shift"),
         (["--feature-matching"], "needs --no-discriminator-batch-norm"),
+        (
+            ["--networks", "dense", "--discriminator-batch-norm"],
+            "--discriminator-batch-norm needs --networks convolutional",
+        ),
+        (["--validation-images", "60"], "60 test images are too few for the FID"),
         (["--validation-images", "4000"], "there are only 4000 training images"),
     ],
 )

@@ -556,6 +556,15 @@ def test_wrong_flags_are_one_line(flags, words, capsys):
     assert words in error_of(train.main, [*SMOKE, *flags], capsys)
 
 
+def test_a_resumed_run_is_checked_with_its_own_settings(tmp_path, capsys):
+    settings = train.PRESETS["smoke"] | {"preset": "smoke", "epochs": 60, "sample_epochs": 3}
+    saved = {"chapter": "chapter09_cyclegan", "settings": settings, "data": {"sha256": "1"}}
+    (tmp_path / "config.json").write_text(json.dumps(saved))
+    train.main(["--resume", str(tmp_path), "--sample-epochs", "3", "--dry-run"])
+    lines = dict(line.split() for line in capsys.readouterr().out.splitlines())
+    assert (lines["epochs"], lines["sample-epochs"]) == ("60", "3")
+
+
 # Translating
 
 

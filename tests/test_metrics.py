@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from common import data, device, metrics
+from common import UserError, data, device, metrics
 from common.classifier import WEIGHTS, Classifier
 
 
@@ -197,8 +197,12 @@ def test_judge_ranks_generators_as_a_person_would(judged):
     assert reports["real"]["fid_generated_images"] == 390
     assert reports["real"]["precision_recall_images"] == 390
     assert reports["real"]["recall"] > 0.6 > 0.3 > reports["one digit"]["recall"]
-    assert metrics.SAMPLES == 10_000
     assert reports["real"]["fid_real_images"] == 1000
+
+
+def test_too_few_test_images_are_refused_before_training():
+    with pytest.raises(UserError, match="64 test images are too few for the FID"):
+        metrics.Judge("mnist", np.zeros((64, 28, 28, 1), np.uint8))
 
 
 def test_missing_classes_show_in_recall(judged):

@@ -187,6 +187,20 @@ def test_a_run_that_is_being_trained_is_left_alone():
     assert busy.finish({})["seconds_per_iteration"] is None  # there was only one interval
 
 
+def test_of_two_runs_that_begin_in_one_folder_the_second_is_refused():
+    flags = {"resume": None, "output_dir": "here", "given": {}}
+    first, second = (
+        runs.open_run("chapter03_gan", Namespace(), Namespace(**flags)) for _ in range(2)
+    )
+    first.start(DATA)
+    if sys.platform != "win32":  # has no fcntl
+        with pytest.raises(UserError, match="another program is training this run"):
+            second.start(DATA)
+    first._lock = None  # as when its program ends
+    with pytest.raises(UserError, match="holds an unfinished run"):
+        second.start(DATA)
+
+
 def test_ctrl_c_tells_what_the_checkpoint_holds():
     run, model = new_run("begun"), Counter()
     model.iterations = 10
