@@ -25,7 +25,8 @@ class Chapter07:
         def probability(logits):
             return 1 - 1 / (ops.sum(ops.exp(logits), axis=-1, keepdims=True) + 1)
 
-        generator, core = networks.build_generator(), networks.build_discriminator()
+        generator = networks.build_generator()
+        core = networks.build_discriminator(batch_norm=train.BOOK["discriminator_batch_norm"])
         classifier = keras.Sequential([core, layers.Activation("softmax")])
         classifier.compile("adam", "categorical_crossentropy", metrics=["accuracy"])
         detector = keras.Sequential([core, layers.Lambda(probability)])
@@ -60,7 +61,10 @@ class Chapter07:
         from common import stream
         from common.batch_norm import fuse
 
-        gan = SGAN(fuse(networks.build_generator()), fuse(networks.build_discriminator()))
+        discriminator = networks.build_discriminator(
+            batch_norm=train.BOOK["discriminator_batch_norm"]
+        )
+        gan = SGAN(fuse(networks.build_generator()), fuse(discriminator))
         adams = {f"{name}_optimizer": keras.optimizers.Adam() for name in ("c", "d", "g")}
         gan.compile(**adams, steps_per_execution=20)
         n, settings = train.BOOK["labeled"], {"seed": 0, "block": 20}
