@@ -82,7 +82,7 @@ class Report:
             print(f"{line:<44}" + "".join(f"{accuracy:>7.1%}" for accuracy in accuracies))
 
     def checks(self) -> dict[str, float]:
-        """smallest_epsilon.png, step_size.png; and whether PGD is as strong as it can be.
+        """smallest_epsilon.png, step_size.png and .csv; and whether PGD is as strong as it can be.
 
         Returns:
             Of the first test images, for each attacked network NAME: `NAME_median_epsilon`, the
@@ -116,6 +116,10 @@ class Report:
             figures.smallest_epsilons(smallest, most, 2**evaluation.HALVINGS, self.title),
         )
         self.run.write("step_size.png", figures.step_sizes(step_sizes, self.title))
+        self.run.write_csv(
+            "step_size.csv",
+            [{"network": name} | row for name, rows in step_sizes.items() for row in rows],
+        )
         return results
 
     def accuracies(self) -> dict[str, float]:

@@ -638,6 +638,9 @@ def test_the_table_of_a_run_is_whole(run):
     with open(folder / "robustness.csv") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 2 * 3 * 9 * 3
+    with open(folder / "step_size.csv") as file:
+        sizes = list(csv.DictReader(file))
+    assert len(sizes) == 2 * 6 and list(sizes[0]) == ["network", "step_size", "loss", "accuracy"]
     at_zero = {(row["seen_by"], row["accuracy"]) for row in rows if float(row["epsilon"]) == 0}
     assert len(at_zero) == 3  # no attack may change anything there
 
