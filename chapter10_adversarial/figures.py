@@ -102,7 +102,11 @@ def smallest_epsilons(
         beyond = 1 - len(inside) / len(values)
         label = f"{name} network ({beyond:.0%} withstand {most:g})"
         ax.hist(inside, bins, weights=np.full(len(inside), 1 / len(values)), alpha=0.6, label=label)
-    ax.set(xlabel="smallest epsilon that PGD needs (left of 0: none)", ylabel="share of images", title=title)
+    ax.set(
+        xlabel="smallest epsilon that PGD needs (left of 0: none)",
+        ylabel="share of images",
+        title=title,
+    )
     ax.legend()
     return images.figure_png(figure)
 
