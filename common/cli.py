@@ -137,7 +137,7 @@ def parser(
         "--seed",
         type=seed_int,
         metavar="N",
-        help="on one machine the same seed gives the same run, to the bit",
+        help="on the same machine and cores, the same seed gives the same run, to the bit",
     )
     training.add_argument(
         "--precision",

@@ -15,7 +15,8 @@ def setup(seed: int, precision: str = "float32") -> str:
         precision: Keras' dtype policy, "float32" or "mixed_bfloat16".
 
     On a GPU, memory is taken as it is needed rather than all at once. Operations are
-    deterministic on every device: the same seed gives the same bits on the same machine.
+    deterministic on every device: the same seed gives the same bits on the same machine, with
+    the same number of cores.
 
     Returns:
         The device that TensorFlow will use, "CPU" or "GPU".
