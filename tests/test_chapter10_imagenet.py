@@ -41,7 +41,7 @@ def files(tmp_path_factory):
 def flags(files, tmp_path):
     weights = str(files / "mobile.weights.h5")
     model = ["--model", "mobilenet", "--alpha", "0.25", "--weights", weights]
-    steps = ["--steps", "6", "--step-size", "0.2"]
+    steps = ["--steps", "10"]
     return [*model, *steps, "--output-dir", str(tmp_path / "run")]
 
 
@@ -192,7 +192,7 @@ class TestClasses:
         (["--noise", "--epsilon", "-1"], "--epsilon"),
         (["--noise", "--epsilon", "0.5"], "--epsilon 0.5 is less than 1"),
         (["--noise", "--epsilon", "300"], "--epsilon 300 is more than 255"),
-        (["--noise", "--steps", "2"], "--steps 2 of --step-size 0.2 do not get as far"),
+        (["--noise", "--steps", "2"], "--steps 2 of --step-size 0.1 do not get as far"),
         (["--noise", "--target", ""], "ImageNet has none"),
         (["--noise", "--model", "resnet51"], "resnet50"),
         (["--noise", "--model", "resnet50"], "--alpha: resnet50 comes in one width"),

@@ -123,7 +123,8 @@ def documented_commands():
     texts = [REPOSITORY / "README.md"]
     texts += [path / file for path in CHAPTERS for file in ("README.md", "train.py")]
     for text in texts:
-        for line in text.read_text(encoding="utf-8").splitlines():
+        whole_lines = re.sub(r"\\\n\s*", "", text.read_text(encoding="utf-8"))
+        for line in whole_lines.splitlines():
             found = re.search(r"python (chapter\w+/train\.py)((?: -\S+| [^-\s]\S*)*)", line)
             if found and "`" not in found[2] and " RUN" not in found[2] and "--resume" not in line:
                 yield found[1], found[2].split("  ")[0].split("#")[0].strip()
