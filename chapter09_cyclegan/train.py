@@ -204,18 +204,16 @@ def main(argv: list[str] | None = None) -> dict | None:
     config, options = cli.parse(build_parser(), PRESETS, argv)
     if config.model == "discogan":
         vars(config).update(DISCOGAN | options.given)
-    if options.resume is None:  # a resumed run has its own
-        if 0 < config.pool_size < config.batch_size:
-            raise UserError(
-                f"--pool-size {config.pool_size} is less than --batch-size {config.batch_size}"
-            )
-        given = "sample_epochs" in options.given
-        config.sample_epochs = cli.interval(
-            config.epochs, config.sample_epochs, given, "epochs", "epochs"
-        )
     from common import runs
 
     run = runs.open_run("chapter09_cyclegan", config, options)
+    if 0 < config.pool_size < config.batch_size:
+        raise UserError(
+            f"--pool-size {config.pool_size} is less than --batch-size {config.batch_size}"
+        )
+    config.sample_epochs = cli.interval(
+        config.epochs, config.sample_epochs, "sample_epochs" in options.given, "epochs", "epochs"
+    )
     if options.dry_run:
         return cli.show(config)
 

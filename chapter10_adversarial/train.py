@@ -167,6 +167,9 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> dict | None:
     config, options = cli.parse(build_parser(), PRESETS, argv)
+    from common import runs
+
+    run = runs.open_run("chapter10_adversarial", config, options)
     if config.epsilon > 1:
         raise UserError(f"--epsilon {config.epsilon:g} is more than images in [0, 1] have room for")
     if config.attack_steps * config.attack_step_size < 1:
@@ -174,9 +177,6 @@ def main(argv: list[str] | None = None) -> dict | None:
             f"--attack-steps {config.attack_steps} of --attack-step-size "
             f"{config.attack_step_size:g} do not get as far as epsilon; take more or longer ones"
         )
-    from common import runs
-
-    run = runs.open_run("chapter10_adversarial", config, options)
     if options.dry_run:
         return cli.show(config)
 

@@ -664,6 +664,16 @@ def test_strength_compares_both_attacks_on_the_networks_of_a_run(run, monkeypatc
         assert float(ours.rstrip("%")) / 100 < right
 
 
+def test_a_resumed_run_is_checked_with_its_own_settings(tmp_path, capsys):
+    settings = train.PRESETS["smoke"] | {"preset": "smoke", "data_dir": None}
+    settings |= {"attack_steps": 2, "attack_step_size": 0.75}
+    saved = {"chapter": "chapter10_adversarial", "settings": settings, "data": {"sha256": "1"}}
+    (tmp_path / "config.json").write_text(json.dumps(saved))
+    train.main(["--resume", str(tmp_path), "--attack-steps", "2", "--dry-run"])
+    lines = dict(line.split() for line in capsys.readouterr().out.splitlines())
+    assert (lines["attack-steps"], lines["attack-step-size"]) == ("2", "0.75")
+
+
 def test_without_defence(tmp_path, capsys, monkeypatch):
     """And where the preset wants to attack more images than there are."""
     monkeypatch.setitem(train.PRESETS["smoke"], "attacked_images", 2_000)
