@@ -198,7 +198,8 @@ def test_restarts_and_tries_keep_the_most_successful(network, images, labels):
                 sign * geometry.margin(network(attack(**given, targeted=targeted, **more)), labels)
                 for more in (few, many)
             )
-            assert np.all(best >= one) and np.any(best > one)
+            # The first attempt is the same, but for rounding: the two are compiled apart.
+            assert np.all(best > one - 1e-4) and np.any(best > one + 1e-2)
 
 
 def test_a_targeted_attack_reaches_its_target(network, images):

@@ -54,7 +54,31 @@ def photo(tmp_path):
     return str(tmp_path / "photo.png")
 
 
-def test_a_photo_is_fooled_within_epsilon(flags, photo, tmp_path, capsys):
+class LinearClassifier:
+    """Stands in for `applications.Classifier`: an attack's success on it is no matter of rounding.
+
+    MobileNet with random weights has a gradient that changes from step to step; on some CPUs ten
+    steps led towards the target, on others away from it. Here the gradient is the same everywhere,
+    and 4 of 255 along its sign move a logit by more than twice the spread of all logits.
+    """
+
+    size = 32
+
+    def __init__(self, *arguments):
+        self.kernel = np.random.default_rng(0).normal(size=(32 * 32 * 3, 1000)).astype(np.float32)
+
+    def __call__(self, images):
+        flat = keras.ops.reshape(keras.ops.convert_to_tensor(images), (-1, 32 * 32 * 3))
+        return (flat / 127.5 - 1) @ self.kernel
+
+
+@pytest.fixture
+def linear(monkeypatch):
+    monkeypatch.setattr(applications, "Classifier", LinearClassifier)
+    return LinearClassifier()
+
+
+def test_a_photo_is_fooled_within_epsilon(linear, flags, photo, tmp_path, capsys):
     results = imagenet.main([photo, *flags])
     assert "epsilon 4 of 255" in capsys.readouterr().out
     (found,) = results["attacked"]
@@ -64,26 +88,36 @@ def test_a_photo_is_fooled_within_epsilon(flags, photo, tmp_path, capsys):
     for shares in seen.values():
         assert len(shares) == 5 and list(shares.values()) == sorted(shares.values(), reverse=True)
     label = next(iter(seen["before"]))
-    assert next(iter(seen["after"])) != label
+    assert label not in seen["after"] and label not in seen["after, saved"]
     run = tmp_path / "run"
     assert json.loads((run / "results.json").read_text()) == results
     adversarial = imageio.imread(run / "01-photo" / "adversarial.png")
-    original = imagenet.read(photo, 224)
-    assert adversarial.shape == (224, 224, 3)
+    original = imagenet.read(photo, 32)
+    assert adversarial.shape == (32, 32, 3)
     assert 1 <= np.abs(adversarial - original).max() <= 4
     assert imageio.imread(run / "01-photo" / "comparison.png").shape[0] > 400
 
 
-def test_a_target_becomes_likelier(flags, photo, tmp_path):
+def test_a_target_becomes_likelier(linear, flags, photo, tmp_path):
     imagenet.main([photo, "--target", "school bus", *flags])
     adversarial = imageio.imread(tmp_path / "run" / "01-photo" / "adversarial.png").astype(
         np.float32
     )
-    both = np.stack([imagenet.read(photo, 224), adversarial])
+    both = np.stack([imagenet.read(photo, 32), adversarial])
     assert 4 < np.abs(both[1] - both[0]).max() <= 8
-    classifier = applications.Classifier("mobilenet", flags[5], 0.25)
-    before, after = imagenet.probabilities(classifier, both)[:, 5]
-    assert after > before
+    before, after = imagenet.probabilities(linear, both)[:, 5]
+    assert before < 0.5 and after > 0.99
+
+
+def test_mobilenet_itself_is_attacked(flags, photo, tmp_path):
+    """A network of keras.applications, from its file of weights to the picture. Whether ten steps
+    fool random weights is a matter of rounding, and not looked at."""
+    (found,) = imagenet.main([photo, *flags])["attacked"]
+    assert len(found["seen"]["after"]) == 5
+    adversarial = imageio.imread(tmp_path / "run" / "01-photo" / "adversarial.png")
+    original = imagenet.read(photo, 224)
+    assert adversarial.shape == (224, 224, 3)
+    assert 1 <= np.abs(adversarial - original).max() <= 4
 
 
 def test_noise(flags, tmp_path, capsys):
