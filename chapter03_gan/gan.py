@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from common.device import CompiledLoop
+from common.gan import BaseGAN, accuracies
 
 cross_entropy = keras.losses.BinaryCrossentropy(from_logits=True)
 
@@ -23,7 +23,7 @@ def loss_fake(logits):
     return cross_entropy(ops.zeros_like(logits), logits)
 
 
-class GAN(CompiledLoop, keras.Model):
+class GAN(BaseGAN):
     """Trains a generator and a discriminator against each other.
 
     Args:
@@ -31,52 +31,6 @@ class GAN(CompiledLoop, keras.Model):
         discriminator: images to logits, n×1.
         seed: with the iteration, sets the noise of each training step.
     """
-
-    def __init__(self, generator, discriminator, seed=0):
-        super().__init__()
-        self.generator = generator
-        self.discriminator = discriminator
-        self.latent_dim = generator.input_shape[-1]
-        self.seed = seed
-        self.built = True  # as both networks are; Keras refuses to save a model that is not
-        self.d_loss = keras.metrics.Mean("d_loss")
-        self.d_accuracy = keras.metrics.Mean("d_accuracy")
-        self.d_accuracy_real = keras.metrics.Mean("d_accuracy_real")
-        self.d_accuracy_fake = keras.metrics.Mean("d_accuracy_fake")
-        self.g_loss = keras.metrics.Mean("g_loss")
-
-    def compile(self, d_optimizer, g_optimizer, **kwargs):
-        super().compile(optimizer=None, **kwargs)
-        self.d_optimizer = d_optimizer
-        self.g_optimizer = g_optimizer
-        d_optimizer.build(self.discriminator.trainable_variables)
-        g_optimizer.build(self.generator.trainable_variables)
-
-    @property
-    def metrics(self):
-        return [
-            self.d_loss,
-            self.d_accuracy,
-            self.d_accuracy_real,
-            self.d_accuracy_fake,
-            self.g_loss,
-        ]
-
-    @property
-    def iterations(self):
-        """Training steps done so far: the generator is updated once in each."""
-        return self.g_optimizer.iterations
-
-    def noise(self, iteration, batch_size):
-        """Noise for the two halves of an iteration, 2×batch_size×latent_dim, standard normal.
-
-        It is a function of seed and iteration alone, so that a run can be repeated and resumed.
-        """
-        return tf.random.stateless_normal(
-            (2, batch_size, self.latent_dim),
-            seed=tf.stack([self.seed, tf.cast(iteration, tf.int32)]),
-            alg="philox",  # by name: on a CPU, XLA's own choice takes several times as long
-        )
 
     def train_step(self, real_images):
         noise_for_d, noise_for_g = tf.unstack(self.noise(self.iterations, tf.shape(real_images)[0]))
@@ -88,17 +42,14 @@ class GAN(CompiledLoop, keras.Model):
         fake_images = self.generator(noise_for_d, training=False)
         d_loss_fake, logits_fake = self.train_discriminator(fake_images, loss_fake)
 
-        # 3. The generator, whose images shall pass for real ones. Only its variables are updated.
+        # 3. The generator, whose images are to pass for real. Only its variables are updated.
         g_loss = self.train_generator(noise_for_g)
 
-        accuracy_real = ops.mean(ops.cast(logits_real > 0, "float32"))  # > 0 is P(real) > 0.5
-        accuracy_fake = ops.mean(ops.cast(logits_fake <= 0, "float32"))
-        self.d_loss.update_state((d_loss_real + d_loss_fake) / 2)
-        self.d_accuracy.update_state((accuracy_real + accuracy_fake) / 2)
-        self.d_accuracy_real.update_state(accuracy_real)
-        self.d_accuracy_fake.update_state(accuracy_fake)
-        self.g_loss.update_state(g_loss)
-        return {m.name: m.result() for m in self.metrics}
+        return self.report(
+            d_loss=(d_loss_real + d_loss_fake) / 2,
+            g_loss=g_loss,
+            **accuracies(logits_real, logits_fake),
+        )
 
     def train_discriminator(self, images, loss_function):
         with tf.GradientTape() as tape:

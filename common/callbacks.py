@@ -10,7 +10,7 @@ import numpy as np
 from common import UserError, images
 
 
-class SaveRun(keras.callbacks.Callback):
+class SaveProgress(keras.callbacks.Callback):
     """Writes history, a picture and the checkpoint into the run's folder after each epoch.
 
     A Keras epoch is a sample interval. One callback rather than several, as the order matters: a
@@ -19,18 +19,19 @@ class SaveRun(keras.callbacks.Callback):
 
     Args:
         run: the `runs.Run`.
-        picture: gives the interval's picture, uint8 pixels. It draws no random numbers of its own:
-            the same noise each time makes the pictures comparable.
-        measure: gives further numbers for the interval's line of history, by name.
+        sample_images: gives the interval's picture, uint8 pixels. It draws no random numbers of its
+            own: the same noise each time makes the pictures comparable.
+        evaluate: gives further numbers for the interval's line of history, by name.
     """
 
-    def __init__(self, run, picture: Callable, measure: Callable | None = None):
+    def __init__(self, run, sample_images: Callable, evaluate: Callable | None = None):
         super().__init__()
         self.run = run
-        self.picture = picture
-        self.measure = measure
+        self.sample_images = sample_images
+        self.evaluate = evaluate
 
     def on_train_begin(self, logs=None):
+        self.run.hold_interrupts()
         if not self.run.history:  # what the untrained network makes
             self._write_picture(0)
 
@@ -39,7 +40,7 @@ class SaveRun(keras.callbacks.Callback):
             raise KeyboardInterrupt
 
     def on_train_end(self, logs=None):
-        self.run.end_training()
+        self.run.release_interrupts()
 
     def on_epoch_begin(self, epoch, logs=None):
         self.started = time.perf_counter()
@@ -50,8 +51,8 @@ class SaveRun(keras.callbacks.Callback):
         self._stop_if_diverged(iteration, logs)
         self._write_picture(iteration)
         line = {name: float(value) for name, value in logs.items()}
-        if self.measure:
-            line |= self.measure()
+        if self.evaluate:
+            line |= self.evaluate()
         self.run.record(iteration, line, seconds)
         self.run.save_checkpoint(self.model)
 
@@ -69,4 +70,4 @@ class SaveRun(keras.callbacks.Callback):
             )
 
     def _write_picture(self, iteration):
-        self.run.write(f"samples/{iteration:06d}.png", images.png(self.picture()))
+        self.run.write(f"samples/{iteration:06d}.png", images.png(self.sample_images()))

@@ -1,19 +1,39 @@
-"""Finding, numbering and locking the folders of runs. Imports no TensorFlow."""
+"""Finding, numbering and locking the folders of runs, and their config.json. No TensorFlow."""
 
 import argparse
-import json
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from common import UserError
+from common.files import TEMPORARY
 
 try:
     import fcntl
 except ImportError:  # Windows: there, two programs in one run's folder are not kept apart
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]
 
 LOCK = ".lock"
-TEMPORARY = ".writing-"  # how the names of files begin that are not whole yet
+M = TypeVar("M", bound=BaseModel)
+
+
+class DataRecord(BaseModel):
+    """What config.json says of the data: where it came from, its hash, and what else describes it."""
+
+    model_config = ConfigDict(extra="allow")
+    source: str
+    sha256: str
+
+
+class Record(BaseModel):
+    """A run's config.json."""
+
+    chapter: str
+    preset: str | None
+    settings: dict[str, Any]
+    data: DataRecord
+    versions: dict[str, str | None]
 
 
 def find_unfinished(home: Path, options: argparse.Namespace) -> Path:
@@ -31,6 +51,21 @@ def find_unfinished(home: Path, options: argparse.Namespace) -> Path:
         raise UserError(f"nothing to resume: {folder} holds no run")
     if (folder / "results.json").exists():
         raise UserError(f"nothing to resume: the run in {folder} is finished")
+    return folder
+
+
+def find_finished(home: Path, name: str) -> Path:
+    """The folder of a finished run: named by path or number, or the "latest"."""
+    if name == "latest":
+        finished = sorted(home.glob("[0-9]*/results.json"))
+        if not finished:
+            raise UserError(f"there is no finished run in {home}; train one first, or name a run")
+        return finished[-1].parent
+    folder = folder_of(home, name)
+    if not (folder / "config.json").exists():
+        raise UserError(f"{folder}: holds no run")
+    if not (folder / "results.json").exists():
+        raise UserError(f"{folder}: the run is not finished; train.py --resume goes on with it")
     return folder
 
 
@@ -91,19 +126,37 @@ def make_next(home: Path) -> Path:
             continue
 
 
-def read_config(folder: Path, chapter: str) -> dict:
-    """What a run's config.json holds; a UserError if it is broken or of another chapter."""
+def read_config(folder: Path, chapter: str, settings: type[M]) -> tuple[Record, M]:
+    """What a run's config.json holds, and its settings.
+
+    Raises:
+        UserError: it is broken or another chapter's, or a setting is missing, unknown or wrong.
+    """
     path = folder / "config.json"
     try:
-        saved = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read: {error}") from error
-    try:
-        whole = isinstance(saved["settings"], dict) and saved["data"]["sha256"]
-    except (KeyError, TypeError):
-        whole = False
-    if not whole:
-        raise UserError(f"{path}: is not a run's")
-    if saved["chapter"] != chapter:
-        raise UserError(f"{folder} is a run of {saved['chapter']}, not of {chapter}")
-    return saved
+        record = Record.model_validate_json(path.read_bytes(), strict=True)
+        if record.chapter != chapter:
+            raise UserError(f"{folder} is a run of {record.chapter}, not of {chapter}")
+        return record, settings.model_validate(record.settings, strict=True)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
+    except ValidationError as error:
+        place = "settings." if error.title == settings.__name__ else ""
+        raise UserError(f"{path}: {place}{_first_problem(error)}") from error
+
+
+def _first_problem(error: ValidationError) -> str:
+    first = error.errors()[0]
+    key = ".".join(map(str, first["loc"]))
+    if first["type"] == "json_invalid":
+        return f"is not JSON: {first['ctx']['error']}"
+    if first["type"] == "missing":
+        problem = f"{key} is missing"
+    elif first["type"] == "extra_forbidden":
+        problem = f"{key} is no setting"
+    else:
+        problem = f"{key}: {first['msg'].removeprefix('Input ').removeprefix('Value error, ')}"
+    return (
+        f"{problem}. If another version of this code began the run, go on with that version; "
+        "otherwise begin a new run"
+    )

@@ -62,7 +62,7 @@ def gif(frames: Sequence[np.ndarray], *, seconds: float = 8.0, hold: float = 2.0
     )
 
 
-def film(paths: Iterable[Path], most: int = 120) -> bytes:
+def animation(paths: Iterable[Path], most: int = 120) -> bytes:
     """Encodes pictures whose names are numbers as a GIF, in that order; thinned if there are many.
 
     The first and the last are always in it.

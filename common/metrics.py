@@ -121,8 +121,8 @@ def nearest_images(generated: np.ndarray, training: np.ndarray) -> tuple[np.ndar
     return np.concatenate(indices), np.concatenate(distances)
 
 
-class Judge:
-    """Judges generated MNIST or Fashion-MNIST images against the test images of a data set.
+class Evaluator:
+    """Measures generated MNIST or Fashion-MNIST images against the test images of a data set.
 
     Args:
         name: the classifier, "mnist" or "fashion_mnist".

@@ -1,103 +1,141 @@
-"""A run's folder: settings, history, pictures, checkpoint, results. Imports no TensorFlow.
+"""A run: its settings and folder, and what every chapter's training has in common.
 
-Every file is written under a temporary name and then renamed, so that it is whole or not there,
-whenever the program is killed. The checkpoint is written last of what an interval leaves, so that
-a resumed run repeats the interval that was cut short, and overwrites what that left.
+A chapter's `train(config, run)` loads data, builds networks, and then calls `begin`, `fit` with
+`batches`, `callbacks` and `epochs`, and `finish`. The checkpoint is written last of what an
+interval leaves, so that a resumed run repeats the interval that was cut short, and overwrites what
+that left. Imports TensorFlow only where it trains.
 """
 
 import argparse
 import contextlib
-import csv
-import io
-import json
-import os
 import platform
 import shlex
 import signal
 import statistics
 import sys
 import threading
-import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from common import UserError, folders
+from common.files import TEMPORARY, Files
+from common.settings import Settings
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 CHECKPOINT = "checkpoint/latest.weights.h5"
 PACKAGES = ("tensorflow", "keras", "numpy")
 
 
-def open_run(chapter: str, config: argparse.Namespace, options: argparse.Namespace) -> "Run":
+def open_run(
+    chapter: str,
+    presets: Mapping[str, Settings],
+    typed: Mapping[str, Any],
+    options: argparse.Namespace,
+) -> "Run":
     """The run that the flags ask for: a new one, or with --resume one that is on disk.
 
-    For a resumed run, `config` is set to what its config.json holds. Nothing is written yet.
+    Nothing is written yet.
+
+    Args:
+        typed: the settings that were typed, as text.
+        options: preset (None, if it was not typed), output_dir, resume.
 
     Raises:
-        UserError: there is nothing to resume, the run is finished, its settings contradict a flag
-            that was given, or the folder for a new run is not empty.
+        UserError: a setting is wrong, there is nothing to resume, the run is finished, its settings
+            contradict a flag that was typed, or the folder for a new run is not empty.
     """
     home = Path("runs") / chapter
     if options.resume is None:
+        preset = options.preset or "quick"
+        config = presets[preset].with_flags(typed)
         folder = Path(options.output_dir) if options.output_dir else None
         if folder and folder.exists():
             folders.refuse_used(folder)
-        return Run(chapter, config, folder, home)
+        return Run(chapter, config, folder, preset=preset, typed=typed)
     folder = folders.find_unfinished(home, options)
-    saved = folders.read_config(folder, chapter)
-    for name, value in options.given.items():
-        if name in saved["settings"] and value != saved["settings"][name] and name != "data_dir":
-            flag = "--" + name.replace("_", "-")
-            raise UserError(
-                f"{flag} {value} contradicts the run in {folder}, which has "
-                f"{saved['settings'][name]}; a resumed run keeps its settings"
-            )
-    vars(config).update({**saved["settings"], **_data_dir(options)})
-    return Run(chapter, config, folder, home, saved)
+    record, config = folders.read_config(folder, chapter, type(presets["quick"]))
+    if options.preset not in (None, record.preset):
+        _refuse("preset", options.preset, folder, record.preset)
+    for name, value in typed.items():
+        # Data may have moved since the run began; its hash says whether it is the same.
+        changed = getattr(config.replace(**{name: value}), name)
+        if changed != getattr(config, name) and name != "data_dir":
+            _refuse(name, value, folder, getattr(config, name))
+    config = config.replace(**{name: value for name, value in typed.items() if name == "data_dir"})
+    return Run(chapter, config, folder, preset=record.preset, record=record)
 
 
-def find_trained(chapter: str, name: str = "latest") -> "Run":
+def find_trained(chapter: str, settings: type[Settings], name: str = "latest") -> "Run":
     """A finished run, for the programs that use what it has trained.
 
     Args:
+        settings: the chapter's.
         name: the run's folder or number, or "latest".
 
     Raises:
         UserError: there is no such run, it is another chapter's, or it is not finished.
     """
-    home = Path("runs") / chapter
-    if name == "latest":
-        finished = sorted(home.glob("[0-9]*/results.json"))
-        if not finished:
-            raise UserError(f"there is no finished run in {home}; train one first, or name a run")
-        folder = finished[-1].parent
-    else:
-        folder = folders.folder_of(home, name)
-    if not (folder / "config.json").exists():
-        raise UserError(f"{folder}: holds no run")
-    saved = folders.read_config(folder, chapter)
-    if not (folder / "results.json").exists():
-        raise UserError(f"{folder}: the run is not finished; train.py --resume goes on with it")
-    return Run(chapter, argparse.Namespace(**saved["settings"]), folder, home, saved)
+    folder = folders.find_finished(Path("runs") / chapter, name)
+    record, config = folders.read_config(folder, chapter, settings)
+    return Run(chapter, config, folder, record=record)
 
 
-class Run:
-    """One run's folder. `config` holds its settings; `path` is None until `start`."""
+class Run(Files):
+    """One run. `config` holds its settings; `path`, its folder, is None until `start`.
 
-    def __init__(self, chapter, config, path, home, saved=None):
+    Args:
+        typed: the names of the settings that the user typed.
+        record: config.json of a run that is on disk.
+    """
+
+    path: Path
+    iterations: int  # of the whole run, and
+    interval: int  # from one picture, line of history and checkpoint to the next: see `schedule`
+
+    def __init__(
+        self,
+        chapter: str,
+        config: Any,
+        path: Path | None,
+        *,
+        preset: str | None = None,
+        typed: Collection[str] = (),
+        record: folders.Record | None = None,
+    ):
         self.chapter = chapter
         self.config = config
-        self.path = path
-        self._home = home
-        self._saved = saved  # config.json of a run that is resumed
-        self._lock = None
+        self.path = path  # type: ignore[assignment]
+        self.preset = preset
+        self.typed = frozenset(typed)
+        self.device = "CPU"
         self.saved_iteration = 0  # of the checkpoint
         self.stop_requested = False
-        self.history: list[dict[str, float]] = []
-        self.timings: list[dict[str, float]] = []
+        self.history: list[dict[str, Any]] = []
+        self.timings: list[dict[str, Any]] = []
+        self._record = record
+        self._lock: Any = None
 
-    def start(self, data: dict) -> None:
+    def load_data(self):
+        """The `data.Dataset` that the settings name; and with it the length of the training.
+
+        Raises:
+            UserError: it is not to be had, or smaller than a batch.
+        """
+        from common import data, stream
+
+        config = self.config
+        dataset = data.load(config.dataset, config.data_dir, config.validation_images)
+        stream.check_batch_size(config.batch_size, dataset.x_train)
+        self.schedule(*config.schedule(len(dataset.x_train)))
+        return dataset
+
+    def schedule(self, iterations: int, interval: int) -> None:
+        """Sets how many training steps there will be, and how many lie between two pictures."""
+        self.iterations, self.interval = iterations, interval
+
+    def start(self, data: dict[str, Any]) -> None:
         """Makes the folder and writes config.json, or checks that a resumed run fits its own.
 
         Args:
@@ -106,92 +144,73 @@ class Run:
         Raises:
             UserError: the folder can't be written to, or the data is not what the run began with.
         """
-        record = {
-            "chapter": self.chapter,
-            "settings": vars(self.config),
-            "data": data,
-            "versions": {"python": platform.python_version()}
-            | {package: _version(package) for package in PACKAGES},
-        }
-        if self._saved is None:
+        versions = {package: _version(package) for package in PACKAGES}
+        record = folders.Record(
+            chapter=self.chapter,
+            preset=self.preset,
+            settings=self.config.model_dump(),
+            data=folders.DataRecord(**data),
+            versions={"python": platform.python_version(), **versions},
+        )
+        if self._record is None:
+            home = Path("runs") / self.chapter
             try:
-                self.path = self.path or folders.make_next(self._home)
+                self.path = self.path or folders.make_next(home)
                 self.path.mkdir(parents=True, exist_ok=True)
             except OSError as error:
-                where = self.path or self._home
+                where = self.path or home
                 raise UserError(f"{where}: cannot be written to: {error.strerror}") from error
         self._lock = folders.lock(self.path)
         if self._lock is None:
             raise UserError(f"{self.path}: another program is training this run")
-        if self._saved is None:
+        if self._record is None:
             folders.refuse_used(self.path)  # by a program that began after `open_run` looked
-            self.write_json("config.json", record)
+            self._record = record
+            self.write_json("config.json", record.model_dump())
             return
         self.check_data(data)
-        if record["versions"] != self._saved["versions"]:
+        if record.versions != self._record.versions:
             print("other versions than the run was begun with; bits may differ", file=sys.stderr)
-        for leftover in self.path.rglob(folders.TEMPORARY + "*"):  # of a run that was killed
+        for leftover in self.path.rglob(TEMPORARY + "*"):  # of a run that was killed
             leftover.unlink()
 
-    def check_data(self, data: dict) -> None:
+    def check_data(self, data: dict[str, Any]) -> None:
         """Raises a UserError if data, as described, is not what a run on disk began with."""
-        if data["sha256"] != self._saved["data"]["sha256"]:
+        assert self._record
+        if data["sha256"] != self._record.data.sha256:
             raise UserError(
-                f"{self.path} was begun with other data ({self._saved['data']['source']}); "
+                f"{self.path} was begun with other data ({self._record.data.source}); "
                 f"found now: {data['source']}; --data-dir names a folder with the former"
             )
 
-    @contextlib.contextmanager
-    def writing(self, name: str) -> Iterator[Path]:
-        """Gives a temporary path to write to, which then takes the place of the file `name`.
+    def begin(self, model, data: dict[str, Any]) -> None:
+        """Restores the checkpoint of a run that is resumed, makes the folder of a new one.
 
-        Raises:
-            UserError: the file can't be written, as on a full disk.
+        What can be wrong with settings and data should be known before: until here, nothing is
+        written.
+
+        Args:
+            model: compiled.
+            data: what describes the data, as in `start`.
         """
-        target = self.path / name
-        temporary = target.with_name(folders.TEMPORARY + target.name)
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            yield temporary
-            with open(temporary, "rb+") as file:
-                os.fsync(file.fileno())
-            os.replace(temporary, target)
-        except OSError as error:
-            raise UserError(f"{target}: cannot be written: {error.strerror or error}") from error
+        self.restore(model)
+        self.start(data)
+        images = data["training_images"]
+        count = " and ".join(map(str, images)) if isinstance(images, list) else images
+        print(f"{count} training images: {data['source']}")
+        print(f"training on the {self.device} into {self.path}")
 
-    def write(self, name: str, content: bytes) -> None:
-        """Writes a file whole, or not at all."""
-        with self.writing(name) as temporary:
-            temporary.write_bytes(content)
-
-    def write_json(self, name: str, content: dict) -> None:
-        """Writes a dict as JSON."""
-        self.write(name, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
-
-    def write_csv(self, name: str, rows: list[dict]) -> None:
-        """Writes dicts of the same keys as CSV, a line each."""
-        text = io.StringIO()
-        writer = csv.DictWriter(text, rows[0], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-        self.write(name, text.getvalue().encode())
-
-    def restore(self, model) -> int:
-        """Loads the checkpoint, if there is one, into a built model with built optimisers.
-
-        Returns:
-            The iterations that are done, 0 for a new run.
-        """
+    def restore(self, model) -> None:
+        """Loads the checkpoint, if there is one, into a built model with built optimisers."""
         if self.path is None or not (checkpoint := self.path / CHECKPOINT).exists():
-            return 0
+            return
         try:
             model.load_weights(checkpoint)
         except (OSError, ValueError, KeyError) as error:
             raise UserError(f"{checkpoint}: cannot be loaded: {error}") from error
         self.saved_iteration = int(model.iterations)
-        self.history = _read_csv(self.path / "history.csv", self.saved_iteration)
-        self.timings = _read_csv(self.path / "timings.csv", self.saved_iteration)
-        return self.saved_iteration
+        self.history = self.read_csv("history.csv", self.saved_iteration)
+        self.timings = self.read_csv("timings.csv", self.saved_iteration)
 
     def save_checkpoint(self, model) -> None:
         """Writes one file with the weights, the optimisers' state and the iteration."""
@@ -199,20 +218,44 @@ class Run:
             model.save_weights(temporary)
         self.saved_iteration = int(model.iterations)
 
-    def save_model(self, name: str, model) -> None:
-        """Writes a network that `keras.models.load_model` reads without any of our code."""
-        with self.writing(name) as temporary:
-            model.save(temporary)
+    def block(self, most: int = 100, pixels: int = 28 * 28) -> int:
+        """How many iterations one compiled program should do; see `stream.steps_per_block`."""
+        from common import stream
 
-    def load_model(self, name: str):
-        """Reads a network that `save_model` has written."""
-        import keras  # here, so that a mistake in a flag need not wait for TensorFlow
+        return stream.steps_per_block(self.interval, self.config.batch_size, most, pixels)
 
-        try:
-            return keras.models.load_model(self.path / name, compile=False)
-        except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-            reason = (str(error).splitlines() or [""])[0]
-            raise UserError(f"{self.path / name}: cannot be loaded: {reason}") from error
+    def batches(self, images, labels=None, **settings):
+        """`stream.batches` with the run's batch size and seed, from the checkpoint's iteration on.
+
+        Args:
+            settings: block, of `CompiledLoop`, and what is to be other than the run's.
+        """
+        from common import stream
+
+        own = {"batch_size": self.config.batch_size, "seed": self.config.seed}
+        own["start"] = self.saved_iteration
+        return stream.batches(images, labels=labels, **(own | settings))
+
+    def callbacks(self, sample_images: Callable, evaluate: Callable | None = None) -> list:
+        """For `fit`: a picture, a line of history and the checkpoint at each interval's end.
+
+        Args:
+            sample_images, evaluate: see `callbacks.SaveProgress`.
+        """
+        from common import callbacks
+
+        return [callbacks.SaveProgress(self, sample_images, evaluate)]
+
+    @property
+    def epochs(self) -> dict[str, Any]:
+        """For `fit`: a Keras epoch is an interval; the stream has shuffled."""
+        return {
+            "epochs": self.iterations // self.interval,
+            "initial_epoch": self.saved_iteration // self.interval,
+            "steps_per_epoch": self.interval,
+            "shuffle": False,
+            "verbose": 1 if sys.stdout.isatty() else 2,
+        }
 
     def record(self, iteration: int, logs: dict[str, float], seconds: float) -> None:
         """Adds a line to history.csv, and to timings.csv the seconds that it took."""
@@ -221,8 +264,14 @@ class Run:
         self.write_csv("history.csv", self.history)
         self.write_csv("timings.csv", self.timings)
 
-    def finish(self, quality: dict) -> dict:
-        """Writes results.json, which marks the run as finished, and prints what it holds.
+    def plot_history(self, panels: dict[str, dict[str, str]], title: str) -> None:
+        """history.png; see `images.plot_history`."""
+        from common import images
+
+        self.write("history.png", images.plot_history(self.history, panels, title))
+
+    def finish(self, quality: dict[str, Any]) -> dict[str, Any]:
+        """Writes progress.gif, and results.json, which marks the run as finished; and prints that.
 
         Args:
             quality: what is measured of the trained networks, by name.
@@ -233,28 +282,45 @@ class Run:
             compiling (None if it is the only one); the last line of history; `quality`; and the
             data's source.
         """
-        interval = self.config.sample_interval
+        from common import images
+
+        assert self._record
+        self.write("progress.gif", images.animation((self.path / "samples").glob("[0-9]*.png")))
         seconds = [row["seconds"] for row in self.timings]
         results = {
-            "iterations": self.config.iterations,
+            "iterations": self.iterations,
             "seconds": sum(seconds),
-            "seconds_per_iteration": statistics.median(seconds[1:]) / interval
+            "seconds_per_iteration": statistics.median(seconds[1:]) / self.interval
             if seconds[1:]
             else None,
             **{k: v for k, v in self.history[-1].items() if k != "iteration"},
             **quality,
-            "data": folders.read_config(self.path, self.chapter)["data"]["source"],
+            "data": self._record.data.source,
         }
         self.write_json("results.json", results)
-        self._lock = None
+        self._lock.close()
         width = max(26, *(len(name) + 2 for name in results))
         for name, value in results.items():
             shown = f"{value:.4g}" if isinstance(value, float) else value
             print(f"{name:<{width}}{shown}")
         return results
 
-    def end_training(self) -> None:
-        """From here on Ctrl-C is raised at once, where it was held back until now."""
+    def hold_interrupts(self) -> None:
+        """From here on the first Ctrl-C only sets `stop_requested`; a second is raised at once.
+
+        Python raises KeyboardInterrupt wherever it is, and one that is raised in a finaliser is
+        lost. `callbacks.SaveProgress` raises it instead, between two blocks of iterations.
+        """
+
+        def request_stop(signal_number, frame):
+            self.stop_requested = True
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, request_stop)
+
+    def release_interrupts(self) -> None:
+        """From here on Ctrl-C is raised at once, and now, if it was held back."""
         if self.stop_requested:
             raise KeyboardInterrupt
         if threading.current_thread() is threading.main_thread():
@@ -262,22 +328,13 @@ class Run:
 
     @contextlib.contextmanager
     def resumable(self) -> Iterator[None]:
-        """Ends a run at Ctrl-C with a KeyboardInterrupt that says what is kept and how to go on.
-
-        Python raises KeyboardInterrupt wherever it is, and in a finaliser nobody hears it. So the
-        first Ctrl-C only sets `stop_requested`, which `callbacks.SaveRun` looks at between blocks
-        of iterations; a second one is raised at once.
-        """
-
-        def request_stop(signal_number, frame):
-            self.stop_requested = True
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-
-        in_main_thread = threading.current_thread() is threading.main_thread()
-        before = signal.signal(signal.SIGINT, request_stop) if in_main_thread else None
+        """Ends a run at Ctrl-C with a KeyboardInterrupt that says what is kept and how to go on."""
+        before = signal.getsignal(signal.SIGINT)
         try:
             yield
         except KeyboardInterrupt:
+            if self._lock is None:  # nothing is on disk yet
+                raise
             script = REPOSITORY / self.chapter / "train.py"
             if script.is_relative_to(Path.cwd()):
                 script = script.relative_to(Path.cwd())
@@ -287,13 +344,15 @@ class Run:
                 f"Go on with\n  {command}"
             ) from None
         finally:
-            if in_main_thread:
+            if threading.current_thread() is threading.main_thread():
                 signal.signal(signal.SIGINT, before)
 
 
-def _data_dir(options: argparse.Namespace) -> dict:
-    """Data may have moved since the run began; its hash says whether it is the same."""
-    return {k: v for k, v in options.given.items() if k == "data_dir"}
+def _refuse(name, value, folder, saved):
+    raise UserError(
+        f"--{name.replace('_', '-')} {value} contradicts the run in {folder}, which has {saved}; "
+        "a resumed run keeps its settings"
+    )
 
 
 def _version(package: str) -> str | None:
@@ -301,19 +360,3 @@ def _version(package: str) -> str | None:
         return metadata.version(package)
     except metadata.PackageNotFoundError:  # tensorflow-cpu, say
         return None
-
-
-def _read_csv(path: Path, last: int) -> list[dict]:
-    """The rows up to iteration `last`."""
-    try:
-        with open(path, newline="") as file:
-            return [
-                {
-                    key: int(value) if key == "iteration" else float(value)
-                    for key, value in row.items()
-                }
-                for row in csv.DictReader(file)
-                if int(row["iteration"]) <= last
-            ]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: cannot be read: {error}") from error

@@ -28,7 +28,7 @@ def batches(
             them as they are needed: with a length, and `images[indices]` gives such an array.
         labels: whole numbers, n, to go with the images.
         start: the step to begin with; a resumed run goes on where the first one stopped.
-        block: how many batches make one element; see `device.CompiledLoop`.
+        block: how many batches make one element; see `loop.CompiledLoop`.
         value_range: what 0 and 255 become.
 
     Yields:
@@ -66,7 +66,7 @@ def batches(
 
     indices = tf.data.Dataset.counter(start // steps).flat_map(batches_of_pass)
     stream = indices.skip(start % steps).batch(block, drop_remainder=True).map(read).prefetch(2)
-    # Nothing here is to be tuned, and the end of `fit` would wait until the tuner wakes: seconds.
+    # Autotuning off: its thread delays the end of `fit` by seconds, and there is nothing to tune.
     options = tf.data.Options()
     options.autotune.enabled = False
     return stream.with_options(options)
@@ -79,7 +79,7 @@ def check_batch_size(batch_size: int, images) -> None:
 
 
 def steps_per_block(interval: int, batch_size: int, most: int = 100, pixels: int = 28 * 28) -> int:
-    """How many batches `device.CompiledLoop` should have in a block.
+    """How many batches `loop.CompiledLoop` should have in a block.
 
     A number that divides the interval, as blocks must not straddle two; and at most 40 MB of
     images, which is 12,800 of MNIST.

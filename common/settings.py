@@ -1,0 +1,164 @@
+"""What a run is told: each setting is one field, with its name, type, bounds, default and help.
+
+Its flag, `--help`, `--dry-run`, the run's config.json and the check of that when a run is resumed
+all come from the field. Settings are frozen: what depends on the data is a local variable of
+`train`, not a changed setting. Imports no TensorFlow.
+"""
+
+import os
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
+
+from common import UserError
+
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**31)]  # NumPy takes none below 0, int32 none above
+# Absolute, so that a run can be resumed from anywhere.
+Folder = Annotated[str, AfterValidator(lambda path: os.path.abspath(os.path.expanduser(path)))]
+DigitSet = Literal["mnist", "fashion_mnist", "sample", "fashion_sample"]
+
+
+class Frozen(BaseModel):
+    """What flags can be made from, see `cli.add_flags`: a docstring under a field is its help."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
+        validate_by_name=True,
+    )
+
+    @classmethod
+    def check(cls, values: Mapping[str, Any]) -> Self:
+        """Settings of these values, or a UserError of one line that names the first wrong flag."""
+        try:
+            return cls.model_validate(dict(values))
+        except ValidationError as error:
+            first = error.errors()[0]
+            problem = str(first.get("ctx", {}).get("error") or first["msg"].removeprefix("Input "))
+            if not first["loc"]:  # of several settings together
+                raise UserError(problem) from error
+            flag = "--" + str(first["loc"][0]).replace("_", "-")
+            raise UserError(f"{flag} {first['input']}: {problem} (see --help)") from error
+
+    def replace(self, **changes: Any) -> Self:
+        """These settings with some of them changed, checked as a whole."""
+        return self.check({**self.model_dump(), **changes})
+
+
+class Settings(Frozen):
+    """The settings of every chapter."""
+
+    data_dir: Folder | None = None
+    """a folder that holds the data set by its name; without it, GANS_DATA in the environment names
+    one, or it is taken from Keras' cache, or downloaded into that"""
+    validation_images: NonNegativeInt = 0
+    """choose settings with this: the last N training images take the test images' place"""
+    batch_size: PositiveInt
+    """images of one training step"""
+    seed: Seed = 0
+    """on the same machine and cores, the same seed gives the same run, to the bit"""
+    precision: Literal["float32", "mixed_bfloat16"] = "float32"
+    """mixed_bfloat16 computes with half the bits: faster on hardware that has instructions for it,
+    slower on other CPUs"""
+
+    def with_flags(self, typed: Mapping[str, Any]) -> Self:
+        """A preset's settings, with the flags that were typed.
+
+        Raises:
+            UserError: a value is not one that its flag takes, or does not go with the others.
+        """
+        return self.replace(**typed)
+
+
+class DigitSettings(Settings):
+    """The settings of the chapters that train on MNIST or Fashion-MNIST."""
+
+    dataset: DigitSet = "mnist"
+    """digits or clothes; the samples are bundled: 4,000 training images of MNIST, 8,000 of
+    Fashion-MNIST"""
+
+    @model_validator(mode="after")
+    def _samples_are_bundled(self) -> Self:
+        if self.data_dir and self.dataset.endswith("sample"):
+            raise ValueError(
+                f"--data-dir has no part in --dataset {self.dataset}, which is bundled"
+            )
+        return self
+
+
+class EpochSettings(DigitSettings):
+    """The settings of the chapters that count their training in epochs."""
+
+    epochs: PositiveInt
+    """passes over the training images"""
+
+    def schedule(self, images: int) -> tuple[int, int]:
+        """Iterations of the run, and of an interval, which is an epoch, with so many images."""
+        return self.epochs * (images // self.batch_size), images // self.batch_size
+
+
+class GANSettings(DigitSettings):
+    """The settings of the GANs that make digits or clothes from noise."""
+
+    iterations: PositiveInt
+    """training steps of the whole run"""
+    sample_interval: PositiveInt
+    """iterations from one picture, line of history and checkpoint to the next; where only
+    --iterations is given, the next smaller number that divides these"""
+    latent_dim: PositiveInt = 100
+    """size of the noise vector z"""
+    fid: bool = False
+    """measure the FID (of the bundled classifier's features) at each sample interval too, not only
+    at the end"""
+    fid_images: Annotated[int, Field(ge=65)] = 10_000
+    """images generated for the FID, more than its classifier's 64 features"""
+
+    @model_validator(mode="after")
+    def _intervals_fill_the_run(self) -> Self:
+        if self.iterations % self.sample_interval:
+            raise ValueError(
+                f"--iterations {self.iterations} is not a multiple of --sample-interval "
+                f"{self.sample_interval}"
+            )
+        return self
+
+    def with_flags(self, typed: Mapping[str, Any]) -> Self:
+        if "iterations" in typed and "sample_interval" not in typed:
+            total = self.replace(iterations=typed["iterations"], sample_interval=1).iterations
+            typed = {**typed, "sample_interval": divisor(total, self.sample_interval)}
+        return super().with_flags(typed)
+
+    def schedule(self, images: int) -> tuple[int, int]:
+        """Iterations of the run, and of a sample interval, whatever the number of images."""
+        return self.iterations, self.sample_interval
+
+
+def divisor(
+    total: int, most: int, total_flag: str = "--iterations", flag: str = "--sample-interval"
+) -> int:
+    """The largest divisor of `total` up to `most`: how much training lies between two pictures.
+
+    Raises:
+        UserError: there is none near `most`, as with primes: there would be hundreds of pictures.
+    """
+    best = max(n for n in range(1, min(most, total) + 1) if total % n == 0)
+    if best * 10 < most and best < total:
+        rounded = -(-total // most) * most
+        raise UserError(
+            f"{total_flag} {total} cannot be divided into intervals of about {most}; "
+            f"take {rounded}, or give {flag}"
+        )
+    return best
