@@ -18,7 +18,7 @@ class SaveProgress(keras.callbacks.Callback):
     ModelCheckpoint and BackupAndRestore write in place, so a kill can leave half a file.
 
     Args:
-        run: the `runs.Run`.
+        run: the `training.TrainingRun`.
         sample_images: gives the interval's picture, uint8 pixels. It draws no random numbers of its
             own: the same noise each time makes the pictures comparable.
         evaluate: gives further numbers for the interval's line of history, by name.

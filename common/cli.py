@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from types import NoneType
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
-from common import UserError, runs
+from common import UserError, training
 from common.settings import Frozen, Settings
 
 POSITIONAL = "positional"  # Annotated[str, POSITIONAL] has no flag; its place says what it is
@@ -41,13 +41,14 @@ def program(
         chapter: the name of its folder.
         description: what `--help` begins with.
         presets: the chapter's settings by name.
-        train: given settings and `runs.Run`, trains, and returns what results.json holds. It
-            imports TensorFlow, which takes seconds, after the flags are known to be right.
+        train: given the settings and a `training.TrainingRun`, trains, and returns what
+            results.json holds. It imports TensorFlow, which takes seconds, and so is called when
+            the flags are known to be right.
     """
 
     def main(argv: list[str] | None = None) -> dict | None:
         options, typed = _parse(description, presets, argv)
-        run = runs.open_run(chapter, presets, typed, options)
+        run = training.open_run(chapter, presets, typed, options)
         if options.dry_run:
             _show({"preset": run.preset, **run.config.model_dump()})
             return None
@@ -69,7 +70,11 @@ def read(description: str, settings: type[F], argv: list[str] | None) -> F:
     os.environ["KERAS_BACKEND"] = "tensorflow"  # whatever ~/.keras/keras.json says
     parser = _Parser(description)
     fields = settings.model_fields
-    defaults = {name: f.default for name, f in fields.items() if not f.is_required()}
+    defaults = {
+        name: field.get_default(call_default_factory=True)
+        for name, field in fields.items()
+        if not field.is_required()
+    }
     _add_flags(parser, settings, fields, defaults)
     return settings.check(vars(parser.parse_args(argv)))
 

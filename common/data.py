@@ -2,21 +2,17 @@
 
 import contextlib
 import dataclasses
-import gzip
 import hashlib
-import math
 import os
 import socket
 import sys
-import zipfile
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import keras
 import numpy as np
 
-from common import UserError
+from common import UserError, formats
 
 SAMPLES = Path(__file__).resolve().parent / "samples"
 ORIGIN = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/"  # as keras.datasets
@@ -43,19 +39,6 @@ CLASS_NAMES = {
         "ankle-boot",
     ),
 }
-KEYS = ("x_train", "y_train", "x_test", "y_test")
-IDX_FILES = (
-    "train-images-idx3-ubyte",
-    "train-labels-idx1-ubyte",
-    "t10k-images-idx3-ubyte",
-    "t10k-labels-idx1-ubyte",
-)
-# How the training labels begin. The IDX files of both data sets have the same names.
-FIRST_LABELS = {
-    "mnist": [5, 0, 4, 1, 9, 2, 1, 3, 1, 4],
-    "fashion_mnist": [9, 0, 0, 3, 0, 2, 7, 2, 5, 5],
-}
-READ_ERRORS = (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,8 +73,8 @@ class Dataset:
     def describe(self) -> dict:
         """What a run's config.json says of its data; equal descriptions mean equal data."""
         digest = hashlib.sha256()
-        for key in KEYS:
-            digest.update(np.ascontiguousarray(getattr(self, key)))
+        for array in (self.x_train, self.y_train, self.x_test, self.y_test):
+            digest.update(np.ascontiguousarray(array))
         return {
             "source": self.source,
             "training_images": len(self.x_train),
@@ -185,17 +168,17 @@ def _check_name(name: str) -> None:
 
 
 def _bundled(name: str) -> Dataset:
-    return _read_npz(name, SAMPLES / f"{name}.npz", source="bundled sample")
+    return Dataset(name, "bundled sample", *formats.read_npz(name, SAMPLES / f"{name}.npz"))
 
 
 def _from_folder(name: str, folder: Path) -> Dataset | None:
     spellings = (name, name.replace("_", "-"))
     for npz in [folder / f"{spelling}.npz" for spelling in spellings]:
         if npz.exists():
-            return _read_npz(name, npz, source=str(npz))
+            return Dataset(name, str(npz), *formats.read_npz(name, npz))
     for place in [folder / spelling for spelling in spellings] + [folder]:
         if any(place.glob("*-ubyte*")):
-            return _read_idx(name, place)
+            return Dataset(name, str(place), *formats.read_idx(name, place))
     return None
 
 
@@ -206,13 +189,14 @@ def _from_keras(name: str) -> Dataset:
             path = keras.utils.get_file(
                 "mnist.npz", ORIGIN + "mnist.npz", file_hash=MNIST_SHA256, cache_subdir="datasets"
             )
-            return _read_npz(name, Path(path), source=f"{ORIGIN}mnist.npz")
-        for file in IDX_FILES:
+            return Dataset(name, f"{ORIGIN}mnist.npz", *formats.read_npz(name, Path(path)))
+        for file in formats.IDX_FILES:
             path = keras.utils.get_file(
                 f"{file}.gz", f"{ORIGIN}{file}.gz", cache_subdir="datasets/fashion-mnist"
             )
     try:
-        return _read_idx(name, Path(path).parent)
+        folder = Path(path).parent
+        return Dataset(name, str(folder), *formats.read_idx(name, folder))
     except UserError as error:  # a download that was killed leaves half a file
         raise UserError(f"{error}; delete it, and it is downloaded again") from error
 
@@ -226,70 +210,3 @@ def socket_timeout(seconds: float) -> Iterator[None]:
         yield
     finally:
         socket.setdefaulttimeout(before)
-
-
-def _read_npz(name: str, path: Path, source: str) -> Dataset:
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            missing = [key for key in KEYS if key not in archive]
-            if missing:
-                raise UserError(f"{path}: has no {', '.join(missing)}")
-            arrays = [archive[key] for key in KEYS]
-    except READ_ERRORS as error:
-        raise UserError(f"{path}: cannot be read: {error}") from error
-    return _checked(name, source, [path] * 4, arrays)
-
-
-def _read_idx(name: str, folder: Path) -> Dataset:
-    paths = []
-    for file in IDX_FILES:
-        found = [path for path in (folder / file, folder / f"{file}.gz") if path.exists()]
-        if not found:
-            raise UserError(f"{folder}: holds no {file} and no {file}.gz")
-        paths.append(found[0])
-    return _checked(name, str(folder), paths, [_read_idx_file(path) for path in paths])
-
-
-def _read_idx_file(path: Path) -> np.ndarray:
-    """Reads the IDX format: two zero bytes, type (8 is uint8), rank, the sizes, then the values."""
-    try:
-        raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except READ_ERRORS as error:
-        raise UserError(f"{path}: cannot be read: {error}") from error
-    if len(raw) < 4 or raw[:3] != b"\0\0\x08":
-        raise UserError(f"{path}: is not an IDX file of bytes")
-    start = 4 + 4 * raw[3]
-    sizes = [int.from_bytes(raw[i : i + 4], "big") for i in range(4, start, 4)]
-    if len(raw) != start + math.prod(sizes):
-        raise UserError(
-            f"{path}: holds {len(raw)} bytes where its header promises {start + math.prod(sizes)}"
-        )
-    return np.frombuffer(raw, np.uint8, offset=start).reshape(sizes)
-
-
-def _checked(name: str, source: str, paths: list[Path], arrays: list[np.ndarray]) -> Dataset:
-    """Shapes, types and labels as `Dataset` promises them, or a UserError that names the file."""
-    for key, path, array in zip(KEYS, paths, arrays, strict=True):
-        if key.startswith("x"):
-            if array.dtype != np.uint8 or array.ndim != 3 or array.shape[1:] != (28, 28):
-                raise UserError(
-                    f"{path}: {key} must be uint8, n×28×28, but is {array.dtype}, "
-                    + "×".join(map(str, array.shape))
-                )
-        elif array.ndim != 1 or array.dtype.kind not in "ui" or np.any((array < 0) | (array > 9)):
-            raise UserError(f"{path}: {key} must be whole numbers from 0 to 9, one an image")
-    x_train, y_train, x_test, y_test = arrays
-    for images, labels, part in ((x_train, y_train, "training"), (x_test, y_test, "test")):
-        if len(images) != len(labels) or len(images) == 0:
-            raise UserError(f"{source}: {len(images)} {part} images but {len(labels)} labels")
-    for other, labels in FIRST_LABELS.items():
-        if other != name and np.array_equal(y_train[: len(labels)], labels):
-            raise UserError(f"{paths[1]}: is {other}'s, not {name}'s")
-    return Dataset(
-        name,
-        source,
-        x_train[..., np.newaxis],
-        y_train.astype(np.int32),
-        x_test[..., np.newaxis],
-        y_test.astype(np.int32),
-    )

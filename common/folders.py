@@ -1,10 +1,8 @@
-"""Finding, numbering and locking the folders of runs, and their config.json. No TensorFlow."""
+"""Finding, numbering and locking the folders of runs. Imports no TensorFlow."""
 
 import argparse
 from pathlib import Path
-from typing import Any, TextIO, TypeVar
-
-from pydantic import BaseModel, ConfigDict, ValidationError
+from typing import TextIO
 
 from common import UserError
 from common.files import TEMPORARY
@@ -15,25 +13,6 @@ except ImportError:  # Windows: there, two programs in one run's folder are not 
     fcntl = None  # type: ignore[assignment]
 
 LOCK = ".lock"
-M = TypeVar("M", bound=BaseModel)
-
-
-class DataRecord(BaseModel):
-    """What config.json says of the data: where it came from, its hash, and what else describes it."""
-
-    model_config = ConfigDict(extra="allow")
-    source: str
-    sha256: str
-
-
-class Record(BaseModel):
-    """A run's config.json."""
-
-    chapter: str
-    preset: str | None
-    settings: dict[str, Any]
-    data: DataRecord
-    versions: dict[str, str | None]
 
 
 def find_unfinished(home: Path, options: argparse.Namespace) -> Path:
@@ -124,39 +103,3 @@ def make_next(home: Path) -> Path:
             return home / f"{number:04d}"
         except FileExistsError:
             continue
-
-
-def read_config(folder: Path, chapter: str, settings: type[M]) -> tuple[Record, M]:
-    """What a run's config.json holds, and its settings.
-
-    Raises:
-        UserError: it is broken or another chapter's, or a setting is missing, unknown or wrong.
-    """
-    path = folder / "config.json"
-    try:
-        record = Record.model_validate_json(path.read_bytes(), strict=True)
-        if record.chapter != chapter:
-            raise UserError(f"{folder} is a run of {record.chapter}, not of {chapter}")
-        return record, settings.model_validate(record.settings, strict=True)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
-    except ValidationError as error:
-        place = "settings." if error.title == settings.__name__ else ""
-        raise UserError(f"{path}: {place}{_first_problem(error)}") from error
-
-
-def _first_problem(error: ValidationError) -> str:
-    first = error.errors()[0]
-    key = ".".join(map(str, first["loc"]))
-    if first["type"] == "json_invalid":
-        return f"is not JSON: {first['ctx']['error']}"
-    if first["type"] == "missing":
-        problem = f"{key} is missing"
-    elif first["type"] == "extra_forbidden":
-        problem = f"{key} is no setting"
-    else:
-        problem = f"{key}: {first['msg'].removeprefix('Input ').removeprefix('Value error, ')}"
-    return (
-        f"{problem}. If another version of this code began the run, go on with that version; "
-        "otherwise begin a new run"
-    )

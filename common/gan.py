@@ -1,5 +1,7 @@
 """What the GANs of chapters 3, 4, 7 and 8 have in common. Losses and `train_step` are theirs."""
 
+from typing import ClassVar
+
 import numpy as np
 from keras import ops
 
@@ -16,7 +18,7 @@ class BaseGAN(CompiledLoop):
     """
 
     METRICS = ("d_loss", "d_accuracy", "d_accuracy_real", "d_accuracy_fake", "g_loss")
-    PLOTS = {
+    PLOTS: ClassVar = {
         "loss": {"d_loss": "discriminator", "g_loss": "generator"},
         "discriminator's accuracy": {
             "d_accuracy": "all",

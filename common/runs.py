@@ -1,73 +1,45 @@
-"""A run: its settings and folder, and what every chapter's training has in common.
+"""A run: its settings, its folder, and its config.json. Imports no TensorFlow."""
 
-A chapter's `train(config, run)` loads data, builds networks, and then calls `begin`, `fit` with
-`batches`, `callbacks` and `epochs`, and `finish`. The checkpoint is written last of what an
-interval leaves, so that a resumed run repeats the interval that was cut short, and overwrites what
-that left. Imports TensorFlow only where it trains.
-"""
-
-import argparse
-import contextlib
+import json
 import platform
-import shlex
-import signal
-import statistics
 import sys
-import threading
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from common import UserError, folders
 from common.files import TEMPORARY, Files
-from common.settings import Settings
 
-REPOSITORY = Path(__file__).resolve().parent.parent
-CHECKPOINT = "checkpoint/latest.weights.h5"
 PACKAGES = ("tensorflow", "keras", "numpy")
+ADVICE = (
+    "If another version of this code began the run, go on with that version; otherwise begin a new "
+    "run"
+)
+M = TypeVar("M", bound=BaseModel)
 
 
-def open_run(
-    chapter: str,
-    presets: Mapping[str, Settings],
-    typed: Mapping[str, Any],
-    options: argparse.Namespace,
-) -> "Run":
-    """The run that the flags ask for: a new one, or with --resume one that is on disk.
+class DataRecord(BaseModel):
+    """What config.json says of the data: where it came from, its hash, and more."""
 
-    Nothing is written yet.
-
-    Args:
-        typed: the settings that were typed, as text.
-        options: preset (None, if it was not typed), output_dir, resume.
-
-    Raises:
-        UserError: a setting is wrong, there is nothing to resume, the run is finished, its settings
-            contradict a flag that was typed, or the folder for a new run is not empty.
-    """
-    home = Path("runs") / chapter
-    if options.resume is None:
-        preset = options.preset or "quick"
-        config = presets[preset].with_flags(typed)
-        folder = Path(options.output_dir) if options.output_dir else None
-        if folder and folder.exists():
-            folders.refuse_used(folder)
-        return Run(chapter, config, folder, preset=preset, typed=typed)
-    folder = folders.find_unfinished(home, options)
-    record, config = folders.read_config(folder, chapter, type(presets["quick"]))
-    if options.preset not in (None, record.preset):
-        _refuse("preset", options.preset, folder, record.preset)
-    for name, value in typed.items():
-        # Data may have moved since the run began; its hash says whether it is the same.
-        changed = getattr(config.replace(**{name: value}), name)
-        if changed != getattr(config, name) and name != "data_dir":
-            _refuse(name, value, folder, getattr(config, name))
-    config = config.replace(**{name: value for name, value in typed.items() if name == "data_dir"})
-    return Run(chapter, config, folder, preset=record.preset, record=record)
+    model_config = ConfigDict(extra="allow")
+    source: str
+    sha256: str
 
 
-def find_trained(chapter: str, settings: type[Settings], name: str = "latest") -> "Run":
+class Record(BaseModel):
+    """A run's config.json."""
+
+    chapter: str
+    preset: str | None
+    settings: dict[str, Any]
+    data: DataRecord
+    versions: dict[str, str | None]
+
+
+def find_trained(chapter: str, settings: type[BaseModel], name: str = "latest") -> "Run":
     """A finished run, for the programs that use what it has trained.
 
     Args:
@@ -78,21 +50,22 @@ def find_trained(chapter: str, settings: type[Settings], name: str = "latest") -
         UserError: there is no such run, it is another chapter's, or it is not finished.
     """
     folder = folders.find_finished(Path("runs") / chapter, name)
-    record, config = folders.read_config(folder, chapter, settings)
+    record, config = read_config(folder, chapter, settings)
     return Run(chapter, config, folder, record=record)
 
 
 class Run(Files):
-    """One run. `config` holds its settings; `path`, its folder, is None until `start`.
+    """A run's settings and its folder.
 
     Args:
-        typed: the names of the settings that the user typed.
+        config: the settings.
+        path: the folder; None for the next free number, which `start` takes.
+        preset: the name of the settings that flags have overridden.
+        typed: the names of the settings that were typed.
         record: config.json of a run that is on disk.
     """
 
     path: Path
-    iterations: int  # of the whole run, and
-    interval: int  # from one picture, line of history and checkpoint to the next: see `schedule`
 
     def __init__(
         self,
@@ -102,38 +75,15 @@ class Run(Files):
         *,
         preset: str | None = None,
         typed: Collection[str] = (),
-        record: folders.Record | None = None,
+        record: Record | None = None,
     ):
         self.chapter = chapter
         self.config = config
         self.path = path  # type: ignore[assignment]
         self.preset = preset
         self.typed = frozenset(typed)
-        self.device = "CPU"
-        self.saved_iteration = 0  # of the checkpoint
-        self.stop_requested = False
-        self.history: list[dict[str, Any]] = []
-        self.timings: list[dict[str, Any]] = []
         self._record = record
         self._lock: Any = None
-
-    def load_data(self):
-        """The `data.Dataset` that the settings name; and with it the length of the training.
-
-        Raises:
-            UserError: it is not to be had, or smaller than a batch.
-        """
-        from common import data, stream
-
-        config = self.config
-        dataset = data.load(config.dataset, config.data_dir, config.validation_images)
-        stream.check_batch_size(config.batch_size, dataset.x_train)
-        self.schedule(*config.schedule(len(dataset.x_train)))
-        return dataset
-
-    def schedule(self, iterations: int, interval: int) -> None:
-        """Sets how many training steps there will be, and how many lie between two pictures."""
-        self.iterations, self.interval = iterations, interval
 
     def start(self, data: dict[str, Any]) -> None:
         """Makes the folder and writes config.json, or checks that a resumed run fits its own.
@@ -145,11 +95,11 @@ class Run(Files):
             UserError: the folder can't be written to, or the data is not what the run began with.
         """
         versions = {package: _version(package) for package in PACKAGES}
-        record = folders.Record(
+        record = Record(
             chapter=self.chapter,
             preset=self.preset,
             settings=self.config.model_dump(),
-            data=folders.DataRecord(**data),
+            data=DataRecord(**data),
             versions={"python": platform.python_version(), **versions},
         )
         if self._record is None:
@@ -183,176 +133,42 @@ class Run(Files):
                 f"found now: {data['source']}; --data-dir names a folder with the former"
             )
 
-    def begin(self, model, data: dict[str, Any]) -> None:
-        """Restores the checkpoint of a run that is resumed, makes the folder of a new one.
 
-        What can be wrong with settings and data should be known before: until here, nothing is
-        written.
+def read_config(folder: Path, chapter: str, settings: type[M]) -> tuple[Record, M]:
+    """What a run's config.json holds, and its settings.
 
-        Args:
-            model: compiled.
-            data: what describes the data, as in `start`.
-        """
-        self.restore(model)
-        self.start(data)
-        images = data["training_images"]
-        count = " and ".join(map(str, images)) if isinstance(images, list) else images
-        print(f"{count} training images: {data['source']}")
-        print(f"training on the {self.device} into {self.path}")
-
-    def restore(self, model) -> None:
-        """Loads the checkpoint, if there is one, into a built model with built optimisers."""
-        if self.path is None or not (checkpoint := self.path / CHECKPOINT).exists():
-            return
-        try:
-            model.load_weights(checkpoint)
-        except (OSError, ValueError, KeyError) as error:
-            raise UserError(f"{checkpoint}: cannot be loaded: {error}") from error
-        self.saved_iteration = int(model.iterations)
-        self.history = self.read_csv("history.csv", self.saved_iteration)
-        self.timings = self.read_csv("timings.csv", self.saved_iteration)
-
-    def save_checkpoint(self, model) -> None:
-        """Writes one file with the weights, the optimisers' state and the iteration."""
-        with self.writing(CHECKPOINT) as temporary:
-            model.save_weights(temporary)
-        self.saved_iteration = int(model.iterations)
-
-    def block(self, most: int = 100, pixels: int = 28 * 28) -> int:
-        """How many iterations one compiled program should do; see `stream.steps_per_block`."""
-        from common import stream
-
-        return stream.steps_per_block(self.interval, self.config.batch_size, most, pixels)
-
-    def batches(self, images, labels=None, **settings):
-        """`stream.batches` with the run's batch size and seed, from the checkpoint's iteration on.
-
-        Args:
-            settings: block, of `CompiledLoop`, and what is to be other than the run's.
-        """
-        from common import stream
-
-        own = {"batch_size": self.config.batch_size, "seed": self.config.seed}
-        own["start"] = self.saved_iteration
-        return stream.batches(images, labels=labels, **(own | settings))
-
-    def callbacks(self, sample_images: Callable, evaluate: Callable | None = None) -> list:
-        """For `fit`: a picture, a line of history and the checkpoint at each interval's end.
-
-        Args:
-            sample_images, evaluate: see `callbacks.SaveProgress`.
-        """
-        from common import callbacks
-
-        return [callbacks.SaveProgress(self, sample_images, evaluate)]
-
-    @property
-    def epochs(self) -> dict[str, Any]:
-        """For `fit`: a Keras epoch is an interval; the stream has shuffled."""
-        return {
-            "epochs": self.iterations // self.interval,
-            "initial_epoch": self.saved_iteration // self.interval,
-            "steps_per_epoch": self.interval,
-            "shuffle": False,
-            "verbose": 1 if sys.stdout.isatty() else 2,
-        }
-
-    def record(self, iteration: int, logs: dict[str, float], seconds: float) -> None:
-        """Adds a line to history.csv, and to timings.csv the seconds that it took."""
-        self.history.append({"iteration": iteration, **logs})
-        self.timings.append({"iteration": iteration, "seconds": seconds})
-        self.write_csv("history.csv", self.history)
-        self.write_csv("timings.csv", self.timings)
-
-    def plot_history(self, panels: dict[str, dict[str, str]], title: str) -> None:
-        """history.png; see `images.plot_history`."""
-        from common import images
-
-        self.write("history.png", images.plot_history(self.history, panels, title))
-
-    def finish(self, quality: dict[str, Any]) -> dict[str, Any]:
-        """Writes progress.gif, and results.json, which marks the run as finished; and prints that.
-
-        Args:
-            quality: what is measured of the trained networks, by name.
-
-        Returns:
-            What it holds: iterations; seconds (of training, pictures and checkpoints not counted);
-            seconds_per_iteration, a median over the intervals after the first, which includes
-            compiling (None if it is the only one); the last line of history; `quality`; and the
-            data's source.
-        """
-        from common import images
-
-        assert self._record
-        self.write("progress.gif", images.animation((self.path / "samples").glob("[0-9]*.png")))
-        seconds = [row["seconds"] for row in self.timings]
-        results = {
-            "iterations": self.iterations,
-            "seconds": sum(seconds),
-            "seconds_per_iteration": statistics.median(seconds[1:]) / self.interval
-            if seconds[1:]
-            else None,
-            **{k: v for k, v in self.history[-1].items() if k != "iteration"},
-            **quality,
-            "data": self._record.data.source,
-        }
-        self.write_json("results.json", results)
-        self._lock.close()
-        width = max(26, *(len(name) + 2 for name in results))
-        for name, value in results.items():
-            shown = f"{value:.4g}" if isinstance(value, float) else value
-            print(f"{name:<{width}}{shown}")
-        return results
-
-    def hold_interrupts(self) -> None:
-        """From here on the first Ctrl-C only sets `stop_requested`; a second is raised at once.
-
-        Python raises KeyboardInterrupt wherever it is, and one that is raised in a finaliser is
-        lost. `callbacks.SaveProgress` raises it instead, between two blocks of iterations.
-        """
-
-        def request_stop(signal_number, frame):
-            self.stop_requested = True
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGINT, request_stop)
-
-    def release_interrupts(self) -> None:
-        """From here on Ctrl-C is raised at once, and now, if it was held back."""
-        if self.stop_requested:
-            raise KeyboardInterrupt
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    @contextlib.contextmanager
-    def resumable(self) -> Iterator[None]:
-        """Ends a run at Ctrl-C with a KeyboardInterrupt that says what is kept and how to go on."""
-        before = signal.getsignal(signal.SIGINT)
-        try:
-            yield
-        except KeyboardInterrupt:
-            if self._lock is None:  # nothing is on disk yet
-                raise
-            script = REPOSITORY / self.chapter / "train.py"
-            if script.is_relative_to(Path.cwd()):
-                script = script.relative_to(Path.cwd())
-            command = shlex.join(["python", str(script), "--resume", str(self.path)])
-            raise KeyboardInterrupt(
-                f"Stopped; what was done up to iteration {self.saved_iteration} is kept. "
-                f"Go on with\n  {command}"
-            ) from None
-        finally:
-            if threading.current_thread() is threading.main_thread():
-                signal.signal(signal.SIGINT, before)
+    Raises:
+        UserError: it is broken or another chapter's, or a setting is missing, unknown or wrong.
+    """
+    path = folder / "config.json"
+    try:
+        record = Record.model_validate_json(path.read_bytes(), strict=True)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
+    except ValidationError as error:
+        raise UserError(f"{path}: {_first_problem(error)}") from error
+    if record.chapter != chapter:
+        raise UserError(f"{folder} is a run of {record.chapter}, not of {chapter}")
+    for name in settings.model_fields:
+        if name not in record.settings:  # its default may not be what the run began with
+            raise UserError(f"{path}: settings.{name} is missing. {ADVICE}")
+    try:
+        return record, settings.model_validate_json(json.dumps(record.settings), strict=True)
+    except ValidationError as error:
+        raise UserError(f"{path}: {_first_problem(error, 'settings')}") from error
 
 
-def _refuse(name, value, folder, saved):
-    raise UserError(
-        f"--{name.replace('_', '-')} {value} contradicts the run in {folder}, which has {saved}; "
-        "a resumed run keeps its settings"
-    )
+def _first_problem(error: ValidationError, *place: str) -> str:
+    first = error.errors()[0]
+    key = ".".join(map(str, (*place, *first["loc"])))
+    if first["type"] == "json_invalid":
+        return f"is not JSON: {first['ctx']['error']}"
+    if first["type"] == "missing":
+        return f"{key} is missing. {ADVICE}"
+    if first["type"] == "extra_forbidden":
+        return f"{key} is no setting. {ADVICE}"
+    problem = first["msg"].removeprefix("Input ").removeprefix("Value error, ")
+    return f"{key}: {problem}. {ADVICE}"
 
 
 def _version(package: str) -> str | None:

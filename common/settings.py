@@ -51,6 +51,8 @@ class Frozen(BaseModel):
             if not first["loc"]:  # of several settings together
                 raise UserError(problem) from error
             flag = "--" + str(first["loc"][0]).replace("_", "-")
+            if first["type"] == "missing":
+                raise UserError(f"{flag} must be given (see --help)") from error
             raise UserError(f"{flag} {first['input']}: {problem} (see --help)") from error
 
     def replace(self, **changes: Any) -> Self:

@@ -210,8 +210,8 @@ def test_the_loop_refuses_blocks_of_another_length_and_can_run_eagerly():
 
 def test_presets_and_flags_reach_the_optimisers_and_the_loop(tmp_path, monkeypatch):
     book = train.PRESETS["book"]
-    assert (book["iterations"], book["batch_size"], book["sample_interval"]) == (20000, 128, 1000)
-    assert (book["learning_rate"], book["beta_1"], book["latent_dim"]) == (1e-3, 0.9, 100)
+    assert (book.iterations, book.batch_size, book.sample_interval) == (20000, 128, 1000)
+    assert (book.learning_rate, book.beta_1, book.latent_dim) == (1e-3, 0.9, 100)
     compiled = {}
 
     class Stop(Exception):
@@ -333,7 +333,7 @@ def test_a_diverging_run_says_so_and_keeps_no_nan(tmp_path, capsys):
     "flags, words",
     [
         (["--iterationz", "5"], "--iterationz"),
-        (["--batch-size", "-1"], "--batch-size: '-1'"),
+        (["--batch-size", "-1"], "--batch-size -1: should be greater than 0"),
         (["--batch-size", "4001"], "--batch-size 4001 is more than the 4000 training images"),
         (["--learning-rate", "nan"], "--learning-rate"),
         (["--beta-1", "1"], "--beta-1"),

@@ -1,6 +1,5 @@
-"""The shared flags, and how fast and in which words they answer."""
+"""Programs from outside: how fast and in which words they answer."""
 
-import argparse
 import re
 import shlex
 import subprocess
@@ -9,74 +8,9 @@ import sys
 import pytest
 from conftest import REPOSITORY
 
-from common import UserError, cli
+from common import cli
 
-PRESETS = {
-    "quick": {"iterations": 100, "sample_interval": 50, "dataset": "mnist", "seed": 0},
-    "book": {"iterations": 1000, "sample_interval": 100, "dataset": "mnist", "seed": 0},
-}
 CHAPTERS = sorted(path.parent for path in REPOSITORY.glob("chapter*/train.py"))
-
-
-def parse(*argv):
-    return cli.parse(cli.parser("What it does.", PRESETS), PRESETS, list(argv))
-
-
-def test_flags_override_the_preset():
-    config, options = parse("--preset", "book", "--seed", "4", "--resume")
-    assert (config.preset, config.iterations, config.seed) == ("book", 1000, 4)
-    assert options.given == {"preset": "book", "seed": 4}
-    assert options.resume == "latest" and not options.dry_run and options.output_dir is None
-    assert not hasattr(config, "resume")
-    config, options = parse("--seed", "0")
-    assert config.preset == "quick" and options.given == {"seed": 0}
-
-
-@pytest.mark.parametrize(
-    "iterations, interval", [(30, 30), (1000, 50), (120, 40), (99, 33), (47, 47)]
-)
-def test_the_interval_is_made_to_fit_the_iterations(iterations, interval):
-    assert parse("--iterations", str(iterations))[0].sample_interval == interval
-
-
-def test_intervals_that_do_not_fit():
-    with pytest.raises(UserError, match="--iterations 30 is not a multiple"):
-        parse("--iterations", "30", "--sample-interval", "50")
-    with pytest.raises(UserError, match=r"--iterations 9973 .* take 10000, or"):
-        parse("--iterations", "9973")
-    assert parse("--iterations", "9973", "--resume")[0].iterations == 9973  # the run has its own
-
-
-def test_data_folder_is_absolute_and_has_no_part_in_a_bundled_sample(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    config, _ = parse("--data-dir", "here", "--dataset", "mnist")
-    assert config.data_dir == str(tmp_path / "here")
-    with pytest.raises(UserError, match="--data-dir has no part in --dataset sample"):
-        parse("--data-dir", "here", "--dataset", "sample")
-
-
-@pytest.mark.parametrize(
-    "kind, good, bad",
-    [
-        (cli.positive_int, {"7": 7}, ["0", "-1", "1.5", "x", ""]),
-        (cli.seed_int, {"0": 0, "2147483647": 2147483647}, ["-1", "2147483648", "x"]),
-        (cli.positive_float, {"1e-3": 0.001}, ["0", "-1", "nan", "inf", "x"]),
-        (cli.fraction, {"0": 0.0, ".9": 0.9}, ["1", "-0.1", "nan", "x"]),
-    ],
-)
-def test_kinds_of_numbers(kind, good, bad):
-    for text, value in good.items():
-        assert kind(text) == value
-    for text in bad:
-        with pytest.raises(argparse.ArgumentTypeError, match="is not a"):
-            kind(text)
-
-
-def test_show_prints_a_setting_a_line(capsys):
-    cli.show(parse()[0])
-    assert ["sample-interval", "50"] in [
-        line.split() for line in capsys.readouterr().out.splitlines()
-    ]
 
 
 def test_interrupt_is_exit_code_130(capsys):

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from conftest import error_of
 
-from common import UserError, data
+from common import UserError, data, formats
 
 
 def arrays(n_train=6, n_test=4):
@@ -31,7 +31,7 @@ def idx(array):
 
 def write_idx(folder, contents, compress=False):
     folder.mkdir(exist_ok=True)
-    for name, array in zip(data.IDX_FILES, contents.values(), strict=True):
+    for name, array in zip(formats.IDX_FILES, contents.values(), strict=True):
         if compress:
             (folder / f"{name}.gz").write_bytes(gzip.compress(idx(array)))
         else:
@@ -171,7 +171,7 @@ def test_broken_gzip(tmp_path, damage):
 def test_idx_files_of_the_other_data_set_are_told_apart(tmp_path):
     """Both have the same file names; the real ones' labels begin in a known way."""
     contents = arrays(n_train=12)
-    contents["y_train"][:10] = data.FIRST_LABELS["mnist"]
+    contents["y_train"][:10] = formats.FIRST_LABELS["mnist"]
     write_idx(tmp_path, contents)
     assert len(data.load("mnist", str(tmp_path)).x_train) == 12
     with pytest.raises(UserError, match=r"train-labels-idx1-ubyte: is mnist's, not fashion_mnist"):

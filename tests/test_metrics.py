@@ -160,15 +160,15 @@ def test_classifier_reads_bytes_and_floats_alike_under_any_precision():
 
 
 @pytest.fixture(scope="module")
-def judged():
-    """A judge on 1,000 real test digits, and training digits with their labels."""
+def evaluated():
+    """An evaluator on 1,000 real test digits, and training digits with their labels."""
     dataset = data.load("sample")
     images = dataset.x_train.astype("float32") / 127.5 - 1
-    return metrics.Judge("mnist", dataset.x_test), images, dataset.y_train
+    return metrics.Evaluator("mnist", dataset.x_test), images, dataset.y_train
 
 
-def test_judge_ranks_generators_as_a_person_would(judged):
-    judge, images, labels = judged
+def test_evaluator_ranks_generators_as_a_person_would(evaluated):
+    evaluator, images, labels = evaluated
     random = np.random.default_rng(0)
     generators = {
         "real": images,
@@ -177,11 +177,11 @@ def test_judge_ranks_generators_as_a_person_would(judged):
         "one digit": images[labels == 3],
         "uniform noise": random.uniform(-1, 1, (1000, 28, 28, 1)),
     }
-    fids = {name: judge.fid(pictures) for name, pictures in generators.items()}
+    fids = {name: evaluator.fid(pictures) for name, pictures in generators.items()}
     assert fids["real"] < 5 < fids["noisy"] < fids["uniform noise"]
     assert 50 < fids["half the classes"] < fids["one digit"] < fids["uniform noise"]
     reports = {
-        name: judge.report(lambda n, pictures=pictures: pictures[:n], 390)
+        name: evaluator.report(lambda n, pictures=pictures: pictures[:n], 390)
         for name, pictures in generators.items()
     }
     covered = {name: report["classes_covered"] for name, report in reports.items()}
@@ -202,13 +202,13 @@ def test_judge_ranks_generators_as_a_person_would(judged):
 
 def test_too_few_test_images_are_refused_before_training():
     with pytest.raises(UserError, match="64 test images are too few for the FID"):
-        metrics.Judge("mnist", np.zeros((64, 28, 28, 1), np.uint8))
+        metrics.Evaluator("mnist", np.zeros((64, 28, 28, 1), np.uint8))
 
 
-def test_missing_classes_show_in_recall(judged):
-    judge, images, labels = judged
-    features = [judge.classifier(images[keep][:1000])[0] for keep in (labels < 10, labels < 5)]
-    whole = metrics.precision_recall(judge.real_features, features[0])
-    half = metrics.precision_recall(judge.real_features, features[1])
+def test_missing_classes_show_in_recall(evaluated):
+    evaluator, images, labels = evaluated
+    features = [evaluator.classifier(images[keep][:1000])[0] for keep in (labels < 10, labels < 5)]
+    whole = metrics.precision_recall(evaluator.real_features, features[0])
+    half = metrics.precision_recall(evaluator.real_features, features[1])
     assert whole[1] > 0.7 and 0.3 < half[1] < 0.6
     assert half[0] > 0.7

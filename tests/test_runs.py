@@ -7,15 +7,20 @@ import sys
 import time
 from argparse import Namespace
 
+import numpy as np
 import pytest
 
-from common import UserError, runs
+from common import UserError, images, runs, training
+from common.settings import GANSettings
 
 DATA = {"source": "made", "sha256": "1"}
+QUICK = GANSettings(iterations=20, sample_interval=10, batch_size=8)
+PRESETS = {"quick": QUICK, "book": QUICK.replace(iterations=40)}
 
 
-def options(output_dir=None, resume=None, **given):
-    return Namespace(output_dir=output_dir, resume=resume, given=given)
+def open_run(chapter="chapter03_gan", output_dir=None, resume=None, preset=None, **typed):
+    options = Namespace(output_dir=output_dir, resume=resume, preset=preset)
+    return training.open_run(chapter, PRESETS, typed, options)
 
 
 @pytest.fixture(autouse=True)
@@ -24,18 +29,24 @@ def empty_folder(tmp_path, monkeypatch):
 
 
 def new_run(output_dir=None, finished=False, chapter="chapter03_gan"):
-    config = Namespace(iterations=20, sample_interval=10, data_dir=None)
-    run = runs.open_run(chapter, config, options(output_dir))
+    run = open_run(chapter, output_dir)
+    run.schedule(20, 10)
     run.start(DATA)
     if finished:
         run.record(20, {"d_loss": 0.5}, 1.0)
-        run.finish({})
+        finish(run)
     return run
 
 
+def finish(run, quality=None):
+    run.write("samples/000000.png", images.png(np.zeros((4, 4), np.uint8)))
+    return run.finish(quality or {})
+
+
 def reopen(**flags):
-    config = Namespace(iterations=7, sample_interval=7, data_dir=None)
-    return runs.open_run("chapter03_gan", config, options(**flags))
+    run = open_run(**flags)
+    run.schedule(20, 10)
+    return run
 
 
 def test_numbers_count_up_and_skip_nothing_that_exists(tmp_path):
@@ -69,10 +80,10 @@ def test_resume_of_a_named_folder():
         ({"resume": "9"}, "9 holds no run"),
         ({"resume": "done"}, "the run in done is finished"),
         ({"resume": "other"}, "other is a run of chapter04_dcgan, not of chapter03_gan"),
-        ({"resume": "begun", "iterations": 30}, "--iterations 30 contradicts the run in begun"),
+        ({"resume": "begun", "iterations": "40"}, "--iterations 40 contradicts the run in begun"),
         ({"resume": "begun", "output_dir": "begun"}, "give one of them"),
-        ({"resume": "torn"}, r"torn.config\.json: cannot be read"),
-        ({"resume": "empty"}, r"empty.config\.json: is not a run's"),
+        ({"resume": "begun", "preset": "book"}, "--preset book contradicts .* which has quick"),
+        ({"resume": "begun", "seed": "x"}, "--seed x: should be a valid integer"),
         ({"resume": "²"}, "² holds no run"),
         ({"output_dir": "done"}, "holds a finished run"),
         ({"output_dir": "begun"}, "add --resume"),
@@ -84,13 +95,8 @@ def test_refusals(tmp_path, flags, words):
     new_run("done", finished=True)
     new_run("begun")
     new_run("other", chapter="chapter04_dcgan")
-    for name, file, text in (
-        ("full", "letter", "dear"),
-        ("torn", "config.json", "{"),
-        ("empty", "config.json", "{}"),
-    ):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / file).write_text(text)
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "letter").write_text("dear")
     (tmp_path / "file").write_text("")
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(UserError, match=words):
@@ -98,10 +104,56 @@ def test_refusals(tmp_path, flags, words):
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_a_resumed_run_keeps_its_data_but_the_data_may_move(capsys):
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        (lambda c: c["settings"].pop("fid"), r"settings\.fid is missing"),
+        (
+            lambda c: c["settings"].pop("batch_size"),
+            r"settings\.batch_size is missing\. If another",
+        ),
+        (lambda c: c["settings"].update(beta_9=1), r"settings\.beta_9 is no setting\. If another"),
+        (lambda c: c["settings"].update(seed="0"), r"settings\.seed: should be a valid integer\."),
+        (lambda c: c["settings"].update(seed=-1), r"settings\.seed: should be greater than or"),
+        (
+            lambda c: c["settings"].update(iterations=15),
+            r"settings: --iterations 15 is not a multiple",
+        ),
+        (lambda c: c.pop("settings"), r"settings is missing"),
+        (lambda c: c.update(settings=[]), r"settings: should be an object"),
+        (lambda c: c.pop("chapter"), r"chapter is missing"),
+        (lambda c: c.update(chapter=3), r"chapter: should be a valid string"),
+        (lambda c: c.pop("preset"), r"preset is missing"),
+        (lambda c: c.pop("versions"), r"versions is missing"),
+        (lambda c: c.update(versions="1"), r"versions: should be an object"),
+        (lambda c: c["data"].pop("source"), r"data\.source is missing"),
+        (lambda c: c["data"].update(sha256=1), r"data\.sha256: should be a valid string"),
+    ],
+)
+def test_a_foreign_config_is_one_line_that_names_the_key(tmp_path, change, words):
     new_run("begun")
-    run = reopen(resume="begun", data_dir="elsewhere", iterations=20)
-    assert run.config.data_dir == "elsewhere"
+    path = tmp_path / "begun" / "config.json"
+    config = json.loads(path.read_text())
+    change(config)
+    path.write_text(json.dumps(config))
+    with pytest.raises(UserError, match=rf"begun.config\.json: {words}") as error:
+        reopen(resume="begun")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '"x"', "[" * 100_000, "\x00", "{}"])
+def test_a_broken_config_is_one_line(tmp_path, text):
+    new_run("begun")
+    (tmp_path / "begun" / "config.json").write_text(text)
+    with pytest.raises(UserError, match=r"begun.config\.json: ") as error:
+        reopen(resume="begun")
+    assert "\n" not in str(error.value) and len(str(error.value)) < 300
+
+
+def test_a_resumed_run_keeps_its_data_but_the_data_may_move(tmp_path, capsys):
+    new_run("begun")
+    run = reopen(resume="begun", data_dir="elsewhere", iterations="20")
+    assert run.config.data_dir == str(tmp_path / "elsewhere")
     run.start(DATA | {"source": "moved"})
     del run  # and with it the lock
     with pytest.raises(UserError, match="begun with other data"):
@@ -155,7 +207,8 @@ class Counter:
 
 def test_restore_forgets_what_came_after_the_checkpoint():
     run, model = new_run("begun"), Counter()
-    assert run.restore(model) == 0
+    run.restore(model)
+    assert run.saved_iteration == 0
     run.record(10, {"d_loss": 0.1}, 3.0)
     model.iterations = 10
     run.save_checkpoint(model)
@@ -163,10 +216,11 @@ def test_restore_forgets_what_came_after_the_checkpoint():
 
     run = reopen(resume="begun")
     run.start(DATA)
-    assert run.restore(Counter()) == 10
+    run.restore(Counter())
+    assert run.saved_iteration == 10
     assert run.history == [{"iteration": 10, "d_loss": 0.1}]
     run.record(20, {"d_loss": 1 / 3}, 1.5)
-    results = run.finish({"fid": 2.5})
+    results = finish(run, {"fid": 2.5})
     assert results["seconds"] == 4.5 and results["seconds_per_iteration"] == 0.15
     assert results["d_loss"] == 1 / 3 and results["iterations"] == 20 and results["fid"] == 2.5
     assert json.loads((run.path / "results.json").read_text()) == results
@@ -184,14 +238,11 @@ def test_a_run_that_is_being_trained_is_left_alone():
     with pytest.raises(UserError, match="another program is training this run"):
         reopen(resume="2").start(DATA)
     busy.record(20, {"d_loss": 0.5}, 1.0)
-    assert busy.finish({})["seconds_per_iteration"] is None  # there was only one interval
+    assert finish(busy)["seconds_per_iteration"] is None  # there was only one interval
 
 
 def test_of_two_runs_that_begin_in_one_folder_the_second_is_refused():
-    flags = {"resume": None, "output_dir": "here", "given": {}}
-    first, second = (
-        runs.open_run("chapter03_gan", Namespace(), Namespace(**flags)) for _ in range(2)
-    )
+    first, second = open_run(output_dir="here"), open_run(output_dir="here")
     first.start(DATA)
     if sys.platform != "win32":  # has no fcntl
         with pytest.raises(UserError, match="another program is training this run"):
@@ -218,6 +269,7 @@ def test_the_first_ctrl_c_waits_for_a_good_moment_and_the_second_does_not():
     run, before = new_run("begun"), signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt, match="is kept"):
         with run.resumable():
+            run.hold_interrupts()
             os.kill(os.getpid(), signal.SIGINT)
             assert run.stop_requested  # and nothing else has happened
             os.kill(os.getpid(), signal.SIGINT)
@@ -234,6 +286,6 @@ def test_a_checkpoint_without_its_history_is_named():
 
 def test_a_broken_checkpoint_is_named():
     run = new_run("begun")
-    run.write(runs.CHECKPOINT, b"not a number")
+    run.write(training.CHECKPOINT, b"not a number")
     with pytest.raises(UserError, match=r"latest\.weights\.h5: cannot be loaded"):
         run.restore(Counter())

@@ -1,0 +1,268 @@
+"""What the training of all chapters has in common. Imports TensorFlow only where it trains.
+
+A chapter's `train(config, run)` loads data, builds networks and a model, and then calls the run's
+`begin`; `fit` with its `batches`, `callbacks` and `epochs`; and its `finish`. The checkpoint is
+written last of what an interval leaves, so that a resumed run repeats the interval that was cut
+short, and overwrites what that left.
+"""
+
+import argparse
+import contextlib
+import shlex
+import signal
+import statistics
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from common import UserError, folders
+from common.runs import Run, read_config
+from common.settings import Settings
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+CHECKPOINT = "checkpoint/latest.weights.h5"
+
+
+def open_run(
+    chapter: str,
+    presets: Mapping[str, Settings],
+    typed: Mapping[str, Any],
+    options: argparse.Namespace,
+) -> "TrainingRun":
+    """The run that the flags ask for: a new one, or with --resume one that is on disk.
+
+    Nothing is written yet.
+
+    Args:
+        typed: the settings that were typed, as text.
+        options: preset (None, if it was not typed), output_dir, resume.
+
+    Raises:
+        UserError: a setting is wrong, there is nothing to resume, the run is finished, its settings
+            contradict a flag that was typed, or the folder for a new run is not empty.
+    """
+    home = Path("runs") / chapter
+    if options.resume is None:
+        preset = options.preset or "quick"
+        config = presets[preset].with_flags(typed)
+        folder = Path(options.output_dir) if options.output_dir else None
+        if folder and folder.exists():
+            folders.refuse_used(folder)
+        return TrainingRun(chapter, config, folder, preset=preset, typed=typed)
+    folder = folders.find_unfinished(home, options)
+    record, config = read_config(folder, chapter, type(presets["quick"]))
+    if options.preset not in (None, record.preset):
+        _refuse("preset", options.preset, folder, record.preset)
+    for name, value in typed.items():
+        # Data may have moved since the run began; its hash says whether it is the same.
+        changed = getattr(config.replace(**{name: value}), name)
+        if changed != getattr(config, name) and name != "data_dir":
+            _refuse(name, value, folder, getattr(config, name))
+    config = config.replace(**{name: value for name, value in typed.items() if name == "data_dir"})
+    return TrainingRun(chapter, config, folder, preset=record.preset, record=record)
+
+
+class TrainingRun(Run):
+    """A run that is trained, from its beginning or from its checkpoint."""
+
+    iterations: int  # of the whole run, and
+    interval: int  # from one picture, line of history and checkpoint to the next: see `schedule`
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        self.device = "CPU"
+        self.saved_iteration = 0  # of the checkpoint
+        self.stop_requested = False
+        self.history: list[dict[str, Any]] = []
+        self.timings: list[dict[str, Any]] = []
+
+    def load_data(self) -> Any:
+        """The `data.Dataset` that the settings name; and with it the length of the training.
+
+        Raises:
+            UserError: it is not to be had, or smaller than a batch.
+        """
+        from common import data, stream
+
+        config = self.config
+        dataset = data.load(config.dataset, config.data_dir, config.validation_images)
+        stream.check_batch_size(config.batch_size, dataset.x_train)
+        self.schedule(*config.schedule(len(dataset.x_train)))
+        return dataset
+
+    def schedule(self, iterations: int, interval: int) -> None:
+        """Sets how many training steps there will be, and how many lie between two pictures."""
+        self.iterations, self.interval = iterations, interval
+
+    def begin(self, model, data: dict[str, Any]) -> None:
+        """Restores the checkpoint of a run that is resumed, makes the folder of a new one.
+
+        What can be wrong with settings and data should be known before: until here, nothing is
+        written.
+
+        Args:
+            model: compiled.
+            data: what describes the data, as in `start`.
+        """
+        self.restore(model)
+        self.start(data)
+        images = data["training_images"]
+        count = " and ".join(map(str, images)) if isinstance(images, list) else images
+        print(f"{count} training images: {data['source']}")
+        print(f"training on the {self.device} into {self.path}")
+
+    def restore(self, model) -> None:
+        """Loads the checkpoint, if there is one, into a built model with built optimisers."""
+        if self.path is None or not (checkpoint := self.path / CHECKPOINT).exists():
+            return
+        try:
+            model.load_weights(checkpoint)
+        except (OSError, ValueError, KeyError) as error:
+            raise UserError(f"{checkpoint}: cannot be loaded: {error}") from error
+        self.saved_iteration = int(model.iterations)
+        self.history = self.read_csv("history.csv", self.saved_iteration)
+        self.timings = self.read_csv("timings.csv", self.saved_iteration)
+
+    def save_checkpoint(self, model) -> None:
+        """Writes one file with the weights, the optimisers' state and the iteration."""
+        with self.writing(CHECKPOINT) as temporary:
+            model.save_weights(temporary)
+        self.saved_iteration = int(model.iterations)
+
+    def block(self, most: int = 100, pixels: int = 28 * 28) -> int:
+        """How many iterations one compiled program should do; see `stream.steps_per_block`."""
+        from common import stream
+
+        return stream.steps_per_block(self.interval, self.config.batch_size, most, pixels)
+
+    def batches(self, images, labels=None, **settings):
+        """`stream.batches` with the run's batch size and seed, from the checkpoint's iteration on.
+
+        Args:
+            settings: block, of `CompiledLoop`, and what is to be other than the run's.
+        """
+        from common import stream
+
+        own = {"batch_size": self.config.batch_size, "seed": self.config.seed}
+        own["start"] = self.saved_iteration
+        return stream.batches(images, labels=labels, **(own | settings))
+
+    def callbacks(self, sample_images: Callable, evaluate: Callable | None = None) -> list:
+        """For `fit`: a picture, a line of history and the checkpoint at each interval's end.
+
+        Args:
+            sample_images, evaluate: see `callbacks.SaveProgress`.
+        """
+        from common import callbacks
+
+        return [callbacks.SaveProgress(self, sample_images, evaluate)]
+
+    @property
+    def epochs(self) -> dict[str, Any]:
+        """For `fit`: a Keras epoch is an interval; the stream has shuffled."""
+        return {
+            "epochs": self.iterations // self.interval,
+            "initial_epoch": self.saved_iteration // self.interval,
+            "steps_per_epoch": self.interval,
+            "shuffle": False,
+            "verbose": 1 if sys.stdout.isatty() else 2,
+        }
+
+    def record(self, iteration: int, logs: dict[str, float], seconds: float) -> None:
+        """Adds a line to history.csv, and to timings.csv the seconds that it took."""
+        self.history.append({"iteration": iteration, **logs})
+        self.timings.append({"iteration": iteration, "seconds": seconds})
+        self.write_csv("history.csv", self.history)
+        self.write_csv("timings.csv", self.timings)
+
+    def plot_history(self, panels: dict[str, dict[str, str]], title: str) -> None:
+        """history.png; see `images.plot_history`."""
+        from common import images
+
+        self.write("history.png", images.plot_history(self.history, panels, title))
+
+    def finish(self, quality: dict[str, Any]) -> dict[str, Any]:
+        """Writes progress.gif, and results.json, which marks the run as finished; and prints that.
+
+        Args:
+            quality: what is measured of the trained networks, by name.
+
+        Returns:
+            What it holds: iterations; seconds (of training, pictures and checkpoints not counted);
+            seconds_per_iteration, a median over the intervals after the first, which includes
+            compiling (None if it is the only one); the last line of history; `quality`; and the
+            data's source.
+        """
+        from common import images
+
+        assert self._record
+        self.write("progress.gif", images.animation((self.path / "samples").glob("[0-9]*.png")))
+        seconds = [row["seconds"] for row in self.timings]
+        results = {
+            "iterations": self.iterations,
+            "seconds": sum(seconds),
+            "seconds_per_iteration": statistics.median(seconds[1:]) / self.interval
+            if seconds[1:]
+            else None,
+            **{k: v for k, v in self.history[-1].items() if k != "iteration"},
+            **quality,
+            "data": self._record.data.source,
+        }
+        self.write_json("results.json", results)
+        self._lock.close()
+        width = max(26, *(len(name) + 2 for name in results))
+        for name, value in results.items():
+            shown = f"{value:.4g}" if isinstance(value, float) else value
+            print(f"{name:<{width}}{shown}")
+        return results
+
+    def hold_interrupts(self) -> None:
+        """From here on the first Ctrl-C only sets `stop_requested`; a second is raised at once.
+
+        Python raises KeyboardInterrupt wherever it is, and one that is raised in a finaliser is
+        lost. `callbacks.SaveProgress` raises it instead, between two blocks of iterations.
+        """
+
+        def request_stop(signal_number, frame):
+            self.stop_requested = True
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, request_stop)
+
+    def release_interrupts(self) -> None:
+        """From here on Ctrl-C is raised at once, and now, if it was held back."""
+        if self.stop_requested:
+            raise KeyboardInterrupt
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    @contextlib.contextmanager
+    def resumable(self) -> Iterator[None]:
+        """Ends a run at Ctrl-C with a KeyboardInterrupt that says what is kept and how to go on."""
+        before = signal.getsignal(signal.SIGINT)
+        try:
+            yield
+        except KeyboardInterrupt:
+            if self._lock is None:  # nothing is on disk yet
+                raise
+            script = REPOSITORY / self.chapter / "train.py"
+            if script.is_relative_to(Path.cwd()):
+                script = script.relative_to(Path.cwd())
+            command = shlex.join(["python", str(script), "--resume", str(self.path)])
+            raise KeyboardInterrupt(
+                f"Stopped; what was done up to iteration {self.saved_iteration} is kept. "
+                f"Go on with\n  {command}"
+            ) from None
+        finally:
+            if threading.current_thread() is threading.main_thread():
+                signal.signal(signal.SIGINT, before)
+
+
+def _refuse(name, value, folder, saved):
+    raise UserError(
+        f"--{name.replace('_', '-')} {value} contradicts the run in {folder}, which has {saved}; "
+        "a resumed run keeps its settings"
+    )
