@@ -146,7 +146,8 @@ def _add_flags(
     """
     for name in names:
         field = settings.model_fields[name]
-        kind, counts = _kind(field.annotation), {}
+        kind = _kind(field.annotation)
+        counts: dict[str, Any] = {}
         if get_origin(kind) is tuple:  # so many values
             kind, counts = _kind(get_args(kind)[0]), {"nargs": len(get_args(kind))}
         elif get_origin(kind) is list:

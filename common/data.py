@@ -74,7 +74,7 @@ class Dataset:
         """What a run's config.json says of its data; equal descriptions mean equal data."""
         digest = hashlib.sha256()
         for array in (self.x_train, self.y_train, self.x_test, self.y_test):
-            digest.update(np.ascontiguousarray(array))
+            digest.update(np.ascontiguousarray(array).data)
         return {
             "source": self.source,
             "training_images": len(self.x_train),
@@ -143,9 +143,9 @@ def places(folder: str | None) -> Iterator[tuple[str, Path]]:
     Raises:
         UserError: one of them is not there.
     """
-    for origin, place in (("--data-dir", folder), ("GANS_DATA", os.environ.get("GANS_DATA"))):
-        if place:
-            place = Path(place).expanduser()
+    for origin, named in (("--data-dir", folder), ("GANS_DATA", os.environ.get("GANS_DATA"))):
+        if named:
+            place = Path(named).expanduser()
             if not place.is_dir():
                 raise UserError(f"{origin} {place}: there is no such folder")
             yield origin, place

@@ -94,8 +94,8 @@ def _checked(name: str, source: str, paths: list[Path], arrays: list[np.ndarray]
     for images, labels, part in ((x_train, y_train, "training"), (x_test, y_test, "test")):
         if len(images) != len(labels) or len(images) == 0:
             raise UserError(f"{source}: {len(images)} {part} images but {len(labels)} labels")
-    for other, labels in FIRST_LABELS.items():
-        if other != name and np.array_equal(y_train[: len(labels)], labels):
+    for other, first in FIRST_LABELS.items():
+        if other != name and np.array_equal(y_train[: len(first)], first):
             raise UserError(f"{paths[1]}: is {other}'s, not {name}'s")
     return (
         x_train[..., np.newaxis],

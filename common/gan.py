@@ -34,7 +34,7 @@ class BaseGAN(CompiledLoop):
         self.latent_dim = generator.inputs[0].shape[-1]
         self.seed = seed
 
-    def compile(self, d_optimizer, g_optimizer, **kwargs):
+    def compile(self, d_optimizer, g_optimizer, **kwargs):  # type: ignore[override]
         super().compile(optimizer=None, **kwargs)
         self.d_optimizer = d_optimizer
         self.g_optimizer = g_optimizer

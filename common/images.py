@@ -49,15 +49,14 @@ def gif(frames: Sequence[np.ndarray], *, seconds: float = 8.0, hold: float = 2.0
     With `hold=0` it stays no longer than the others, as is right for a walk in a circle.
     """
     each = max(40, round(1000 * seconds / len(frames)))
-    durations = [each] * (len(frames) - 1) + [max(each, round(1000 * hold))]
-    if len(frames) == 1:
-        durations = durations[0]  # what is then written is a picture, which has no list of them
+    last = max(each, round(1000 * hold))
     return imageio.imwrite(
         "<bytes>",
         np.stack(frames),
         extension=".gif",
         is_batch=True,
-        duration=durations,
+        # A single frame is written as a picture, which has no list of durations.
+        duration=[each] * (len(frames) - 1) + [last] if len(frames) > 1 else last,
         loop=0,
     )
 
@@ -97,7 +96,7 @@ def read_photo(file, name: str) -> np.ndarray:
             transparent = "A" in facts["mode"] or "transparency" in facts
             mode = ("RGBA" if transparent else "RGB") if eight_bits else None
             # The first frame, if it is an animation; turned as the camera says it was held.
-            pixels = photo.read(index=0, rotate=True, mode=mode)
+            pixels = photo.read(index=0, rotate=True, mode=mode)  # type: ignore[call-arg]
     except Exception as error:  # Pillow's decoders raise whatever they come upon
         reason = (str(error.__cause__ or error).splitlines() or [type(error).__name__])[0]
         raise UserError(f"{name}: cannot be read as an image: {reason}") from error

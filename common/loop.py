@@ -1,6 +1,7 @@
 """A Keras model whose training loop stays on the device, and the noise of its training steps."""
 
 import operator
+from collections.abc import Callable
 
 import keras
 import tensorflow as tf
@@ -36,6 +37,7 @@ class CompiledLoop(keras.Model):
     numbers as one that is not.
     """
 
+    train_function: Callable | None
     METRICS: tuple[str, ...] = ()  # what `train_step` reports: keys of Keras' logs, columns of CSV
 
     def __init__(self):
@@ -56,10 +58,10 @@ class CompiledLoop(keras.Model):
             raise ValueError(f"{', '.join(values)}: not in METRICS")
         return {metric.name: metric.result() for metric in self.metrics}
 
-    def compile(self, *, jit_compile: bool = False, **kwargs) -> None:
+    def compile(self, *args, jit_compile: bool = False, **kwargs) -> None:
         # Keras turns jit_compile off where operations are to be deterministic, as not all of XLA's
         # are. Those of the chapters that ask for it are, so it is not Keras that is asked.
-        super().compile(jit_compile=False, **kwargs)
+        super().compile(*args, jit_compile=False, **kwargs)
         self._jit_compile_loop = jit_compile
 
     def make_train_function(self, force: bool = False) -> None:
