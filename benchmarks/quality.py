@@ -6,12 +6,12 @@
     python benchmarks/quality.py floor --data-dir DIR                         what a FID means
 
 The runs stay in --output-dir; what is finished there is not trained again, so this can be stopped
-and started as one likes. `floor` judges real images and bad generators instead of trained ones.
+and started as one likes. `floor` measures real images and bad generators
+instead of trained ones.
 """
 
 import argparse
 import csv
-import importlib
 import json
 import os
 import re
@@ -21,38 +21,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import loops
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPOSITORY))
-
-# As printed by the notebooks of the English and the Korean edition.
-PUBLISHED = {
-    "chapter02_autoencoder": {"book": {"loss": "149.19, 149.0"}},
-    "chapter03_gan": {
-        "book": {"d_loss": "0.367, 0.375", "d_accuracy": "0.828, 0.844", "g_loss": "2.97, 2.51"}
-    },
-    "chapter04_dcgan": {
-        "book": {"d_loss": "0.058, 0.380", "d_accuracy": "0.984, 0.832", "g_loss": "4.25, 2.05"}
-    },
-    "chapter07_sgan": {
-        "book": {  # the Korean edition's settings; the English one has 0.8941 and 0.6922
-            "test_accuracy": "0.9103",
-            "baseline_test_accuracy": "0.6702",
-        },
-        "quick": {"test_accuracy": "0.9907 (Salimans et al. 2016)"},
-    },
-    "chapter08_cgan": {
-        "book": {"d_loss": "0.013, 0.718", "d_accuracy": "1, 0.125", "g_loss": "4.4, 0.67"}
-    },
-    "chapter09_cyclegan": {},
-    "chapter10_adversarial": {  # Madry et al. 2018; with --flags=--defend
-        "book": {"defended_accuracy": "0.988", "defended_pgd_accuracy": "0.932"}
-    },
-}
-NO_FID = ("chapter02_autoencoder", "chapter09_cyclegan", "chapter10_adversarial")
 
 
 def train(chapter, preset, seed, arguments):
     """Trains one run, or finds it finished; gives its results and its history of FIDs."""
+    settings = loops.presets(chapter)[preset]
     words = [arguments.dataset, preset, *re.findall(r"[\w.]+", arguments.flags), f"seed{seed}"]
     folder = Path(arguments.output_dir) / chapter / "-".join(filter(None, words))
     if not (folder / "results.json").exists():
@@ -61,30 +38,29 @@ def train(chapter, preset, seed, arguments):
             command += ["--resume"]
         else:
             command += [*shlex.split(arguments.flags), "--preset", preset, "--seed", str(seed)]
-            command += [] if chapter in NO_FID else ["--fid"]
+            command += ["--fid"] if "fid" in type(settings).model_fields else []
             command += ["--dataset", arguments.dataset] if arguments.dataset else []
             command += ["--data-dir", arguments.data_dir] if arguments.data_dir else []
         folder.parent.mkdir(parents=True, exist_ok=True)
         with open(folder.parent / f"{folder.name}.log", "a") as log:
             subprocess.run(command, check=True, stdout=log)
-    check_settings(chapter, preset, folder, arguments)
+    check_settings(preset, settings, folder, arguments)
     with open(folder / "history.csv") as file:
         rows = list(csv.DictReader(file))
     fids = {int(row["iteration"]): float(row["fid"]) for row in rows if "fid" in row}
     return json.loads((folder / "results.json").read_text()), fids
 
 
-def check_settings(chapter, preset, folder, arguments):
+def check_settings(preset, settings, folder, arguments):
     """Stops if a run that was found has other settings than the preset has now."""
-    settings = json.loads((folder / "config.json").read_text())["settings"]
+    found = json.loads((folder / "config.json").read_text())["settings"]
     flags = re.findall(r"--(?:no-)?([a-z0-9-]+)", arguments.flags)
-    free = {f.replace("-", "_") for f in flags} | {"dataset", "seed", "fid"}
-    free |= {"sample_interval", "attacked_images"}  # which train.py may change
-    now = importlib.import_module(f"{chapter}.train").PRESETS[preset]
-    for name in now.keys() - free:
-        if settings.get(name) != now[name]:
+    free = {f.replace("-", "_") for f in flags} | {"dataset", "data_dir", "seed", "fid"}
+    free |= {"sample_interval"}  # which --iterations changes
+    for name, value in json.loads(settings.model_dump_json(exclude=free)).items():
+        if found.get(name) != value:
             sys.exit(
-                f"{folder} has {name} {settings.get(name)}, {preset} has {now[name]} now; "
+                f"{folder} has {name} {found.get(name)}, {preset} has {value} now; "
                 "move the folder away"
             )
 
@@ -104,16 +80,12 @@ def table(results, published):
         print(line + (f"  published: {published[name]}" if name in published else ""))
 
 
-def judge_chapter(chapter, arguments):
-    presets = {
-        "chapter02_autoencoder": ["book"],  # quick is the same
-        "chapter09_cyclegan": ["quick"],  # book wants a GPU
-    }
-    for preset in arguments.presets or presets.get(chapter, ["quick", "book"]):
+def measure_chapter(chapter, arguments):
+    for preset in arguments.presets or loops.measured_presets(chapter):
         runs = [train(chapter, preset, seed, arguments) for seed in arguments.seeds]
         words = [chapter, "--preset", preset, arguments.flags, "seeds", *map(str, arguments.seeds)]
         print(" ".join(filter(None, words)))
-        table([results for results, _ in runs], PUBLISHED.get(chapter, {}).get(preset, {}))
+        table([results for results, _ in runs], loops.published(chapter, preset))
         if runs[0][1]:
             print("  FID by iteration")
         for iteration in runs[0][1]:
@@ -121,7 +93,7 @@ def judge_chapter(chapter, arguments):
             print(f"  {iteration:>10}  " + "  ".join(f"{fid:7.2f}" for fid in fids), flush=True)
 
 
-def judge_floor(arguments):
+def measure_floor(arguments):
     """What the metrics say of real images and of generators that are known to be bad."""
     import numpy as np
 
@@ -142,12 +114,12 @@ def judge_floor(arguments):
         "one image of each class": images[[np.argmax(labels == c % 10) for c in range(n)]],
         "uniform noise": random.uniform(-1, 1, noise.shape).astype(np.float32),
     }
-    judge = metrics.Judge(dataset.name, dataset.x_test)
+    evaluator = metrics.Evaluator(dataset.name, dataset.x_test)
     print(f"{dataset.source}: against {len(dataset.x_test)} test images")
     row = "{:<34}{:>10}{:>10}{:>8}{:>10}{:>11}{:>9}"
     print(row.format("", "images", "FID", "score", "classes", "precision", "recall"))
     for name, pictures in sets.items():
-        report = judge.report(lambda count, pictures=pictures: pictures[:count], len(pictures))
+        report = evaluator.report(lambda count, pictures=pictures: pictures[:count], len(pictures))
         print(
             row.format(
                 name,
@@ -166,12 +138,12 @@ def main():
     flags = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    flags.add_argument("what", choices=[*PUBLISHED, "floor"])
+    flags.add_argument("what", choices=[*loops.chapters(), "floor"])
     flags.add_argument(
         "--presets",
         nargs="+",
         help="default: quick and book; for chapter 2, where both are one, book; for chapter 9, "
-        "whose book wants a GPU, quick",
+        "whose book needs a GPU, quick",
     )
     flags.add_argument(
         "--flags",
@@ -190,9 +162,9 @@ def main():
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ["KERAS_BACKEND"] = "tensorflow"
     if arguments.what == "floor":
-        judge_floor(arguments)
+        measure_floor(arguments)
     else:
-        judge_chapter(arguments.what, arguments)
+        measure_chapter(arguments.what, arguments)
 
 
 if __name__ == "__main__":

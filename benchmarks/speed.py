@@ -23,10 +23,11 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
-from loops import CHAPTERS
+import loops
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPOSITORY))
+LOOPS = loops.compared()
 ROUNDS = 5
 
 
@@ -38,8 +39,8 @@ def prepare(chapter, which, precision, data_dir):
     if which == "ours":
         device.setup(seed=0, precision=precision)
     dataset = data.load("mnist" if data_dir else "sample", data_dir)
-    train = getattr(CHAPTERS[chapter], which)(dataset)
-    train(CHAPTERS[chapter].our_iterations if which == "ours" else 5)
+    train = getattr(LOOPS[chapter], which)(dataset)
+    train(LOOPS[chapter].our_iterations if which == "ours" else 5)
 
 
 def milliseconds(iterations):
@@ -59,8 +60,8 @@ def take_turns(chapter, precision, data_dir):
         ours.submit(prepare, chapter, "ours", precision, data_dir).result()
         return [
             (
-                books.submit(milliseconds, CHAPTERS[chapter].books_iterations).result(),
-                ours.submit(milliseconds, CHAPTERS[chapter].our_iterations).result(),
+                books.submit(milliseconds, LOOPS[chapter].books_iterations).result(),
+                ours.submit(milliseconds, LOOPS[chapter].our_iterations).result(),
             )
             for _ in range(ROUNDS)
         ]
@@ -71,7 +72,7 @@ def peak_memory(chapter, precision, data_dir):
     with tempfile.TemporaryDirectory() as folder:
         script = REPOSITORY / chapter.split()[0] / "train.py"
         command = [sys.executable, script, "--preset", "book"]
-        command += ["--output-dir", f"{folder}/run", *CHAPTERS[chapter].short]
+        command += ["--output-dir", f"{folder}/run", *LOOPS[chapter].short]
         command += ["--precision", precision]
         if "--dataset" not in command:
             command += ["--data-dir", data_dir] if data_dir else ["--dataset", "sample"]
@@ -86,7 +87,7 @@ def main():
     flags = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    chapters = list(dict.fromkeys(name.split()[0] for name in CHAPTERS))
+    chapters = list(dict.fromkeys(name.split()[0] for name in LOOPS))
     flags.add_argument("chapters", nargs="*", metavar="CHAPTER", help=", ".join(chapters))
     flags.add_argument("--data-dir", metavar="DIR", help="a folder with MNIST")
     arguments = flags.parse_args()
@@ -100,8 +101,8 @@ def main():
     print(f"milliseconds an iteration, medians of {ROUNDS} turns; the book's loop is in float32")
     print(row.format("", "ours in", "the book's loop", "ours", "times as fast (range)", "peak GiB"))
     chosen = arguments.chapters or chapters
-    for name in [name for name in CHAPTERS if name.split()[0] in chosen]:
-        for precision in CHAPTERS[name].precisions:
+    for name in [name for name in LOOPS if name.split()[0] in chosen]:
+        for precision in LOOPS[name].precisions:
             turns = take_turns(name, precision, arguments.data_dir)
             ratios = [books / ours for books, ours in turns]
             print(

@@ -39,18 +39,28 @@ def test_floor_ranks_real_images_first(program):
     assert max(fids, key=fids.get) == "uniform noise"
 
 
+def test_every_chapter_is_found():
+    assert loops.chapters() == sorted(
+        path.parent.name for path in REPOSITORY.glob("chapter*/train.py")
+    )
+    assert loops.measured_presets("chapter02_autoencoder") == ["book"]  # where quick is the same
+    assert loops.measured_presets("chapter03_gan") == ["quick", "book"]
+    assert loops.published("chapter03_gan", "book")["d_accuracy"] == "0.828, 0.844"
+    assert loops.published("chapter03_gan", "smoke") == {}
+
+
 def test_speed_names_the_chapters_it_knows(program):
     done = program(REPOSITORY / "benchmarks" / "speed.py", "chapter99")
     assert done.returncode == 2 and "chapter03_gan" in done.stderr
 
 
-@pytest.mark.parametrize("name", [name for name in loops.CHAPTERS if "batch" not in name])
+@pytest.mark.parametrize("name", [name for name in loops.compared() if "batch" not in name])
 def test_both_loops_of_each_chapter_run(name):
     from common import data
 
     if name == "chapter10_adversarial":
         pytest.importorskip("art", reason="benchmarks/requirements.txt is not installed")
-    chapter, dataset = loops.CHAPTERS[name], data.load("sample")
+    chapter, dataset = loops.compared()[name], data.load("sample")
     chapter.books(dataset)(1)
     least = {2000: 100, 2400: 100, 1: 1}  # a block, or all that is measured
     chapter.ours(dataset)(least.get(chapter.our_iterations, 20))

@@ -1,29 +1,61 @@
-"""The two loops of each chapter that `speed.py` compares: the book's own, and ours.
+"""What is compared of each chapter: two training loops, the book's own and ours; published figures.
 
 "The book's loop" is the loop of the published notebooks, with the one change that makes a GAN's
 learn on Keras 3: the discriminator is traced while it is trainable. (Its batch normalisation is
 frozen with it in the generator's update, which leaves that loop less to do.)
 
-A chapter's class makes both, each a function of the iterations to do, and says what is measured:
-the iterations of each in one turn, what ours may compute in (the book's loop is float32), and
-train.py's flags for a run that is long enough to reach its peak of memory.
+A chapter has a module `chapterNN.py` here, if there is something to compare it with. It may define
+
+    LOOPS       what `speed.py` compares: by a name to tell them apart ("" for the only one), a
+                class whose `books` and `ours` make the two loops, each a function of the iterations
+                to do. It says what is measured, too: the iterations of each in one turn, what ours
+                may compute in (the book's loop is float32), and train.py's flags for a run that is
+                long enough to reach its peak of memory
+    PUBLISHED   for `quality.py`: of each preset, the published figures beside which ours are
+                printed, by their names in results.json
+    MEASURED    the presets that `quality.py` trains by default; otherwise quick and book
 """
 
-from .chapter02 import Chapter02
-from .chapter03 import Chapter03
-from .chapter04 import Chapter04
-from .chapter07 import Chapter07
-from .chapter08 import Chapter08
-from .chapter09 import Chapter09, Chapter09Batch8
-from .chapter10 import Chapter10
+import importlib
+from pathlib import Path
 
-CHAPTERS = {
-    "chapter02_autoencoder": Chapter02,
-    "chapter03_gan": Chapter03,
-    "chapter04_dcgan": Chapter04,
-    "chapter07_sgan": Chapter07,
-    "chapter08_cgan": Chapter08,
-    "chapter09_cyclegan": Chapter09,
-    "chapter09_cyclegan batch 8": Chapter09Batch8,
-    "chapter10_adversarial": Chapter10,
-}
+REPOSITORY = Path(__file__).resolve().parent.parent.parent
+
+
+def chapters() -> list[str]:
+    """The names of all chapters' folders."""
+    return sorted(path.parent.name for path in REPOSITORY.glob("chapter*/train.py"))
+
+
+def compared() -> dict[str, type]:
+    """What `speed.py` compares, by "CHAPTER" or "CHAPTER NAME"."""
+    return {
+        f"{chapter} {name}".strip(): loop
+        for chapter in chapters()
+        for name, loop in _defined(chapter, "LOOPS", {}).items()
+    }
+
+
+def published(chapter: str, preset: str) -> dict[str, str]:
+    """Published figures by their names in results.json."""
+    return _defined(chapter, "PUBLISHED", {}).get(preset, {})
+
+
+def presets(chapter: str) -> dict:
+    """A chapter's settings by name."""
+    return importlib.import_module(f"{chapter}.train").PRESETS
+
+
+def measured_presets(chapter: str) -> list[str]:
+    """The presets that are measured by default: once, where two are the same."""
+    both = presets(chapter)
+    return _defined(
+        chapter, "MEASURED", ["quick", "book"] if both["quick"] != both["book"] else ["book"]
+    )
+
+
+def _defined(chapter, name, default):
+    module = chapter.split("_")[0]
+    if not (Path(__file__).parent / f"{module}.py").exists():
+        return default
+    return getattr(importlib.import_module(f".{module}", __name__), name, default)

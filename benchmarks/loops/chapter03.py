@@ -22,3 +22,9 @@ class Chapter03:
 
         gan = GAN(networks.build_generator(), networks.build_discriminator())
         return our_gan(gan, train.BOOK, dataset.x_train, block=100)
+
+
+LOOPS = {"": Chapter03}
+PUBLISHED = {  # by the notebooks of the English and the Korean edition
+    "book": {"d_loss": "0.367, 0.375", "d_accuracy": "0.828, 0.844", "g_loss": "2.97, 2.51"}
+}

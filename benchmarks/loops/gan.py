@@ -49,7 +49,7 @@ def books_gan(networks, settings, images):
         networks.build_generator(),
         keras.Sequential([networks.build_discriminator(), keras.layers.Activation("sigmoid")]),
         images,
-        settings["batch_size"],
+        settings.batch_size,
     )
 
 
@@ -63,7 +63,7 @@ def our_gan(gan, settings, images, block, labels=None):
         keras.optimizers.Adam(),
         keras.optimizers.Adam(),
         steps_per_execution=block,
-        jit_compile=settings.get("xla", False),
+        jit_compile=getattr(settings, "xla", False),
     )
-    batches = stream.batches(images, settings["batch_size"], labels=labels, seed=0, block=block)
+    batches = stream.batches(images, settings.batch_size, labels=labels, seed=0, block=block)
     return lambda iterations: gan.fit(batches, steps_per_epoch=iterations, shuffle=False, verbose=0)
