@@ -14,12 +14,12 @@ cross_entropy = keras.losses.BinaryCrossentropy(from_logits=True)
 
 
 def loss_real(logits):
-    """Mean of -log P(real): small where the discriminator says "real". Logits n×1, a scalar."""
+    """Mean of -log P(real), a scalar; from logits, n×1. Small where they say "real"."""
     return cross_entropy(ops.ones_like(logits), logits)
 
 
 def loss_fake(logits):
-    """Mean of -log(1 - P(real)): small where the discriminator says "fake"."""
+    """Mean of -log(1 - P(real)), a scalar; from logits, n×1. Small where they say "fake"."""
     return cross_entropy(ops.zeros_like(logits), logits)
 
 
@@ -33,6 +33,7 @@ class GAN(BaseGAN):
     """
 
     def train_step(self, real_images):
+        # Two batches of noise: one for the discriminator's generated images, one for the generator.
         noise_for_d, noise_for_g = tf.unstack(self.noise(self.iterations, tf.shape(real_images)[0]))
 
         # 1. The discriminator on real images.
@@ -62,6 +63,7 @@ class GAN(BaseGAN):
     def train_generator(self, noise):
         with tf.GradientTape() as tape:
             fake_images = self.generator(noise, training=True)
+            # Labelled "real", as the generator is to be mistaken for it.
             loss = loss_real(self.discriminator(fake_images, training=True))
         variables = self.generator.trainable_variables
         self.g_optimizer.apply(tape.gradient(loss, variables), variables)

@@ -18,15 +18,16 @@ if not __package__:  # run by its path: find `common` from whatever folder we we
 
 from common import cli
 from common.settings import Fraction, GANSettings
+from common.training import TrainingRun
 
 
 class Settings(GANSettings):
     """GANs in Action, section 3.4; iterations, batch size and data: common/settings.py."""
 
     learning_rate: PositiveFloat = 1e-3  # Adam's defaults in Keras
-    """of both Adam optimizers"""
+    """of both Adam optimisers"""
     beta_1: Fraction = 0.9
-    """momentum of both Adam optimizers"""
+    """momentum of both Adam optimisers"""
     xla: bool = True
     """compile the training loop with XLA; --no-xla if your machine has trouble with it"""
 
@@ -42,7 +43,8 @@ PRESETS = {
 }
 
 
-def train(config, run):
+def train(config: Settings, run: TrainingRun) -> dict:
+    """Data → networks → model → fit → results. What `run` does is in common/training.py."""
     from keras.optimizers import Adam
 
     from chapter03_gan.gan import GAN
@@ -52,11 +54,10 @@ def train(config, run):
     dataset = run.load_data()
 
     gan = GAN(build_generator(config.latent_dim), build_discriminator(), config.seed)
-    block = run.block()  # iterations that run as one compiled program
     gan.compile(
         d_optimizer=Adam(config.learning_rate, config.beta_1),
         g_optimizer=Adam(config.learning_rate, config.beta_1),
-        steps_per_execution=block,
+        steps_per_execution=run.steps_per_execution(),
         jit_compile=config.xla,
     )
 
@@ -70,9 +71,9 @@ def train(config, run):
 
     run.begin(gan, dataset.describe())
     gan.fit(
-        run.batches(dataset.x_train, block=block),
+        run.batches(dataset.x_train),
         callbacks=run.callbacks(sample_images, evaluate),
-        **run.epochs,
+        **run.fit_arguments,
     )
 
     run.plot_history(GAN.PLOTS, f"Chapter 3, GAN, {config.dataset}")

@@ -1,4 +1,4 @@
-"""What the chapters share: data, device, images, run folders, callbacks and flags."""
+"""What the chapters share; CONTRIBUTING.md says what is in which module."""
 
 
 class UserError(Exception):

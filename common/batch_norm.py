@@ -1,7 +1,8 @@
 """Batch normalisation by TensorFlow's fused kernel, with running averages as in the book's Keras.
 
-Keras 3 computes it from a dozen small operations, and under mixed precision in float32. On a CPU
-that is half of the time that chapter 4's generator needs. The kernel makes one pass.
+Keras 3 computes batch normalisation from a dozen small operations, and under mixed precision in
+float32. On a CPU that is half of the time that chapter 4's generator needs. The kernel makes one
+pass.
 
 And Keras 3's running averages begin with a mean of 0 and a variance of 1, of which 0.99 are left
 after one update, and a third after a hundred: until then a network makes one thing in training and

@@ -1,6 +1,8 @@
 """What happens at the end of each sample interval of a run, as a Keras callback."""
 
 import math
+import signal
+import threading
 import time
 from collections.abc import Callable
 
@@ -14,8 +16,11 @@ class SaveProgress(keras.callbacks.Callback):
     """Writes history, a picture and the checkpoint into the run's folder after each epoch.
 
     A Keras epoch is a sample interval. One callback rather than several, as the order matters: a
-    diverged network leaves no trace, and the checkpoint comes last. Keras' own CSVLogger,
-    ModelCheckpoint and BackupAndRestore write in place, so a kill can leave half a file.
+    diverged network leaves no trace, and the checkpoint comes after history and picture. Keras' own
+    CSVLogger and ModelCheckpoint write in place, so a kill can leave half a file.
+
+    Ctrl-C is held back until a step is done: Python raises KeyboardInterrupt wherever it is, and
+    one that is raised in a finaliser is lost. A second Ctrl-C is raised at once.
 
     Args:
         run: the `training.TrainingRun`.
@@ -29,18 +34,20 @@ class SaveProgress(keras.callbacks.Callback):
         self.run = run
         self.sample_images = sample_images
         self.evaluate = evaluate
+        self.stop_requested = False
 
     def on_train_begin(self, logs=None):
-        self.run.hold_interrupts()
+        self._hold_interrupts()
         if not self.run.history:  # what the untrained network makes
             self._write_picture(0)
 
     def on_train_batch_end(self, batch, logs=None):
-        if self.run.stop_requested:
+        if self.stop_requested and batch + 1 < self.params["steps"]:  # an interval's end is saved
             raise KeyboardInterrupt
 
     def on_train_end(self, logs=None):
-        self.run.release_interrupts()
+        if self.interrupt_handler is not None:
+            signal.signal(signal.SIGINT, self.interrupt_handler)
 
     def on_epoch_begin(self, epoch, logs=None):
         self.started = time.perf_counter()
@@ -55,6 +62,20 @@ class SaveProgress(keras.callbacks.Callback):
             line |= self.evaluate()
         self.run.record(iteration, line, seconds)
         self.run.save_checkpoint(self.model)
+        if self.stop_requested:
+            raise KeyboardInterrupt
+
+    def _hold_interrupts(self):
+        def request_stop(signal_number, frame):
+            self.stop_requested = True
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+        self.interrupt_handler = None
+        ignored = (
+            signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+        )  # as of `train.py &` in a script
+        if threading.current_thread() is threading.main_thread() and not ignored:
+            self.interrupt_handler = signal.signal(signal.SIGINT, request_stop)
 
     def _stop_if_diverged(self, iteration, logs):
         # The last update may have broken weights that no loss has been computed with yet.

@@ -1,4 +1,4 @@
-"""The small classifiers that judge generated images: one for MNIST, one for Fashion-MNIST.
+"""The small classifiers whose features the metrics use: one for MNIST, one for Fashion-MNIST.
 
 They do here what Inception does in the FID and the Inception Score of the literature: FID of
 MNIST-sized pictures in Inception's features says little, and needs 90 MB of weights. How they were
@@ -45,7 +45,7 @@ class Classifier:
         self.model.load_weights(WEIGHTS / f"{name}.weights.h5")
 
     def __call__(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Looks at images.
+        """Features and class probabilities of images.
 
         Args:
             images: n×28×28×1; float in [-1, 1], or uint8.

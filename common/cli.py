@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 from common import UserError, training
 from common.settings import Frozen, Settings
 
-POSITIONAL = "positional"  # Annotated[str, POSITIONAL] has no flag; its place says what it is
+POSITIONAL = "positional"  # Annotated[str, POSITIONAL] marks an argument without a flag
 METAVARS = {int: "N", float: "X", str: "TEXT"}
 F = TypeVar("F", bound=Frozen)
 
@@ -48,8 +48,9 @@ def program(
 
     def main(argv: list[str] | None = None) -> dict | None:
         options, typed = _parse(description, presets, argv)
-        run = training.open_run(chapter, presets, typed, options)
-        if options.dry_run:
+        dry_run = options.pop("dry_run")
+        run = training.open_run(chapter, presets, typed, **options)
+        if dry_run:
             _show({"preset": run.preset, **run.config.model_dump()})
             return None
         from common import device
@@ -84,13 +85,16 @@ def run(main: Callable) -> None:
 
     Ctrl-C is exit code 130, as shells have it.
     """
-    # Where there is no NVIDIA driver, TensorFlow reports that as an error. It is none.
+    # Without an NVIDIA driver, TensorFlow logs as an error that it found none. It does no harm.
     gpu = shutil.which("nvidia-smi") is not None
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1" if gpu else "3")
     try:
-        main()
+        try:
+            main()
+        finally:
+            sys.stdout.flush()
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print("error: " + " ".join(str(error).split()), file=sys.stderr)  # one line
         sys.exit(2)
     except KeyboardInterrupt as interrupt:
         print(f"\n{interrupt or 'Stopped.'}", file=sys.stderr)
@@ -100,22 +104,27 @@ def run(main: Callable) -> None:
         sys.exit(1)
 
 
-def _parse(description, presets, argv) -> tuple[argparse.Namespace, dict[str, Any]]:
+def _parse(description, presets, argv) -> tuple[dict[str, Any], dict[str, Any]]:
     """A run's options (preset, output_dir, resume, dry_run), and the settings that were typed."""
     os.environ["KERAS_BACKEND"] = "tensorflow"  # whatever ~/.keras/keras.json says
     preset: dict[str, Any] = {"choices": list(presets)}
     first = _Parser(description, add_help=False)  # for --help, which shows that preset's values
-    first.add_argument("--preset", default="quick", **preset)
-    chosen: Settings = presets[first.parse_known_args(argv)[0].preset]
+    first.add_argument("--preset", default=training.DEFAULT_PRESET, **preset)
+    name = first.parse_known_args(argv)[0].preset
+    chosen: Settings = presets[name]
 
     parser = _Parser(description)
-    preset["help"] = "settings that the flags below override one by one (default: quick)"
+    preset["help"] = (
+        "named settings, which the flags below override one by one "
+        f"(default: {training.DEFAULT_PRESET})"
+    )
     parser.add_argument("--preset", **preset)
     fields = type(chosen).model_fields
     own = type(chosen).__annotations__
     shared = [name for name in fields if name not in own]
     for title, names in (("data and training", shared), ("this chapter", own)):
-        _add_flags(parser.add_argument_group(title), type(chosen), names, chosen.model_dump())
+        group = parser.add_argument_group(title)
+        _add_flags(group, type(chosen), names, chosen.model_dump(), name)
     run = parser.add_argument_group("run")
     run.add_argument(
         "--output-dir", metavar="DIR", help="the run's folder (default: runs/CHAPTER/NUMBER)"
@@ -128,13 +137,16 @@ def _parse(description, presets, argv) -> tuple[argparse.Namespace, dict[str, An
         help="go on with the latest unfinished run, or with RUN, its folder or number",
     )
     run.add_argument("--dry-run", action="store_true", help="print the settings and stop")
-    options = parser.parse_args(argv)
-    typed = {name: value for name, value in vars(options).items() if name in fields}
-    return options, typed
+    options = vars(parser.parse_args(argv))
+    return options, {name: options.pop(name) for name in list(options) if name in fields}
 
 
 def _add_flags(
-    parser: Any, settings: type[Frozen], names: Iterable[str], defaults: Mapping[str, Any]
+    parser: Any,
+    settings: type[Frozen],
+    names: Iterable[str],
+    defaults: Mapping[str, Any],
+    source: str = "default",
 ) -> None:
     """Adds a flag for each field of these names; its type, choices and help are the field's.
 
@@ -143,6 +155,7 @@ def _add_flags(
     Args:
         parser: argparse's, or a group of one.
         defaults: for `--help`, by name; a positional argument without one must be given.
+        source: what `--help` calls the defaults, as the preset's name.
     """
     for name in names:
         field = settings.model_fields[name]
@@ -160,7 +173,7 @@ def _add_flags(
             form = {"metavar": "DIR" if name.endswith("_dir") else METAVARS[kind]}
         text = " ".join((field.description or "").split())
         if defaults.get(name) not in (None, []):
-            text += f" (default: {_shown(defaults[name])})"
+            text += f" ({source}: {_shown(defaults[name])})"
         form |= {"help": text.replace("%", "%%"), "default": argparse.SUPPRESS, **counts}
         if POSITIONAL not in field.metadata:
             flag = "--" + (field.alias or name).replace("_", "-")
@@ -186,7 +199,7 @@ def _show(settings: Mapping[str, Any]) -> None:
 
 
 def _shown(value):
-    """A value as one would type it."""
+    """A value for people to read."""
     if isinstance(value, bool):
         return "on" if value else "off"
     return " ".join(map(str, value)) if isinstance(value, tuple) else value

@@ -18,7 +18,7 @@ SAMPLES = Path(__file__).resolve().parent / "samples"
 ORIGIN = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/"  # as keras.datasets
 TIMEOUT = 15  # seconds that a download may stand still before it is given up
 MNIST_SHA256 = "731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1"
-NAMES = {  # by which one asks for it: what it is
+NAMES = {  # what --dataset takes: which data set that is
     "mnist": "mnist",
     "fashion_mnist": "fashion_mnist",
     "sample": "mnist",
@@ -60,7 +60,7 @@ class Dataset:
         """
         if not 0 < count < len(self.x_train):
             raise UserError(
-                f"--validation-images {count}: there are only {len(self.x_train)} training images"
+                f"--validation-images {count} leaves none of {len(self.x_train)} training images"
             )
         return dataclasses.replace(
             self,
@@ -146,7 +146,7 @@ def places(folder: str | None) -> Iterator[tuple[str, Path]]:
     for origin, named in (("--data-dir", folder), ("GANS_DATA", os.environ.get("GANS_DATA"))):
         if named:
             place = Path(named).expanduser()
-            if not place.is_dir():
+            if not os.path.isdir(place):
                 raise UserError(f"{origin} {place}: there is no such folder")
             yield origin, place
 

@@ -9,7 +9,7 @@ def setup(seed: int, precision: str = "float32") -> str:
 
     Args:
         seed: seeds Python's, NumPy's and Keras' generators, hence the networks' initial weights.
-            What is random during training is not drawn from these; see `loop.CompiledLoop`.
+            What is random during training is not drawn from these; see `model.ChapterModel`.
         precision: Keras' dtype policy, "float32" or "mixed_bfloat16".
 
     On a GPU, memory is taken as it is needed rather than all at once. Operations are

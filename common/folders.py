@@ -1,6 +1,6 @@
 """Finding, numbering and locking the folders of runs. Imports no TensorFlow."""
 
-import argparse
+import os
 from pathlib import Path
 from typing import TextIO
 
@@ -15,45 +15,57 @@ except ImportError:  # Windows: there, two programs in one run's folder are not 
 LOCK = ".lock"
 
 
-def find_unfinished(home: Path, options: argparse.Namespace) -> Path:
+def find_unfinished(home: Path, resume: str, output_dir: str | None) -> Path:
     """The folder of the unfinished run that --resume and --output-dir name."""
-    if options.output_dir and options.resume != "latest":
+    if output_dir and resume != "latest":
         raise UserError("--resume RUN and --output-dir both name a run; give one of them")
-    if options.resume == "latest" and not options.output_dir:
-        runs = sorted(home.glob("[0-9]*/config.json"), reverse=True)
-        for folder in [path.parent for path in runs]:
-            if not (folder / "results.json").exists() and lock(folder):  # and nobody trains it
-                return folder
+    if resume == "latest" and not output_dir:
+        for folder in reversed(numbered(home)):
+            if _holds(folder, "config.json") and not _holds(folder, "results.json"):
+                if file := lock(folder):  # no other program is training it
+                    file.close()
+                    return folder
         raise UserError(f"nothing to resume: there is no unfinished run in {home}")
-    folder = Path(options.output_dir) if options.output_dir else folder_of(home, options.resume)
-    if not (folder / "config.json").exists():
+    folder = Path(output_dir) if output_dir else folder_of(home, resume)
+    if not _holds(folder, "config.json"):
         raise UserError(f"nothing to resume: {folder} holds no run")
-    if (folder / "results.json").exists():
-        raise UserError(f"nothing to resume: the run in {folder} is finished")
+    if _holds(folder, "results.json"):
+        raise UserError(
+            f"nothing to resume: the run in {folder} is finished; begin a new one to train longer"
+        )
     return folder
 
 
 def find_finished(home: Path, name: str) -> Path:
     """The folder of a finished run: named by path or number, or the "latest"."""
     if name == "latest":
-        finished = sorted(home.glob("[0-9]*/results.json"))
-        if not finished:
-            raise UserError(f"there is no finished run in {home}; train one first, or name a run")
-        return finished[-1].parent
+        for folder in reversed(numbered(home)):
+            if _holds(folder, "results.json"):
+                return folder
+        raise UserError(f"there is no finished run in {home}; train one first, or name a run")
     folder = folder_of(home, name)
-    if not (folder / "config.json").exists():
+    if not _holds(folder, "config.json"):
         raise UserError(f"{folder}: holds no run")
-    if not (folder / "results.json").exists():
+    if not _holds(folder, "results.json"):
         raise UserError(f"{folder}: the run is not finished; train.py --resume goes on with it")
     return folder
 
 
 def folder_of(home: Path, name: str) -> Path:
     """The folder of a run that is named by its path or its number."""
-    folder = Path(name)
-    if not folder.exists() and name.isdecimal():
-        folder = home / f"{int(name):04d}"
-    return folder
+    if name.isdecimal() and not os.path.exists(name):
+        return home / f"{int(name):04d}"
+    return Path(name)
+
+
+def numbered(home: Path) -> list[Path]:
+    """The numbered folders in a folder, in their order."""
+    names = os.listdir(home) if os.path.isdir(home) else []
+    return [home / name for name in sorted(filter(str.isdecimal, names), key=int)]
+
+
+def _holds(folder: Path, name: str) -> bool:
+    return os.path.exists(folder / name)  # unlike Path.exists, it never raises
 
 
 def lock(folder: Path) -> TextIO | None:
@@ -71,31 +83,38 @@ def lock(folder: Path) -> TextIO | None:
     try:
         if fcntl:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except BlockingIOError:
         file.close()
         return None
+    except (
+        OSError
+    ):  # a file system without locks: there, as on Windows, programs are not kept apart
+        pass
     return file
 
 
 def refuse_used(folder: Path) -> None:
     """Raises a UserError if an existing folder can't take a new run."""
-    if not folder.is_dir():
-        raise UserError(f"--output-dir {folder}: is not a folder")
-    if (folder / "results.json").exists():
+    try:
+        names = os.listdir(folder)
+    except NotADirectoryError:
+        raise UserError(f"--output-dir {folder}: is not a folder") from None
+    except OSError as error:
+        raise UserError(f"--output-dir {folder}: cannot be read: {error.strerror}") from error
+    if "results.json" in names:
         raise UserError(f"--output-dir {folder}: holds a finished run; name another folder")
-    if (folder / "config.json").exists():
+    if "config.json" in names:
         raise UserError(
             f"--output-dir {folder}: holds an unfinished run; add --resume to go on with it"
         )
-    names = [path.name for path in folder.iterdir() if path.name != LOCK]
-    if any(not name.startswith(TEMPORARY) for name in names):
+    if any(name != LOCK and not name.startswith(TEMPORARY) for name in names):
         raise UserError(f"--output-dir {folder}: is not empty; name another folder")
 
 
 def make_next(home: Path) -> Path:
     """Makes the first free numbered folder; two runs that start at once get two."""
     home.mkdir(parents=True, exist_ok=True)
-    number = max([int(path.name) for path in home.iterdir() if path.name.isdigit()], default=0)
+    number = max([int(path.name) for path in numbered(home)], default=0)
     while True:
         number += 1
         try:

@@ -5,10 +5,10 @@ from typing import ClassVar
 import numpy as np
 from keras import ops
 
-from common.loop import CompiledLoop, normal_noise
+from common.model import ChapterModel, normal_noise
 
 
-class BaseGAN(CompiledLoop):
+class BaseGAN(ChapterModel):
     """A generator and a discriminator, their two optimisers, and the noise.
 
     Args:
@@ -17,7 +17,13 @@ class BaseGAN(CompiledLoop):
         seed: with the iteration, sets all that is random in a training step.
     """
 
-    METRICS = ("d_loss", "d_accuracy", "d_accuracy_real", "d_accuracy_fake", "g_loss")
+    METRICS: tuple[str, ...] = (
+        "d_loss",
+        "d_accuracy",
+        "d_accuracy_real",
+        "d_accuracy_fake",
+        "g_loss",
+    )
     PLOTS: ClassVar = {
         "loss": {"d_loss": "discriminator", "g_loss": "generator"},
         "discriminator's accuracy": {
@@ -34,7 +40,7 @@ class BaseGAN(CompiledLoop):
         self.latent_dim = generator.inputs[0].shape[-1]
         self.seed = seed
 
-    def compile(self, d_optimizer, g_optimizer, **kwargs):  # type: ignore[override]
+    def compile(self, d_optimizer, g_optimizer, **kwargs):
         super().compile(optimizer=None, **kwargs)
         self.d_optimizer = d_optimizer
         self.g_optimizer = g_optimizer

@@ -67,6 +67,8 @@ def animation(paths: Iterable[Path], most: int = 120) -> bytes:
     The first and the last are always in it.
     """
     paths = sorted(paths, key=lambda path: int(path.stem))
+    if not paths:
+        raise UserError("there are no pictures to make an animation of")
     chosen = np.unique(np.linspace(0, len(paths) - 1, min(most, len(paths))).round().astype(int))
     return gif([read(paths[i]) for i in chosen])
 

@@ -131,6 +131,8 @@ class Evaluator:
     All images that it is given must be float in [-1, 1] (or uint8): it cannot tell images in
     [0, 1] from pale ones.
 
+    Its FID is not Inception's: see `classifier.py`. Values of other features cannot be compared.
+
     Raises:
         UserError: there are too few test images for a FID.
     """
@@ -141,6 +143,7 @@ class Evaluator:
                 f"{len(real_images)} test images are too few for the FID, which needs more than "
                 f"{FEATURES}"
             )
+        self.name = name
         self.classifier = Classifier(name)
         self.real_images = real_images
 
@@ -164,7 +167,7 @@ class Evaluator:
 
         Args:
             generate: gives that many images, n×28×28×1, float in [-1, 1].
-            samples: so many it is judged by.
+            samples: how many images are measured.
             labels: of which class each image was to be, n, where one can ask for that.
         """
         features, probabilities = self.classifier(generate(samples))
@@ -175,6 +178,7 @@ class Evaluator:
         )
         return accuracy | {
             "fid": frechet_distance(self.real_features, features),
+            "fid_features": f"{self.name} classifier",
             "fid_generated_images": len(features),
             "fid_real_images": len(self.real_features),
             "classifier_score": classifier_score(probabilities),

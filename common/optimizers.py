@@ -3,15 +3,17 @@
 import keras
 
 
-def adam(learning_rate: float, beta_1: float, decay_updates: int | None = None):
-    """Keras' Adam.
+def adam(
+    learning_rate: float, beta_1: float, updates: int, decay: bool = True
+) -> keras.optimizers.Optimizer:
+    """Keras' Adam, whose learning rate may fall linearly to 0.
 
     Args:
-        decay_updates: how many updates there will be, if the learning rate is to fall linearly to
-            0 over them. A network that is updated twice in an iteration has two for each.
+        updates: how many there will be. A network that is updated twice in an iteration has two
+            for each.
+        decay: whether the learning rate falls over these.
     """
-    if decay_updates:
-        learning_rate = keras.optimizers.schedules.PolynomialDecay(
-            learning_rate, decay_updates, end_learning_rate=0.0
-        )
-    return keras.optimizers.Adam(learning_rate, beta_1)
+    rate = learning_rate
+    if decay:
+        rate = keras.optimizers.schedules.PolynomialDecay(rate, updates, end_learning_rate=0.0)
+    return keras.optimizers.Adam(rate, beta_1)

@@ -113,6 +113,8 @@ class Run(Files):
         self._lock = folders.lock(self.path)
         if self._lock is None:
             raise UserError(f"{self.path}: another program is training this run")
+        if (self.path / "results.json").exists():  # by a program that trained it meanwhile
+            raise UserError(f"{self.path}: the run is finished")
         if self._record is None:
             folders.refuse_used(self.path)  # by a program that began after `open_run` looked
             self._record = record

@@ -30,7 +30,7 @@ DigitSet = Literal["mnist", "fashion_mnist", "sample", "fashion_sample"]
 
 
 class Frozen(BaseModel):
-    """What flags can be made from, see `cli.add_flags`: a docstring under a field is its help."""
+    """What flags can be made from, see `cli.program`: a docstring under a field is its help."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -64,10 +64,11 @@ class Settings(Frozen):
     """The settings of every chapter."""
 
     data_dir: Folder | None = None
-    """a folder that holds the data set by its name; without it, GANS_DATA in the environment names
-    one, or it is taken from Keras' cache, or downloaded into that"""
+    """a folder with the data set, as mnist.npz or as IDX files (without it: the folder that the
+    environment's GANS_DATA names, then Keras' cache, then a download)"""
     validation_images: NonNegativeInt = 0
-    """choose settings with this: the last N training images take the test images' place"""
+    """measure on the last N training images, which are then left out of training, instead of on the
+    test images; for choosing settings"""
     batch_size: PositiveInt
     """images of one training step"""
     seed: Seed = 0
@@ -118,22 +119,22 @@ class GANSettings(DigitSettings):
     iterations: PositiveInt
     """training steps of the whole run"""
     sample_interval: PositiveInt
-    """iterations from one picture, line of history and checkpoint to the next; where only
-    --iterations is given, the next smaller number that divides these"""
+    """iterations from one picture, line of history and checkpoint to the next; it must divide
+    --iterations, and is lowered until it does where --iterations is given alone"""
     latent_dim: PositiveInt = 100
     """size of the noise vector z"""
     fid: bool = False
-    """measure the FID (of the bundled classifier's features) at each sample interval too, not only
-    at the end"""
+    """measure the FID at each sample interval too, for history.csv, not only at the end; its
+    features are those of the bundled MNIST or Fashion-MNIST classifier"""
     fid_images: Annotated[int, Field(ge=65)] = 10_000
-    """images generated for the FID, more than its classifier's 64 features"""
+    """images generated for the FID and the other metrics, more than the classifier's 64 features"""
 
     @model_validator(mode="after")
     def _intervals_fill_the_run(self) -> Self:
         if self.iterations % self.sample_interval:
             raise ValueError(
                 f"--iterations {self.iterations} is not a multiple of --sample-interval "
-                f"{self.sample_interval}"
+                f"{self.sample_interval}; change one of the two"
             )
         return self
 

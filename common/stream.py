@@ -1,7 +1,5 @@
 """The stream of training batches: shuffled, scaled, and the same for the same seed and step."""
 
-import math
-
 import numpy as np
 import tensorflow as tf
 
@@ -15,7 +13,6 @@ def batches(
     labels: np.ndarray | None = None,
     seed: int,
     start: int = 0,
-    block: int = 1,
     value_range: tuple[float, float] = (-1.0, 1.0),
 ) -> tf.data.Dataset:
     """Endless batches of shuffled images; which ones are in a batch is set by seed and step alone.
@@ -25,15 +22,15 @@ def batches(
 
     Args:
         images: uint8, n×height×width×channels. They stay uint8 in memory. Or an object that reads
-            them as they are needed: with a length, and `images[indices]` gives such an array.
+            them as they are needed: with a length, a shape, and `images[indices]` gives such an
+            array.
         labels: whole numbers, n, to go with the images.
         start: the step to begin with; a resumed run goes on where the first one stopped.
-        block: how many batches make one element; see `loop.CompiledLoop`.
         value_range: what 0 and 255 become.
 
     Yields:
-        float32, block×batch_size×height×width×channels; with labels, the pair of these and int32,
-        block×batch_size.
+        float32, batch_size×height×width×channels; with labels, the pair of these and int32,
+        batch_size.
 
     Raises:
         UserError: there are fewer images than a batch needs.
@@ -58,14 +55,15 @@ def batches(
     def look_up(indices):
         if in_memory is not None:
             return tf.gather(in_memory, indices)
-        return tf.numpy_function(images.__getitem__, [indices], tf.uint8)
+        read = tf.numpy_function(images.__getitem__, [indices], tf.uint8)
+        return tf.ensure_shape(read, (batch_size, *images.shape[1:]))
 
     def read(indices):
         batch = tf.cast(look_up(indices), tf.float32) * ((high - low) / 255) + low
         return batch if labels is None else (batch, tf.gather(labels, indices))
 
     indices = tf.data.Dataset.counter(start // steps).flat_map(batches_of_pass)
-    stream = indices.skip(start % steps).batch(block, drop_remainder=True).map(read).prefetch(2)
+    stream = indices.skip(start % steps).map(read).prefetch(2)
     # Autotuning off: its thread delays the end of `fit` by seconds, and there is nothing to tune.
     options = tf.data.Options()
     options.autotune.enabled = False
@@ -76,18 +74,3 @@ def check_batch_size(batch_size: int, images) -> None:
     """Raises a UserError if there are fewer images than a batch needs."""
     if batch_size > len(images):
         raise UserError(f"--batch-size {batch_size} is more than the {len(images)} training images")
-
-
-def steps_per_block(interval: int, batch_size: int, most: int = 100, pixels: int = 28 * 28) -> int:
-    """How many batches `loop.CompiledLoop` should have in a block.
-
-    A number that divides the interval, as blocks must not straddle two; and at most 40 MB of
-    images, which is 12,800 of MNIST.
-
-    Args:
-        most: at most so many; 100 is where more stops paying for the smallest networks. For larger
-            ones fewer are enough, and Ctrl-C and the progress bar need not wait for so many.
-        pixels: of an image, times its channels.
-    """
-    most = max(1, min(most, 12_800 * 28 * 28 // (batch_size * pixels)))
-    return max(math.gcd(interval, n) for n in range(1, most + 1))

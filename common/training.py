@@ -1,13 +1,13 @@
 """What the training of all chapters has in common. Imports TensorFlow only where it trains.
 
 A chapter's `train(config, run)` loads data, builds networks and a model, and then calls the run's
-`begin`; `fit` with its `batches`, `callbacks` and `epochs`; and its `finish`. The checkpoint is
-written last of what an interval leaves, so that a resumed run repeats the interval that was cut
+`begin`; `fit` with its `batches`, `callbacks` and `fit_arguments`; and its `finish`. The checkpoint
+is written last of what an interval leaves, so that a resumed run repeats the interval that was cut
 short, and overwrites what that left.
 """
 
-import argparse
 import contextlib
+import os
 import shlex
 import signal
 import statistics
@@ -23,38 +23,44 @@ from common.settings import Settings
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 CHECKPOINT = "checkpoint/latest.weights.h5"
+DEFAULT_PRESET = "quick"
 
 
 def open_run(
     chapter: str,
     presets: Mapping[str, Settings],
     typed: Mapping[str, Any],
-    options: argparse.Namespace,
+    *,
+    preset: str | None = None,
+    output_dir: str | None = None,
+    resume: str | None = None,
 ) -> "TrainingRun":
     """The run that the flags ask for: a new one, or with --resume one that is on disk.
 
-    Nothing is written yet.
+    No run's folder is made yet.
 
     Args:
         typed: the settings that were typed, as text.
-        options: preset (None, if it was not typed), output_dir, resume.
+        preset: its name; None, if it was not typed.
+        output_dir: the folder, if one was named.
+        resume: the folder or number of the run to go on with, or "latest"; None for a new run.
 
     Raises:
         UserError: a setting is wrong, there is nothing to resume, the run is finished, its settings
             contradict a flag that was typed, or the folder for a new run is not empty.
     """
     home = Path("runs") / chapter
-    if options.resume is None:
-        preset = options.preset or "quick"
+    if resume is None:
+        preset = preset or DEFAULT_PRESET
         config = presets[preset].with_flags(typed)
-        folder = Path(options.output_dir) if options.output_dir else None
-        if folder and folder.exists():
+        folder = Path(output_dir) if output_dir else None
+        if folder and os.path.lexists(folder):
             folders.refuse_used(folder)
         return TrainingRun(chapter, config, folder, preset=preset, typed=typed)
-    folder = folders.find_unfinished(home, options)
-    record, config = read_config(folder, chapter, type(presets["quick"]))
-    if options.preset not in (None, record.preset):
-        _refuse("preset", options.preset, folder, record.preset)
+    folder = folders.find_unfinished(home, resume, output_dir)
+    record, config = read_config(folder, chapter, type(presets[DEFAULT_PRESET]))
+    if preset not in (None, record.preset):
+        _refuse("preset", preset, folder, record.preset)
     for name, value in typed.items():
         # Data may have moved since the run began; its hash says whether it is the same.
         changed = getattr(config.replace(**{name: value}), name)
@@ -67,14 +73,14 @@ def open_run(
 class TrainingRun(Run):
     """A run that is trained, from its beginning or from its checkpoint."""
 
-    iterations: int  # of the whole run, and
-    interval: int  # from one picture, line of history and checkpoint to the next: see `schedule`
+    # Both are set by `schedule`, which `load_data` calls.
+    iterations: int  # of the whole run
+    interval: int  # from one picture, line of history and checkpoint to the next
 
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
         self.device = "CPU"
         self.saved_iteration = 0  # of the checkpoint
-        self.stop_requested = False
         self.history: list[dict[str, Any]] = []
         self.timings: list[dict[str, Any]] = []
 
@@ -97,33 +103,47 @@ class TrainingRun(Run):
         self.iterations, self.interval = iterations, interval
 
     def begin(self, model, data: dict[str, Any]) -> None:
-        """Restores the checkpoint of a run that is resumed, makes the folder of a new one.
+        """Makes the folder of a new run, or restores the checkpoint of one that is resumed.
 
         What can be wrong with settings and data should be known before: until here, nothing is
         written.
 
         Args:
             model: compiled.
-            data: what describes the data, as in `start`.
+            data: what describes the data, as in `start`, with the number of `training_images`.
         """
-        self.restore(model)
         self.start(data)
+        self.restore(model)
         images = data["training_images"]
         count = " and ".join(map(str, images)) if isinstance(images, list) else images
         print(f"{count} training images: {data['source']}")
         print(f"training on the {self.device} into {self.path}")
 
     def restore(self, model) -> None:
-        """Loads the checkpoint, if there is one, into a built model with built optimisers."""
-        if self.path is None or not (checkpoint := self.path / CHECKPOINT).exists():
+        """Loads the checkpoint, if there is one, into a built model with built optimisers.
+
+        Raises:
+            UserError: it cannot be loaded, or does not fit the run's settings or history.
+        """
+        checkpoint = self.path / CHECKPOINT
+        if not os.path.exists(checkpoint):
             return
         try:
             model.load_weights(checkpoint)
         except (OSError, ValueError, KeyError) as error:
-            raise UserError(f"{checkpoint}: cannot be loaded: {error}") from error
-        self.saved_iteration = int(model.iterations)
+            reason = str(error).splitlines()[0]
+            raise UserError(f"{checkpoint}: cannot be loaded: {reason}") from error
+        iteration = int(model.iterations)
+        if iteration % self.interval or not 0 < iteration <= self.iterations:
+            raise UserError(
+                f"{checkpoint}: is of iteration {iteration}, but the run has {self.iterations}, in "
+                f"intervals of {self.interval}"
+            )
+        self.saved_iteration = iteration
         self.history = self.read_csv("history.csv", self.saved_iteration)
         self.timings = self.read_csv("timings.csv", self.saved_iteration)
+        if not self.history or self.history[-1]["iteration"] != iteration:
+            raise UserError(f"{self.path / 'history.csv'}: has no line of iteration {iteration}")
 
     def save_checkpoint(self, model) -> None:
         """Writes one file with the weights, the optimisers' state and the iteration."""
@@ -131,17 +151,20 @@ class TrainingRun(Run):
             model.save_weights(temporary)
         self.saved_iteration = int(model.iterations)
 
-    def block(self, most: int = 100, pixels: int = 28 * 28) -> int:
-        """How many iterations one compiled program should do; see `stream.steps_per_block`."""
-        from common import stream
+    def steps_per_execution(self, most: int = 100) -> int:
+        """For `compile`: how many steps run as one program, a number that divides the interval.
 
-        return stream.steps_per_block(self.interval, self.config.batch_size, most, pixels)
+        Args:
+            most: at most so many; 100 is where more stops paying for the smallest networks. For
+                larger ones fewer are enough, and Ctrl-C and the progress bar wait for fewer steps.
+        """
+        return max(n for n in range(1, most + 1) if self.interval % n == 0)
 
     def batches(self, images, labels=None, **settings):
         """`stream.batches` with the run's batch size and seed, from the checkpoint's iteration on.
 
         Args:
-            settings: block, of `CompiledLoop`, and what is to be other than the run's.
+            settings: what is to be other than the run's, and the value range.
         """
         from common import stream
 
@@ -160,13 +183,13 @@ class TrainingRun(Run):
         return [callbacks.SaveProgress(self, sample_images, evaluate)]
 
     @property
-    def epochs(self) -> dict[str, Any]:
-        """For `fit`: a Keras epoch is an interval; the stream has shuffled."""
+    def fit_arguments(self) -> dict[str, Any]:
+        """For `fit`: a Keras epoch is an interval, so that the progress bar is for one interval."""
         return {
             "epochs": self.iterations // self.interval,
             "initial_epoch": self.saved_iteration // self.interval,
             "steps_per_epoch": self.interval,
-            "shuffle": False,
+            "shuffle": False,  # the stream has shuffled; without this, Keras warns
             "verbose": 1 if sys.stdout.isatty() else 2,
         }
 
@@ -191,9 +214,9 @@ class TrainingRun(Run):
 
         Returns:
             What it holds: iterations; seconds (of training, pictures and checkpoints not counted);
-            seconds_per_iteration, a median over the intervals after the first, which includes
-            compiling (None if it is the only one); the last line of history; `quality`; and the
-            data's source.
+            seconds_per_iteration, a median over the intervals but the first (None if it is the only
+            one), which includes compiling, as the first after a resume does; the last line of
+            history; `quality`; and the data's source.
         """
         from common import images
 
@@ -212,37 +235,17 @@ class TrainingRun(Run):
         }
         self.write_json("results.json", results)
         self._lock.close()
+        self._lock = None
         width = max(26, *(len(name) + 2 for name in results))
         for name, value in results.items():
             shown = f"{value:.4g}" if isinstance(value, float) else value
             print(f"{name:<{width}}{shown}")
         return results
 
-    def hold_interrupts(self) -> None:
-        """From here on the first Ctrl-C only sets `stop_requested`; a second is raised at once.
-
-        Python raises KeyboardInterrupt wherever it is, and one that is raised in a finaliser is
-        lost. `callbacks.SaveProgress` raises it instead, between two blocks of iterations.
-        """
-
-        def request_stop(signal_number, frame):
-            self.stop_requested = True
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGINT, request_stop)
-
-    def release_interrupts(self) -> None:
-        """From here on Ctrl-C is raised at once, and now, if it was held back."""
-        if self.stop_requested:
-            raise KeyboardInterrupt
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-
     @contextlib.contextmanager
     def resumable(self) -> Iterator[None]:
         """Ends a run at Ctrl-C with a KeyboardInterrupt that says what is kept and how to go on."""
-        before = signal.getsignal(signal.SIGINT)
+        handler = signal.getsignal(signal.SIGINT)  # `callbacks.SaveProgress` has its own
         try:
             yield
         except KeyboardInterrupt:
@@ -258,7 +261,7 @@ class TrainingRun(Run):
             ) from None
         finally:
             if threading.current_thread() is threading.main_thread():
-                signal.signal(signal.SIGINT, before)
+                signal.signal(signal.SIGINT, handler)
 
 
 def _refuse(name, value, folder, saved):

@@ -271,7 +271,7 @@ def test_validation_images_are_the_last_training_images():
     assert np.array_equal(held.x_test, whole.x_train[3000:])
     assert np.array_equal(held.y_test, whole.y_train[3000:])
     assert held.describe()["sha256"] != whole.describe()["sha256"]
-    with pytest.raises(UserError, match="--validation-images 4000: there are only 4000"):
+    with pytest.raises(UserError, match="--validation-images 4000 leaves none of 4000"):
         data.load("sample", validation_images=4000)
 
 

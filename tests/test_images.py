@@ -53,15 +53,15 @@ def test_plot_history_draws_every_panel():
     assert np.mean(two[..., :3] < 128) > 0.005  # there is ink
 
 
-def test_film_is_in_order_and_thinned(tmp_path):
+def test_animation_is_in_order_and_thinned(tmp_path):
     for number in (999_000, 1_000_000, 0, *range(1, 300)):
         (tmp_path / f"{number:06d}.png").write_bytes(
             images.png(np.full((4, 4), number % 251, np.uint8))
         )
-    frames = images.read(images.film(tmp_path.glob("*.png"), most=12))[:, 0, 0, 0]
+    frames = images.read(images.animation(tmp_path.glob("*.png"), most=12))[:, 0, 0, 0]
     assert len(frames) == 12
     assert frames[0] == 0 and frames[-1] == 1_000_000 % 251
-    whole = images.read(images.film(tmp_path.glob("*.png"), most=1000))[:, 0, 0, 0]
+    whole = images.read(images.animation(tmp_path.glob("*.png"), most=1000))[:, 0, 0, 0]
     assert whole.tolist() == [n % 251 for n in (*range(300), 999_000, 1_000_000)]
 
 

@@ -2,10 +2,7 @@
 
 import json
 import os
-import signal
 import sys
-import time
-from argparse import Namespace
 
 import numpy as np
 import pytest
@@ -19,8 +16,8 @@ PRESETS = {"quick": QUICK, "book": QUICK.replace(iterations=40)}
 
 
 def open_run(chapter="chapter03_gan", output_dir=None, resume=None, preset=None, **typed):
-    options = Namespace(output_dir=output_dir, resume=resume, preset=preset)
-    return training.open_run(chapter, PRESETS, typed, options)
+    where = {"output_dir": output_dir, "resume": resume}
+    return training.open_run(chapter, PRESETS, typed, preset=preset, **where)
 
 
 @pytest.fixture(autouse=True)
@@ -262,26 +259,6 @@ def test_ctrl_c_tells_what_the_checkpoint_holds():
         with run.resumable():
             raise KeyboardInterrupt
     assert str(stop.value).endswith("chapter03_gan/train.py --resume begun")
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="sends SIGINT")
-def test_the_first_ctrl_c_waits_for_a_good_moment_and_the_second_does_not():
-    run, before = new_run("begun"), signal.getsignal(signal.SIGINT)
-    with pytest.raises(KeyboardInterrupt, match="is kept"):
-        with run.resumable():
-            run.hold_interrupts()
-            os.kill(os.getpid(), signal.SIGINT)
-            assert run.stop_requested  # and nothing else has happened
-            os.kill(os.getpid(), signal.SIGINT)
-            time.sleep(5)
-    assert signal.getsignal(signal.SIGINT) is before
-
-
-def test_a_checkpoint_without_its_history_is_named():
-    run = new_run("begun")
-    run.save_checkpoint(Counter())
-    with pytest.raises(UserError, match=r"history\.csv: cannot be read"):
-        run.restore(Counter())
 
 
 def test_a_broken_checkpoint_is_named():

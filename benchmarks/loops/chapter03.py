@@ -21,7 +21,7 @@ class Chapter03:
         from chapter03_gan.gan import GAN
 
         gan = GAN(networks.build_generator(), networks.build_discriminator())
-        return our_gan(gan, train.BOOK, dataset.x_train, block=100)
+        return our_gan(gan, train.BOOK, dataset.x_train, steps_per_execution=100)
 
 
 LOOPS = {"": Chapter03}

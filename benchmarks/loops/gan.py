@@ -53,7 +53,7 @@ def books_gan(networks, settings, images):
     )
 
 
-def our_gan(gan, settings, images, block, labels=None):
+def our_gan(gan, settings, images, steps_per_execution, labels=None):
     """Our loop with the book's optimisers."""
     import keras
 
@@ -62,8 +62,8 @@ def our_gan(gan, settings, images, block, labels=None):
     gan.compile(
         keras.optimizers.Adam(),
         keras.optimizers.Adam(),
-        steps_per_execution=block,
+        steps_per_execution=steps_per_execution,
         jit_compile=getattr(settings, "xla", False),
     )
-    batches = stream.batches(images, settings.batch_size, labels=labels, seed=0, block=block)
+    batches = stream.batches(images, settings.batch_size, labels=labels, seed=0)
     return lambda iterations: gan.fit(batches, steps_per_epoch=iterations, shuffle=False, verbose=0)
