@@ -1,19 +1,19 @@
-"""Encoder and decoder of chapter 2, with one hidden layer each (GANs in Action, section 2.6)."""
+"""Encoder and decoder of chapter 2, with one hidden layer each (GANs in Action, section 2.7)."""
 
 import keras
 from keras import layers
 
 
 def build_encoder(latent_dim: int = 2, variational: bool = True, pixels: int = 784) -> keras.Model:
-    """Images, n×784 in [0, 1], to the latent space.
+    """Maps images, n×784 in [0, 1], to the latent space.
 
     Returns:
         With `variational`, a model with two outputs, the mean and the logarithm of the variance of
-        the code's distribution, both n×latent_dim; otherwise one, the code itself.
+        the code's normal distribution, both n×latent_dim; otherwise one output, the code itself.
     """
     images = keras.Input((pixels,))
     hidden = layers.Dense(256, activation="relu")(images)  # 784 → 256
-    # 256 → 2. In mixed precision too, what leaves a network is float32.
+    # 256 → 2; float32 in mixed precision too, as the losses need it.
     if not variational:
         z = layers.Dense(latent_dim, dtype="float32", name="z")(hidden)
         return keras.Model(images, z, name="encoder")
@@ -23,10 +23,10 @@ def build_encoder(latent_dim: int = 2, variational: bool = True, pixels: int = 7
 
 
 def build_decoder(latent_dim: int = 2, pixels: int = 784) -> keras.Model:
-    """Codes, n×latent_dim, to logits, n×784, whose sigmoid is the image in [0, 1].
+    """Maps codes, n×latent_dim, to logits, n×784, whose sigmoid is the image in [0, 1].
 
-    The book's decoder ends in the sigmoid. We leave it to the loss, which is stable on logits and
-    gives the same numbers.
+    The book's decoder ends in the sigmoid. Here the sigmoid is in the loss, which is the same and
+    on logits cannot overflow.
     """
     return keras.Sequential(
         [

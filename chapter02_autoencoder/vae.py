@@ -1,19 +1,24 @@
-"""The autoencoder and the variational autoencoder (GANs in Action, chapter 2).
+"""The variational autoencoder, VAE (GANs in Action, sections 2.6 and 2.7; Kingma and Welling 2014).
 
-Both squeeze an image through a small code and learn to get it back. The variational one (Kingma
-and Welling 2014) has a distribution for a code, and pays for each nat in which that differs from
-the standard normal. That is why its latent space can be sampled.
+The encoder turns an image x into a normal distribution q(z|x) of codes z; the code is drawn from
+it, and the decoder turns the code back into an image. The plain autoencoder, which the book
+explains first, is in autoencoder.py.
 """
 
-import keras
+from typing import ClassVar
+
+import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from common.device import CompiledLoop
+from common.model import ChapterModel, normal_noise
+
+# Given to `normal_noise` as iterations: training counts from 0 and never sees their noise.
+PRIOR_NOISE, TEST_NOISE = -1, -2
 
 
 def reconstruction_loss(images, logits):
-    """Binary cross-entropy of each image in nats, n: summed over its pixels.
+    """-log p(x|z), the binary cross-entropy of each image in nats, n: summed over its pixels.
 
     Args:
         images: n×784 in [0, 1].
@@ -24,18 +29,33 @@ def reconstruction_loss(images, logits):
 
 
 def kl_loss(z_mean, z_log_var):
-    """KL(N(z_mean, exp(z_log_var)) ‖ N(0, 1)) of each code in nats, n: summed over dimensions."""
+    """KL(q(z|x) ‖ p(z)) of each image in nats, n: summed over the latent dimensions.
+
+    Args:
+        z_mean, z_log_var: of q(z|x) = N(z_mean, exp(z_log_var)), n×latent_dim. The prior p(z) is
+            N(0, 1).
+    """
     return 0.5 * ops.sum(ops.exp(z_log_var) + ops.square(z_mean) - 1 - z_log_var, axis=1)
 
 
-class Autoencoder(CompiledLoop, keras.Model):
-    """Learns to get images back from their codes.
+class VAE(ChapterModel):
+    """Trains an encoder and a decoder together, on one loss.
 
     Args:
-        encoder: images, n×784 in [0, 1], to codes, n×latent_dim.
-        decoder: codes to logits, n×784.
+        encoder: images, n×784 in [0, 1], to z_mean and z_log_var, both n×latent_dim.
+        decoder: codes, n×latent_dim, to logits, n×784.
         seed: with the iteration, sets the noise of each training step.
     """
+
+    METRICS = ("loss", "reconstruction", "kl")  # in nats an image
+    PLOTS: ClassVar = {
+        "loss (nats an image)": {
+            "loss": "training",
+            "reconstruction": "training, reconstruction",
+            "test_reconstruction": "test, reconstruction",
+        },
+        "KL (nats an image)": {"kl": "training", "test_kl": "test"},
+    }
 
     def __init__(self, encoder, decoder, seed=0):
         super().__init__()
@@ -43,69 +63,64 @@ class Autoencoder(CompiledLoop, keras.Model):
         self.decoder = decoder
         self.latent_dim = decoder.input_shape[-1]
         self.seed = seed
-        self.built = True  # as both networks are; Keras refuses to save a model that is not
-        self.loss_tracker = keras.metrics.Mean("loss")
-        self.reconstruction_tracker = keras.metrics.Mean("reconstruction")
-        self.kl_tracker = keras.metrics.Mean("kl")
 
     def compile(self, optimizer, **kwargs):
         super().compile(optimizer=optimizer, **kwargs)
         optimizer.build(self.trainable_variables)
 
     @property
-    def metrics(self):
-        return [self.loss_tracker, self.reconstruction_tracker, self.kl_tracker]
-
-    @property
     def iterations(self):
         """Training steps done so far."""
         return self.optimizer.iterations
 
-    def encode(self, images, iteration):
-        """Codes of images, and each code's KL loss: there is none here."""
-        return self.encoder(images), ops.zeros(ops.shape(images)[0])
+    def train_step(self, images):
+        images = ops.reshape(images, (ops.shape(images)[0], -1))  # n×28×28×1 → n×784
+        with tf.GradientTape() as tape:
+            reconstruction, kl = self.loss_terms(images, self.iterations)
+            # Minimize E[-log p(x|z)] + KL(q(z|x) ‖ p(z)): the negative of the ELBO, the evidence
+            # lower bound, which is at most log p(x).
+            loss = ops.mean(reconstruction + kl)
+        variables = self.trainable_variables
+        self.optimizer.apply(tape.gradient(loss, variables), variables)
+        return self.report(loss=loss, reconstruction=reconstruction, kl=kl)
 
-    def locate(self, images):
-        """Where images lie in the latent space: their codes without noise, n×latent_dim."""
-        return self.encoder(images)
+    def loss_terms(self, images, iteration):
+        """Reconstruction and KL loss of each image in nats, both n, with one code drawn for each.
+
+        Args:
+            images: n×784 in [0, 1].
+            iteration: sets the noise, with the seed.
+        """
+        z_mean, z_log_var = self.encoder(images)
+        codes = self.reparameterize(z_mean, z_log_var, iteration)
+        return reconstruction_loss(images, self.decoder(codes)), kl_loss(z_mean, z_log_var)
+
+    def reparameterize(self, z_mean, z_log_var, iteration):
+        """Codes drawn from N(z_mean, exp(z_log_var)), n×latent_dim: the reparameterization trick.
+
+        The noise is an input, so the gradient passes to mean and variance.
+        """
+        noise = normal_noise(tf.shape(z_mean), self.seed, iteration)
+        return z_mean + ops.exp(z_log_var / 2) * noise
+
+    def encode(self, images):
+        """Codes of images without noise, n×latent_dim: the means of their distributions."""
+        z_mean, _ = self.encoder(images)
+        return z_mean
 
     def decode(self, codes):
         """Images of codes, n×784 in [0, 1]."""
         return ops.sigmoid(self.decoder(codes))
 
-    def losses_of(self, images, iteration):
-        """Reconstruction and KL loss of each image in nats, both n."""
-        codes, kl = self.encode(images, iteration)
-        return reconstruction_loss(images, self.decoder(codes)), kl
+    def generate(self, count):
+        """Images of codes drawn from the prior, n×784 in [0, 1]: the same codes each time."""
+        return self.decode(normal_noise((count, self.latent_dim), self.seed, PRIOR_NOISE))
 
-    def train_step(self, images):
-        images = ops.reshape(images, (ops.shape(images)[0], -1))  # 28×28×1 → 784
-        with tf.GradientTape() as tape:
-            reconstruction, kl = self.losses_of(images, self.iterations)
-            loss = ops.mean(reconstruction + kl)
-        variables = self.trainable_variables
-        self.optimizer.apply(tape.gradient(loss, variables), variables)
-
-        self.loss_tracker.update_state(loss)
-        self.reconstruction_tracker.update_state(reconstruction)
-        self.kl_tracker.update_state(kl)
-        return {m.name: m.result() for m in self.metrics}
-
-
-class VAE(Autoencoder):
-    """An autoencoder whose encoder gives a normal distribution, from which the code is drawn."""
-
-    def encode(self, images, iteration):
-        """Codes drawn from their distributions, and each one's KL loss."""
-        z_mean, z_log_var = self.encoder(images)
-        # The reparametrisation: the noise is an input, so the gradient passes to mean and variance.
-        noise = tf.random.stateless_normal(
-            tf.shape(z_mean),
-            seed=tf.stack([self.seed, tf.cast(iteration, tf.int32)]),
-            alg="philox",  # by name: on a CPU, XLA's own choice takes several times as long
-        )
-        return z_mean + ops.exp(z_log_var / 2) * noise, kl_loss(z_mean, z_log_var)
-
-    def locate(self, images):
-        """The means of the codes' distributions, n×latent_dim."""
-        return self.encoder(images)[0]
+    def test_losses(self, images):
+        """Mean losses of images that training does not see, in nats an image, by name."""
+        reconstruction, kl = (np.mean(loss) for loss in self.loss_terms(images, TEST_NOISE))
+        return {
+            "test_reconstruction": float(reconstruction),
+            "test_kl": float(kl),
+            "test_elbo": float(-reconstruction - kl),
+        }

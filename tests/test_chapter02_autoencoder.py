@@ -2,21 +2,20 @@
 
 import csv
 import json
-import signal
 import sys
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import KILL_WHEN_WRITING, REPOSITORY, error_of, weights_of
+from conftest import check_killed_and_resumed, error_of
 
 from chapter02_autoencoder import figures, train
+from chapter02_autoencoder.autoencoder import Autoencoder
 from chapter02_autoencoder.networks import build_decoder, build_encoder
-from chapter02_autoencoder.vae import VAE, Autoencoder, kl_loss, reconstruction_loss
+from chapter02_autoencoder.vae import VAE, kl_loss, reconstruction_loss
 from common import images
 
-TRAIN = REPOSITORY / "chapter02_autoencoder" / "train.py"
 SMOKE = ["--preset", "smoke"]
 
 
@@ -28,6 +27,12 @@ def small_vae(seed=3, **compile_arguments):
     vae = VAE(build_encoder(), build_decoder(), seed)
     vae.compile(keras.optimizers.RMSprop(), **compile_arguments)
     return vae
+
+
+def test_settings_are_the_books():
+    book = train.PRESETS["book"]
+    assert (book.model, book.latent_dim) == ("vae", 2)
+    assert (book.epochs, book.batch_size, book.learning_rate) == (50, 100, 1e-3)
 
 
 def test_networks_are_the_books():
@@ -62,37 +67,49 @@ def test_losses_do_not_overflow():
 
 def test_codes_are_drawn_from_the_encoders_distribution():
     vae = small_vae()
-    pictures = np.repeat(images_in_unit_range(1, 784), 4000, axis=0)
-    z_mean, z_log_var = vae.encoder(pictures[:1])
-    codes, kl = vae.encode(pictures, 7)
+    picture = images_in_unit_range(1, 784)
+    z_mean, z_log_var = (np.repeat(x, 4000, axis=0) for x in vae.encoder(picture))
+    codes = vae.reparameterize(z_mean, z_log_var, 7)
     np.testing.assert_allclose(np.mean(codes, axis=0), z_mean[0], atol=0.1)
     np.testing.assert_allclose(np.std(codes, axis=0), np.exp(z_log_var[0] / 2), rtol=0.1)
-    assert kl.shape == (4000,)
-    assert np.array_equal(codes, vae.encode(pictures, 7)[0])
-    assert not np.array_equal(codes, vae.encode(pictures, 8)[0])
-    assert np.array_equal(vae.locate(pictures[:1]), z_mean)
+    assert np.array_equal(codes, vae.reparameterize(z_mean, z_log_var, 7))
+    assert not np.array_equal(codes, vae.reparameterize(z_mean, z_log_var, 8))
+    assert np.array_equal(vae.encode(picture), z_mean[:1])
+
+
+def test_loss_terms_are_those_of_the_codes_that_are_drawn():
+    vae, pictures = small_vae(), images_in_unit_range(5, 784)
+    z_mean, z_log_var = vae.encoder(pictures)
+    codes = vae.reparameterize(z_mean, z_log_var, 7)
+    reconstruction, kl = vae.loss_terms(pictures, 7)
+    expected = reconstruction_loss(pictures, vae.decoder(codes))
+    np.testing.assert_allclose(reconstruction, expected, rtol=1e-5)
+    np.testing.assert_allclose(kl, kl_loss(z_mean, z_log_var), rtol=1e-5)
+    assert reconstruction.shape == kl.shape == (5,)
 
 
 def test_the_gradient_passes_through_the_draw_to_mean_and_variance():
-    """The reparametrisation: d code / d mean = 1, d code / d log var = (code - mean) / 2."""
-    inputs = keras.Input((4,))
-    pass_through = keras.Model(inputs, [inputs[:, :2], inputs[:, 2:]])
-    vae = VAE(pass_through, build_decoder(), seed=3)
-    x = tf.Variable(np.random.default_rng(0).normal(size=(50, 4)).astype("float32"))
+    """Reparameterization: d code / d mean = 1, d code / d log var = (code - mean) / 2."""
+    vae = small_vae()
+    x = np.random.default_rng(0).normal(size=(2, 50, 2)).astype("float32")
+    z_mean, z_log_var = (tf.Variable(half) for half in x)
     with tf.GradientTape() as tape:
-        codes, _ = vae.encode(x, 0)
-    gradient = tape.gradient(codes, x).numpy()
-    np.testing.assert_allclose(gradient[:, :2], 1, rtol=1e-6)
-    np.testing.assert_allclose(gradient[:, 2:], (codes - x[:, :2]) / 2, rtol=1e-4, atol=1e-6)
+        codes = vae.reparameterize(z_mean, z_log_var, 0)
+    by_mean, by_log_var = (g.numpy() for g in tape.gradient(codes, [z_mean, z_log_var]))
+    np.testing.assert_allclose(by_mean, 1, rtol=1e-6)
+    np.testing.assert_allclose(by_log_var, (codes - z_mean) / 2, rtol=1e-4, atol=1e-6)
 
 
 def test_each_step_and_each_seed_has_noise_of_its_own():
     vae, pictures = small_vae(), images_in_unit_range(8, 784)
     other = VAE(vae.encoder, vae.decoder, seed=4)
-    assert not np.array_equal(vae.encode(pictures, 0)[0], other.encode(pictures, 0)[0])
+    at_0 = vae.loss_terms(pictures, 0)
+    assert not np.array_equal(at_0[0], other.loss_terms(pictures, 0)[0])
+    assert not np.array_equal(vae.generate(4), other.generate(4))
+    assert np.array_equal(vae.generate(4), vae.generate(4))
     vae.train_step(pictures)
-    expected = np.mean(sum(vae.losses_of(pictures, 1)))
-    assert abs(expected - np.mean(sum(vae.losses_of(pictures, 0)))) > 1e-3
+    expected = np.mean(sum(vae.loss_terms(pictures, 1)))
+    assert abs(expected - np.mean(sum(vae.loss_terms(pictures, 0)))) > 1e-3
     vae.reset_metrics()
     assert float(vae.train_step(pictures)["loss"]) == pytest.approx(expected, rel=1e-5)
 
@@ -100,7 +117,7 @@ def test_each_step_and_each_seed_has_noise_of_its_own():
 def test_training_reports_the_mean_loss_and_moves_both_networks():
     vae = small_vae()
     pictures = images_in_unit_range(8, 28, 28, 1)
-    reconstruction, kl = (np.mean(x) for x in vae.losses_of(pictures.reshape(8, 784), 0))
+    reconstruction, kl = (np.mean(x) for x in vae.loss_terms(pictures.reshape(8, 784), 0))
     before = vae.encoder.get_weights(), vae.decoder.get_weights()
     logs = {name: float(value) for name, value in vae.train_step(pictures).items()}
     assert logs["reconstruction"] == pytest.approx(reconstruction, rel=1e-5)
@@ -115,10 +132,14 @@ def test_training_reports_the_mean_loss_and_moves_both_networks():
 def test_the_plain_autoencoder_pays_for_reconstruction_alone():
     model = Autoencoder(build_encoder(variational=False), build_decoder())
     pictures = images_in_unit_range(4, 784)
-    reconstruction, kl = model.losses_of(pictures, 0)
+    reconstruction, kl = model.loss_terms(pictures, 0)
     assert np.array_equal(kl, np.zeros(4)) and np.min(reconstruction) > 0
-    assert np.array_equal(model.encode(pictures, 0)[0], model.locate(pictures))
-    decoded = model.decode(model.locate(pictures))
+    assert np.array_equal(reconstruction, model.loss_terms(pictures, 1)[0])  # no noise
+    codes = model.encode(pictures)
+    assert np.array_equal(codes, model.encoder(pictures))
+    expected = reconstruction_loss(pictures, model.decoder(codes))
+    np.testing.assert_allclose(reconstruction, expected, rtol=1e-5)
+    decoded = model.decode(codes)
     assert decoded.shape == (4, 784) and 0 < np.min(decoded) and np.max(decoded) < 1
 
 
@@ -158,7 +179,7 @@ def test_smoke_run_leaves_what_the_readme_promises(tmp_path, model):
 
     decoder = keras.models.load_model(folder / "decoder.keras")
     manifold = tf.sigmoid(decoder(figures.manifold_codes()))
-    page = figures.page(manifold, columns=15, zoom=2, gap=0)
+    page = figures.grid(manifold, columns=15, zoom=2, gap=0)
     np.testing.assert_allclose(images.read(folder / "manifold.png"), page, atol=1)
     encoder = keras.models.load_model(folder / "encoder.keras")
     assert len(encoder.outputs) == (2 if model == "vae" else 1)
@@ -180,16 +201,9 @@ def test_more_dimensions_have_no_map(tmp_path):
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="finds files through /proc")
 def test_killed_and_resumed_run_ends_in_the_same_bits(tmp_path, program):
-    train.main([*SMOKE, "--epochs", "3", "--output-dir", str(tmp_path / "whole")])
-    run = tmp_path / "run"
-    command = [TRAIN, *SMOKE, "--epochs", "3", "--output-dir", run]
-    killed = program("-c", KILL_WHEN_WRITING, "latest.weights.h5", 2, *command)
-    assert killed.returncode == -signal.SIGKILL
-    train.main(["--output-dir", str(run), "--resume"])
-    for name in ("history.csv", "manifold.png", "latent_space.png"):
-        assert (run / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
-    for name in ("encoder.keras", "decoder.keras"):
-        assert np.array_equal(weights_of(run / name), weights_of(tmp_path / "whole" / name))
+    check_killed_and_resumed(train, [*SMOKE, "--epochs", "3"], tmp_path, program)
+    for name in ("manifold.png", "latent_space.png"):
+        assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
 @pytest.mark.parametrize(
@@ -197,7 +211,7 @@ def test_killed_and_resumed_run_ends_in_the_same_bits(tmp_path, program):
     [
         (["--iterations", "5"], "--iterations"),
         (["--model", "gan"], "--model"),
-        (["--latent-dim", "0"], "--latent-dim"),
+        (["--latent-dim", "0"], "--latent-dim 0: should be greater than 0"),
         (["--batch-size", "4001"], "--batch-size 4001 is more than the 4000 training images"),
     ],
 )
