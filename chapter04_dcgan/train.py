@@ -8,189 +8,114 @@ On two CPU cores:
     python chapter04_dcgan/train.py --resume                   goes on with a stopped run
 """
 
-import argparse
 import sys
 from pathlib import Path
+
+from pydantic import NonNegativeFloat, PositiveFloat
 
 if not __package__:  # run by its path: find `common` from whatever folder we were started in
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from common import cli
+from common.settings import Fraction, GANSettings
+from common.training import TrainingRun
 
-BOOK = {  # GANs in Action, section 4.4, English edition
-    "dataset": "mnist",
-    "validation_images": 0,
-    "latent_dim": 100,
-    "iterations": 20_000,
-    "batch_size": 128,
-    "sample_interval": 1_000,
-    "generator_learning_rate": 1e-3,  # Adam's defaults in Keras
-    "discriminator_learning_rate": 1e-3,
-    "beta_1": 0.9,
-    "learning_rate_decay": False,
-    "gradient_penalty": 0.0,
-    "shared_fakes": False,
-    "slope": 0.01,
-    "discriminator_batch_norm": True,  # the Korean edition has none
-    "seed": 0,
-    "precision": "float32",
-    "fid": False,
-    "fid_images": 10_000,  # generated for the FID
-}
+
+class Settings(GANSettings):
+    """GANs in Action, section 4.4, English edition; what chapters share: common/settings.py."""
+
+    generator_learning_rate: PositiveFloat = 1e-3  # Adam's defaults in Keras
+    """of the generator's Adam optimiser"""
+    discriminator_learning_rate: PositiveFloat = 1e-3
+    """of the discriminator's Adam optimiser"""
+    beta_1: Fraction = 0.9
+    """momentum of both Adam optimisers"""
+    learning_rate_decay: bool = False
+    """lower both learning rates linearly to 0"""
+    gradient_penalty: NonNegativeFloat = 0.0
+    """weight of R1, half the squared gradient of the discriminator's logit at real images"""
+    shared_fakes: bool = False
+    """train both networks on the same generated images, which is faster; the book makes new ones
+    for the generator"""
+    slope: Fraction = 0.01
+    """slope of LeakyReLU below 0, the book's alpha"""
+    discriminator_batch_norm: bool = True
+    """batch normalisation in the discriminator: the English edition has it, the Korean not"""
+
+
+BOOK = Settings(iterations=20_000, batch_size=128, sample_interval=1_000)
 PRESETS = {
-    "quick": BOOK
-    | {
+    "quick": BOOK.replace(
         # What each of these does for the FID, measured, is in the chapter's README.
-        "generator_learning_rate": 5e-3,
-        "discriminator_learning_rate": 2e-3,
-        "learning_rate_decay": True,
-        "beta_1": 0.0,  # no momentum
-        "discriminator_batch_norm": False,  # the Korean edition's
-        "gradient_penalty": 1.0,  # keeps the discriminator from growing too strong
-        "shared_fakes": True,  # saves a forward pass too
-        "batch_size": 64,  # twice the iterations in the time
-        "precision": "mixed_bfloat16",  # more again, on CPUs and GPUs that compute in it
-        "iterations": 6_000,
-        "sample_interval": 500,
-    },
+        generator_learning_rate=5e-3,
+        discriminator_learning_rate=2e-3,
+        learning_rate_decay=True,
+        beta_1=0.0,  # no momentum
+        discriminator_batch_norm=False,  # as in the Korean edition
+        gradient_penalty=1.0,  # keeps the discriminator from growing too strong
+        shared_fakes=True,  # the generator makes one batch of images an iteration, not two
+        batch_size=64,  # half the book's: about twice as many iterations in the same time
+        precision="mixed_bfloat16",  # faster on hardware with instructions for it; see the README
+        iterations=6_000,
+        sample_interval=500,
+    ),
     "book": BOOK,
-    "smoke": BOOK
-    | {
-        "dataset": "sample",  # needs no network
-        "iterations": 4,
-        "batch_size": 16,
-        "sample_interval": 2,
-        "fid_images": 200,
-    },
+    "smoke": BOOK.replace(
+        dataset="sample", iterations=4, batch_size=16, sample_interval=2, fid_images=200
+    ),
 }
 
 
-def build_parser() -> argparse.ArgumentParser:
-    parser = cli.parser(__doc__, PRESETS)
-    group = parser.add_argument_group("this chapter")
-    group.add_argument("--latent-dim", type=cli.positive_int, metavar="N", help="size of the noise")
-    for network in ("generator", "discriminator"):
-        group.add_argument(
-            f"--{network}-learning-rate",
-            type=cli.positive_float,
-            metavar="X",
-            help=f"of the {network}'s Adam",
-        )
-    group.add_argument("--beta-1", type=cli.fraction, metavar="X", help="of both Adams")
-    group.add_argument(
-        "--learning-rate-decay",
-        action=argparse.BooleanOptionalAction,
-        help="lower both learning rates linearly to 0",
-    )
-    group.add_argument(
-        "--gradient-penalty",
-        type=cli.non_negative_float,
-        metavar="X",
-        help="weight of R1, the squared gradient of the discriminator's logit at real images",
-    )
-    group.add_argument(
-        "--shared-fakes",
-        action=argparse.BooleanOptionalAction,
-        help="train both networks on the same generated images, which is faster; the book makes "
-        "new ones for the generator",
-    )
-    group.add_argument("--slope", type=cli.fraction, metavar="X", help="of LeakyReLU below 0")
-    group.add_argument(
-        "--discriminator-batch-norm",
-        action=argparse.BooleanOptionalAction,
-        help="batch normalisation in the discriminator: the English edition has it, the Korean not",
-    )
-    return parser
-
-
-def main(argv: list[str] | None = None) -> dict | None:
-    config, options = cli.parse(build_parser(), PRESETS, argv)
-    from common import runs
-
-    run = runs.open_run("chapter04_dcgan", config, options)
-    if options.dry_run:
-        return cli.show(config)
-
-    # TensorFlow takes seconds to load, so it is left until the flags are known to be right.
-    import tensorflow as tf
-
+def train(config: Settings, run: TrainingRun) -> dict:
+    """Data → networks → model → fit → results. What `run` does is in common/training.py."""
     from chapter04_dcgan.dcgan import DCGAN
     from chapter04_dcgan.networks import build_discriminator, build_generator
-    from common import callbacks, data, device, images, metrics, optimizers, stream
+    from chapter04_dcgan.variants import RegularizedDCGAN
+    from common import images, metrics
     from common.batch_norm import fuse, unfuse
+    from common.optimizers import adam
 
-    device_name = device.setup(config.seed, config.precision)
-    dataset = data.load(config.dataset, config.data_dir, config.validation_images)
+    dataset = run.load_data()
 
-    gan = DCGAN(
-        fuse(build_generator(config.latent_dim, config.slope)),
-        fuse(build_discriminator(config.discriminator_batch_norm, config.slope)),
-        config.gradient_penalty,
-        config.shared_fakes,
-        config.seed,
-    )
-    block = stream.steps_per_block(config.sample_interval, config.batch_size, most=10)
+    # The same networks with a faster kernel for batch normalisation; `unfuse` is the way back.
+    generator = fuse(build_generator(config.latent_dim, slope=config.slope))
+    discriminator = fuse(build_discriminator(config.discriminator_batch_norm, slope=config.slope))
+    if config.gradient_penalty or config.shared_fakes:
+        gan = RegularizedDCGAN(
+            generator, discriminator, config.gradient_penalty, config.shared_fakes, config.seed
+        )
+    else:
+        gan = DCGAN(generator, discriminator, config.seed)
 
-    def adam(rate, updates):
-        decay_updates = updates if config.learning_rate_decay else None
-        return optimizers.adam(rate, config.beta_1, decay_updates)
-
+    beta_1, decay = config.beta_1, config.learning_rate_decay
+    d_updates = 2 * run.iterations  # on real and on generated images
     gan.compile(
-        d_optimizer=adam(  # which updates twice, on real and on generated images
-            config.discriminator_learning_rate, 2 * config.iterations
-        ),
-        g_optimizer=adam(config.generator_learning_rate, config.iterations),
-        steps_per_execution=block,
+        d_optimizer=adam(config.discriminator_learning_rate, beta_1, d_updates, decay),
+        g_optimizer=adam(config.generator_learning_rate, beta_1, run.iterations, decay),
+        steps_per_execution=run.steps_per_execution(most=10),
     )
 
-    judge = metrics.Judge(dataset.name, dataset.x_test)
+    evaluator = metrics.Evaluator(dataset.name, dataset.x_test)
 
-    def generate(count):
-        """Always the same noise, and none that training sees: its iterations count from 0."""
-        noise = tf.random.stateless_normal(
-            (count, config.latent_dim), (config.seed, -1), alg="philox"
-        )
-        return gan.generator.predict(noise, batch_size=200, verbose=0)
+    def sample_images():
+        return images.grid(gan.generate(16), columns=4)
 
-    def picture():
-        return images.grid(generate(16), columns=4)
+    def evaluate():
+        return {"fid": evaluator.fid(gan.generate(config.fid_images))} if config.fid else {}
 
-    def fid():
-        return {"fid": judge.fid(generate(config.fid_images))}
-
-    done = run.restore(gan)
-    batches = stream.batches(
-        dataset.x_train, config.batch_size, seed=config.seed, start=done, block=block
+    run.begin(gan, dataset.describe())
+    gan.fit(
+        run.batches(dataset.x_train),
+        callbacks=run.callbacks(sample_images, evaluate),
+        **run.fit_arguments,
     )
-    run.start(dataset.describe())
-    print(f"{len(dataset.x_train)} training images: {dataset.source}")
-    print(f"training on the {device_name} into {run.path}")
-    with run.resumable():
-        gan.fit(
-            batches,
-            epochs=config.iterations // config.sample_interval,
-            initial_epoch=done // config.sample_interval,
-            steps_per_epoch=config.sample_interval,
-            callbacks=[callbacks.SaveRun(run, picture, fid if config.fid else None)],
-            shuffle=False,  # the stream has done it
-            verbose=1 if sys.stdout.isatty() else 2,
-        )
 
-        panels = {
-            "loss": {"d_loss": "discriminator", "g_loss": "generator"},
-            "discriminator's accuracy": {
-                "d_accuracy": "all",
-                "d_accuracy_real": "real",
-                "d_accuracy_fake": "fake",
-            },
-        }
-        title = f"Chapter 4, DCGAN, {config.dataset}"
-        run.write("history.png", images.plot_history(run.history, panels, title))
-        run.write("progress.gif", images.film((run.path / "samples").glob("[0-9]*.png")))
-        run.save_model("generator.keras", unfuse(gan.generator))
-        run.save_model("discriminator.keras", unfuse(gan.discriminator))
-        return run.finish(judge.report(generate, config.fid_images))
+    run.plot_history(DCGAN.PLOTS, f"Chapter 4, DCGAN, {config.dataset}")
+    run.save_models(generator=unfuse(generator), discriminator=unfuse(discriminator))
+    return run.finish(evaluator.report(gan.generate, config.fid_images))
 
+
+main = cli.program("chapter04_dcgan", __doc__, PRESETS, train)
 
 if __name__ == "__main__":
     cli.run(main)

@@ -7,39 +7,26 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import (
-    REPOSITORY,
-    check_killed_and_resumed,
-    error_of,
-    frames_of,
-    in_the_books_keras,
-)
+from conftest import check_killed_and_resumed, error_of, frames_of, in_the_books_keras
 from keras import layers
 
 from chapter04_dcgan import train
 from chapter04_dcgan.dcgan import DCGAN, loss_fake, loss_real
 from chapter04_dcgan.networks import build_discriminator, build_generator
+from chapter04_dcgan.variants import RegularizedDCGAN
 from common import images
 from common.batch_norm import fuse, unfuse
 
-TRAIN = REPOSITORY / "chapter04_dcgan" / "train.py"
 SMOKE = ["--preset", "smoke"]
 
 
 def small_gan(
-    batch_norm=True,
-    optimizer=keras.optimizers.Adam,
-    shared_fakes=False,
-    gradient_penalty=0.0,
-    seed=3,
-    **compile_arguments,
+    batch_norm=True, optimizer=keras.optimizers.Adam, seed=3, variant=None, **compile_arguments
 ):
-    gan = DCGAN(
-        fuse(build_generator()),
-        fuse(build_discriminator(batch_norm)),
-        gradient_penalty,
-        shared_fakes,
-        seed,
+    """The book's DCGAN; or, given the arguments of a `variant`, a RegularizedDCGAN."""
+    model, arguments = (DCGAN, {}) if variant is None else (RegularizedDCGAN, variant)
+    gan = model(
+        fuse(build_generator()), fuse(build_discriminator(batch_norm)), seed=seed, **arguments
     )
     gan.compile(optimizer(), optimizer(), **compile_arguments)
     return gan
@@ -47,6 +34,10 @@ def small_gan(
 
 def real_images(n, batch_size=8):
     return np.random.default_rng(0).uniform(-1, 1, (n, batch_size, 28, 28, 1)).astype("float32")
+
+
+def networks_of(gan):
+    return gan.generator, gan.discriminator
 
 
 def trainable_count(network):
@@ -77,10 +68,10 @@ def test_losses_are_the_books():
 @pytest.mark.parametrize("batch_norm", [False, True])
 def test_gradient_penalty_is_the_squared_slope_at_real_images(batch_norm):
     """Against small steps along the gradients; and training with it makes the slope smaller."""
-    gan = small_gan(batch_norm)
+    gan = small_gan(batch_norm, variant={"gradient_penalty": 1000.0})
     (batch,) = real_images(1)
     images = tf.constant(batch)
-    logits, squared = gan.logits_and_squared_gradient(images)
+    logits, squared = gan.squared_gradient(images)
     np.testing.assert_allclose(logits, gan.discriminator(images, training=True), rtol=1e-5)
     with tf.GradientTape() as tape:
         tape.watch(images)
@@ -91,13 +82,12 @@ def test_gradient_penalty_is_the_squared_slope_at_real_images(batch_norm):
         step = 1e-3 * slopes / tf.norm(tf.reshape(slopes, (8, -1)), axis=1)[:, None, None, None]
         rise = (gan.discriminator(images + step) - gan.discriminator(images - step)) / 2e-3
         assert float(squared) == pytest.approx(np.mean(np.square(rise)), rel=0.05)
-    slopes_after = []
-    for penalty in (0.0, 1000.0):
-        gan = small_gan(batch_norm)
-        for _ in range(5):
-            gan.train_discriminator(images, loss_real, penalty)
-        slopes_after.append(float(gan.logits_and_squared_gradient(images)[1]))
-    assert slopes_after[1] < slopes_after[0] / 2
+    without = small_gan(batch_norm, variant={})
+    without.discriminator.set_weights(gan.discriminator.get_weights())
+    for _ in range(5):
+        without.train_discriminator(images, loss_real)
+        gan.train_discriminator_with_penalty(images)
+    assert gan.squared_gradient(images)[1] < without.squared_gradient(images)[1] / 2
 
 
 def test_noise_is_normal_and_another_for_each_half_iteration_and_seed():
@@ -111,22 +101,23 @@ def test_noise_is_normal_and_another_for_each_half_iteration_and_seed():
     np.testing.assert_array_equal(noise, gan.noise(0, 500))
 
 
-@pytest.mark.parametrize("shared_fakes", [False, True])
-def test_logged_numbers_are_those_of_the_three_updates(shared_fakes):
+@pytest.mark.parametrize(
+    "variant", [None, {"gradient_penalty": 1.0}, {"gradient_penalty": 1.0, "shared_fakes": True}]
+)
+def test_logged_numbers_are_those_of_the_three_updates(variant):
     """With a learning rate of 0 the networks stay as they are, and each can be computed apart."""
-    gan = small_gan(
-        optimizer=lambda: keras.optimizers.SGD(0.0), shared_fakes=shared_fakes, gradient_penalty=1.0
-    )
+    gan = small_gan(optimizer=lambda: keras.optimizers.SGD(0.0), variant=variant)
+    shared_fakes = bool(variant) and "shared_fakes" in variant
     (batch,) = real_images(1, 64)
     noise_for_d, noise_for_g = gan.noise(0, 64)
     weights = gan.generator.get_weights()
     fakes = gan.generator(noise_for_d, training=shared_fakes)
     fakes_for_g = fakes if shared_fakes else gan.generator(noise_for_g, training=True)
-    real, fake, judged = (
+    real, fake, fake_for_g = (
         gan.discriminator(x, training=True).numpy().astype(float)
         for x in (batch, fakes, fakes_for_g)
     )
-    gan.generator.set_weights(weights)  # the running averages have moved
+    gan.generator.set_weights(weights)  # the running statistics have moved
     logs = gan.train_step(tf.constant(batch))
     losses = np.mean(np.log1p(np.exp(-real))), np.mean(np.log1p(np.exp(fake)))
     expected = {
@@ -134,32 +125,52 @@ def test_logged_numbers_are_those_of_the_three_updates(shared_fakes):
         "d_accuracy": (np.mean(real > 0) + np.mean(fake <= 0)) / 2,
         "d_accuracy_real": np.mean(real > 0),
         "d_accuracy_fake": np.mean(fake <= 0),
-        "g_loss": np.mean(np.log1p(np.exp(-judged))),
+        "g_loss": np.mean(np.log1p(np.exp(-fake_for_g))),
     }
     assert {k: float(v) for k, v in logs.items()} == pytest.approx(expected, rel=1e-3)
 
 
+def test_the_variant_without_penalty_and_shared_fakes_is_the_books():
+    gan, variant = small_gan(), small_gan(variant={})
+    (batch,) = real_images(1)
+    for ours, same in zip(networks_of(gan), networks_of(variant), strict=True):
+        same.set_weights(ours.get_weights())
+    for model in (gan, variant):
+        model.train_step(tf.constant(batch))
+    for ours, same in zip(networks_of(gan), networks_of(variant), strict=True):
+        for a, b in zip(ours.get_weights(), same.get_weights(), strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
 @pytest.mark.parametrize("shared_fakes", [False, True])
 def test_gradient_penalty_is_in_the_update_on_real_images_alone(monkeypatch, shared_fakes):
-    gan = small_gan(shared_fakes=shared_fakes, gradient_penalty=0.5)
-    penalties = []
+    gan = small_gan(variant={"shared_fakes": shared_fakes, "gradient_penalty": 0.5})
+    updates = []
 
-    def train_discriminator(images, loss_function, penalty=0.0):
-        penalties.append((loss_function, penalty))
-        return DCGAN.train_discriminator(gan, images, loss_function, penalty)
+    def note(name):
+        update = getattr(gan, name)
 
-    monkeypatch.setattr(gan, "train_discriminator", train_discriminator)
+        def noted(images, *loss_function):
+            updates.append((name, *loss_function))
+            return update(images, *loss_function)
+
+        monkeypatch.setattr(gan, name, noted)
+
+    note("train_discriminator_with_penalty")
+    note("train_discriminator")
     gan.train_step(tf.constant(real_images(1)[0]))
-    assert penalties == [(loss_real, 0.5), (loss_fake, 0.0)]
+    assert updates == [("train_discriminator_with_penalty",), ("train_discriminator", loss_fake)]
 
-    gan = small_gan(batch_norm=False, optimizer=lambda: keras.optimizers.SGD(0.1))
+
+def test_update_with_penalty_follows_the_gradient_of_loss_and_penalty():
+    gan = small_gan(False, lambda: keras.optimizers.SGD(0.1), variant={"gradient_penalty": 0.5})
     batch = tf.constant(real_images(1)[0])
     variables = gan.discriminator.trainable_variables
     with tf.GradientTape() as tape:
-        logits, squared = gan.logits_and_squared_gradient(batch)
+        logits, squared = gan.squared_gradient(batch)
         loss = tf.reduce_mean(tf.nn.softplus(-logits)) + 0.5 / 2 * squared
     expected = [v - 0.1 * g for v, g in zip(variables, tape.gradient(loss, variables), strict=True)]
-    gan.train_discriminator(batch, loss_real, 0.5)
+    gan.train_discriminator_with_penalty(batch)
     for a, b in zip(variables, expected, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
 
@@ -187,7 +198,12 @@ def test_iteration_equals_the_books(iterations, optimizer, batch_norm, shared_fa
     Adam's first steps are ± the learning rate, and a gradient that rounds to the other sign moves
     its weight the other way; over several iterations only SGD keeps rounding errors small.
     """
-    gan = small_gan(batch_norm, optimizer, shared_fakes, steps_per_execution=iterations)
+    gan = small_gan(
+        batch_norm,
+        optimizer,
+        variant={"shared_fakes": True} if shared_fakes else None,
+        steps_per_execution=iterations,
+    )
     generator = unfuse(gan.generator)
     core = unfuse(gan.discriminator)
     discriminator = keras.Sequential([core, layers.Activation("sigmoid")])
@@ -200,7 +216,9 @@ def test_iteration_equals_the_books(iterations, optimizer, batch_norm, shared_fa
     for k, batch in enumerate(batches):
         noise_for_d, noise_for_g = gan.noise(k, len(batch))
         fakes = in_the_books_keras(generator, k).predict(noise_for_d, verbose=0)
-        if shared_fakes:  # as a copy of the generator makes them, which leaves its averages alone
+        if (
+            shared_fakes
+        ):  # as a copy of the generator makes them, which leaves the original's statistics alone
             noise_for_g = noise_for_d
             fakes = unfuse(generator)(noise_for_d, training=True)
         discriminator.train_on_batch(batch, np.ones((len(batch), 1)))
@@ -211,7 +229,10 @@ def test_iteration_equals_the_books(iterations, optimizer, batch_norm, shared_fa
         for variable in variables:
             variable.trainable = True
     gan.fit(
-        tf.data.Dataset.from_tensors(batches), steps_per_epoch=iterations, shuffle=False, verbose=0
+        tf.data.Dataset.from_tensor_slices(batches),
+        steps_per_epoch=iterations,
+        shuffle=False,
+        verbose=0,
     )
 
     generator = in_the_books_keras(generator, iterations)
@@ -234,7 +255,7 @@ def test_iteration_equals_the_books(iterations, optimizer, batch_norm, shared_fa
 def test_batch_normalisation_sees_each_kind_of_image_alone():
     """Running means after one step, from the three batches that the discriminator has seen."""
     gan, once = small_gan(), small_gan()
-    for ours, same in ((gan.generator, once.generator), (gan.discriminator, once.discriminator)):
+    for ours, same in zip(networks_of(gan), networks_of(once), strict=True):
         same.set_weights(ours.get_weights())
     (batch,) = real_images(1)
     noise_for_d, noise_for_g = gan.noise(0, 8)
@@ -284,38 +305,65 @@ def test_killed_and_resumed_run_ends_in_the_same_bits(tmp_path, program, further
     check_killed_and_resumed(train, flags, tmp_path, program)
 
 
-def test_settings_reach_the_networks_and_optimisers(monkeypatch):
+class Stop(Exception):
+    pass
+
+
+@pytest.fixture
+def compiled(monkeypatch):
+    """Runs train.py up to `compile`; gives the model and its two optimisers."""
+
+    def run(*flags):
+        seen = {}
+
+        def compile_and_stop(self, d_optimizer, g_optimizer, **kwargs):
+            seen.update(gan=self, d=d_optimizer, g=g_optimizer)
+            raise Stop
+
+        monkeypatch.setattr(DCGAN, "compile", compile_and_stop)
+        with pytest.raises(Stop):
+            train.main([*SMOKE, *flags])
+        return seen["gan"], seen["d"], seen["g"]
+
+    return run
+
+
+@pytest.mark.parametrize(
+    "flags, model",
+    [
+        ([], DCGAN),
+        (["--gradient-penalty", "0.5"], RegularizedDCGAN),
+        (["--shared-fakes"], RegularizedDCGAN),
+    ],
+)
+def test_the_books_algorithm_runs_unless_a_variant_is_asked_for(compiled, flags, model):
+    assert type(compiled(*flags)[0]) is model
+
+
+def test_book_is_the_books():
     book = train.PRESETS["book"]
-    assert (book["iterations"], book["batch_size"], book["sample_interval"]) == (20000, 128, 1000)
-    assert book["generator_learning_rate"] == book["discriminator_learning_rate"] == 1e-3
-    assert (book["beta_1"], book["slope"], book["gradient_penalty"]) == (0.9, 0.01, 0)
-    assert not book["learning_rate_decay"] and not book["shared_fakes"]
-    seen = {}
+    assert (book.iterations, book.batch_size, book.sample_interval) == (20_000, 128, 1_000)
+    assert book.generator_learning_rate == book.discriminator_learning_rate == 1e-3
+    assert (book.beta_1, book.slope, book.gradient_penalty) == (0.9, 0.01, 0)
+    assert not book.learning_rate_decay and not book.shared_fakes
+    assert book.discriminator_batch_norm
 
-    class Stop(Exception):
-        pass
 
-    def compile_and_stop(self, d_optimizer, g_optimizer, **kwargs):
-        seen.update(gan=self, d=d_optimizer, g=g_optimizer)
-        raise Stop
-
-    monkeypatch.setattr(DCGAN, "compile", compile_and_stop)
+def test_settings_reach_the_networks_and_optimisers(compiled):
     flags = ["--no-discriminator-batch-norm", "--slope", "0.25", "--gradient-penalty", "0.125"]
     flags += ["--generator-learning-rate", "0.5", "--discriminator-learning-rate", "0.25"]
     flags += ["--learning-rate-decay", "--beta-1", "0.75", "--shared-fakes"]
-    with pytest.raises(Stop):
-        train.main([*SMOKE, *flags])
-    gan = seen["gan"]
+    gan, d_optimizer, g_optimizer = compiled(*flags)
     assert gan.discriminator.count_params() == 94_721
     assert gan.gradient_penalty == 0.125 and gan.shared_fakes
     slopes = {
         layer.negative_slope
-        for network in (gan.generator, gan.discriminator)
+        for network in networks_of(gan)
         for layer in network.layers
         if isinstance(layer, layers.LeakyReLU)
     }
     assert slopes == {0.25}
-    for optimizer, updates, rate in ((seen["d"], 8, 0.25), (seen["g"], 4, 0.5)):
+    for optimizer, updates, rate in ((d_optimizer, 8, 0.25), (g_optimizer, 4, 0.5)):
         assert optimizer.beta_1 == 0.75
         rates = [float(optimizer._learning_rate(step)) for step in (0, updates // 2, updates)]
         assert rates == [rate, rate / 2, 0.0]
@@ -323,7 +371,13 @@ def test_settings_reach_the_networks_and_optimisers(monkeypatch):
 
 @pytest.mark.parametrize(
     "flags, words",
-    [(["--slope", "1"], "--slope"), (["--gradient-penalty", "-0.1"], "--gradient-penalty")],
+    [
+        (["--slope", "1"], "--slope 1: should be less than 1"),
+        (
+            ["--gradient-penalty", "-0.1"],
+            "--gradient-penalty -0.1: should be greater than or equal",
+        ),
+    ],
 )
 def test_mistakes_are_one_line_and_write_nothing(tmp_path, monkeypatch, capsys, flags, words):
     monkeypatch.chdir(tmp_path)

@@ -9,7 +9,7 @@ from conftest import REPOSITORY, error_of
 from keras import layers
 
 from chapter04_dcgan import explore, train
-from chapter04_dcgan.explore import around, class_mean, slerp, walk
+from chapter04_dcgan.latent import around, class_mean, slerp, walk
 from common import UserError, data, images
 
 # What the generator makes: for each digit, the first training image of it.
@@ -59,14 +59,14 @@ def test_walk_returns_to_where_it_began():
 def test_class_mean_is_of_the_wanted_class_alone():
     noise = np.array([[1.0, 0], [3.0, 2], [9.0, 9]])
     np.testing.assert_allclose(class_mean(noise, np.array([4, 4, 1]), 4, least=2), [2, 1])
-    with pytest.raises(UserError, match="--arithmetic 1: only 1 of 3"):
+    with pytest.raises(UserError, match=r"1: only 1 of 3 .* enough of 4$"):
         class_mean(noise, np.array([4, 4, 1]), 1, least=2)
 
 
 def test_points_around_a_mean_lie_where_noise_lies():
-    beside = np.array([[0.0, 0.0], [1.0, -1.0]])
+    offsets = np.array([[0.0, 0.0], [1.0, -1.0]])
     middle = np.sqrt(2) * np.array([0.6, 0.8])
-    np.testing.assert_allclose(around(np.array([3.0, 4.0]), beside), middle + beside)
+    np.testing.assert_allclose(around(np.array([3.0, 4.0]), offsets), middle + offsets)
 
 
 def test_pictures_are_what_the_generator_makes(run, capsys):
@@ -81,8 +81,8 @@ def test_pictures_are_what_the_generator_makes(run, capsys):
     assert results["test_distance"] == pytest.approx(np.median(between), rel=1e-4)
     strip = images.read(run / "explore" / "interpolation.png")
     assert strip.shape == (6 * (84 + 2) + 2, 10 * (84 + 2) + 2)
-    film = images.read(run / "explore" / "interpolation.gif")  # like frames are made one
-    assert len(film) >= 6 and film.shape[1:3] == (228, 228)
+    frames = images.read(run / "explore" / "interpolation.gif")  # equal frames are merged
+    assert len(frames) >= 6 and frames.shape[1:3] == (228, 228)
     pairs = images.read(run / "explore" / "nearest.png")
     tiles = [
         [pairs[r * 86 + 2 : r * 86 + 86 : 3, c * 86 + 2 : c * 86 + 86 : 3] for c in range(10)]
@@ -108,8 +108,8 @@ def test_the_same_seed_makes_the_same_pictures(run):
     [
         ([], "there is no finished run in runs/chapter04_dcgan"),
         (["7"], "7: holds no run"),
-        (["--arithmetic", "1", "2"], "--arithmetic"),
-        (["--arithmetic", "1", "2", "10"], "--arithmetic"),
+        (["--arithmetic", "1", "2"], "--arithmetic: expected 3 arguments"),
+        (["--arithmetic", "1", "2", "10"], "--arithmetic 10: should be less than or equal to 9"),
     ],
 )
 def test_mistakes_are_one_line(tmp_path, monkeypatch, capsys, flags, words):
@@ -128,7 +128,7 @@ def test_too_few_samples_of_a_class_leave_the_other_pictures(run, tmp_path, caps
     generator.set_weights([0 * kernels[0], np.tile(kernels[1][:1], (10, 1))])
     generator.save(short / "generator.keras")
     line = error_of(explore.main, [str(short)], capsys)
-    assert "--arithmetic 8: only 0 of 5000" in line and "20 are needed" in line
+    assert "with 8: only 0 of 5000" in line and line.endswith("there are enough of 0")
     made = {path.name for path in (short / "explore").iterdir()}
     assert made == {"interpolation.png", "interpolation.gif", "nearest.png"}
 

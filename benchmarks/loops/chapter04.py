@@ -22,4 +22,10 @@ class Chapter04:
         from common.batch_norm import fuse
 
         gan = DCGAN(fuse(networks.build_generator()), fuse(networks.build_discriminator()))
-        return our_gan(gan, train.BOOK, dataset.x_train, block=10)
+        return our_gan(gan, train.BOOK, dataset.x_train, steps_per_execution=10)
+
+
+LOOPS = {"": Chapter04}
+PUBLISHED = {  # by the notebooks of the English and the Korean edition
+    "book": {"d_loss": "0.058, 0.380", "d_accuracy": "0.984, 0.832", "g_loss": "4.25, 2.05"}
+}
