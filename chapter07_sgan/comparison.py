@@ -1,4 +1,4 @@
-"""The comparison of chapter 7: which images have labels, the baseline, and how often each is right.
+"""The comparison of chapter 7: SGAN against a fully supervised classifier, the baseline.
 
 The baseline is the discriminator's own network, trained on the labelled images alone (GANs in
 Action, section 7.3.5).
@@ -7,67 +7,76 @@ Action, section 7.3.5).
 import keras
 import numpy as np
 
-from common import UserError, data
+from chapter07_sgan import figures, variants
+from chapter07_sgan.networks import CLASSES
+from chapter07_sgan.split import Split
+from common import data
+
+BASELINE = "labelled images alone"  # the baseline's name in the table and the figures
 
 
-def choose_labeled(labels: np.ndarray, count: int, balanced: bool, seed: int) -> np.ndarray:
-    """Which training images keep their labels: indices, `count` of them.
-
-    Args:
-        labels: of all training images, n, 0 to 9.
-        balanced: as many of each class, drawn by the seed; otherwise the first.
-
-    Raises:
-        UserError: there are not so many images, or the number is no multiple of the classes'.
-    """
-    if count > len(labels):
-        raise UserError(f"--labeled {count} is more than the {len(labels)} training images")
-    if not balanced:
-        return np.arange(count)
-    classes = np.unique(labels)
-    if count % len(classes):
-        raise UserError(
-            f"--labeled {count} is not a multiple of {len(classes)} classes; "
-            "--no-balanced takes the first images as they come"
-        )
-    random = np.random.default_rng(seed)
-    each = count // len(classes)
-    members = [np.flatnonzero(labels == label) for label in classes]
-    if each > min(map(len, members)):
-        raise UserError(
-            f"--labeled {count}: there are not {each} images of each class; "
-            "--no-balanced takes the first images as they come"
-        )
-    return np.sort(np.concatenate([random.choice(m, each, replace=False) for m in members]))
-
-
-def train_supervised(
-    network: keras.Model,
-    augmentation: keras.Model | None,
-    images: np.ndarray,
-    labels: np.ndarray,
-    *,
-    learning_rate: float,
-    batch_size: int,
-    epochs: int,
-) -> None:
-    """Trains a discriminator's network as a classifier and nothing else.
+def train_baseline(config, split: Split, batch_size: int) -> keras.Model:
+    """Trains a new discriminator as a classifier and nothing else, on the labelled images.
 
     Args:
-        network: images to logits, n×K or n×(K + 1); the last of K + 1 is never a label.
-        augmentation: changes the images before each use, or None.
-        images: uint8, n×28×28×1.
-        labels: n, 0 to K - 1.
+        config: the chapter's settings.
+        split: its images without labels are not used.
+        batch_size: images of one update.
     """
-    supervised = keras.Sequential(list(filter(None, [augmentation, network])))
+    print("training the baseline on the labelled images alone")
+    # Initial weights are then the same whether or not the run was resumed.
+    keras.utils.set_random_seed(config.seed)
+    network = variants.choose_discriminator(config)
+    augmentation = variants.choose_augmentation(config)
+    supervised = keras.Sequential([augmentation, network] if augmentation else [network])
     supervised.compile(
-        keras.optimizers.Adam(learning_rate),
+        keras.optimizers.Adam(config.classifier_learning_rate),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
     )
-    supervised.fit(data.scale(images), labels, batch_size=batch_size, epochs=epochs, verbose=0)
+    supervised.fit(
+        data.scale(split.labeled_images),
+        split.labels,
+        batch_size=batch_size,
+        epochs=config.baseline_epochs,
+        verbose=0,
+    )
+    return network
 
 
-def classify(network: keras.Model, images: np.ndarray, classes: int) -> np.ndarray:
-    """The classes, n, that a discriminator's network predicts for images, uint8, n×28×28×1."""
+def classify(network: keras.Model, images: np.ndarray) -> np.ndarray:
+    """The classes, n, that a discriminator predicts for images, uint8, n×28×28×1."""
     logits = network.predict(data.scale(images), batch_size=500, verbose=0)
-    return np.argmax(logits[:, :classes], axis=1)  # without the logit of "fake"
+    return np.argmax(logits[:, :CLASSES], axis=1)  # without the logit of "fake"
+
+
+def accuracies(network: keras.Model, split: Split, dataset: data.Dataset) -> dict[str, float]:
+    """The share of the labelled images, and of the test images, that a discriminator gets right."""
+    labeled = classify(network, split.labeled_images) == split.labels
+    test = classify(network, dataset.x_test) == dataset.y_test
+    return {"labeled_accuracy": float(np.mean(labeled)), "test_accuracy": float(np.mean(test))}
+
+
+def compare(
+    run, title: str, networks: dict[str, keras.Model], split: Split, dataset: data.Dataset
+) -> dict[str, float]:
+    """Prints a table of both classifiers, and writes learning_curve.png and confusion.png.
+
+    Args:
+        run: the `runs.Run`, with its history.
+        title: of the learning curve.
+        networks: "SGAN" and BASELINE, discriminators: images to logits.
+
+    Returns:
+        What results.json says of them: accuracies, the baseline's with "baseline_" before them.
+    """
+    rows = {name: accuracies(network, split, dataset) for name, network in networks.items()}
+    print(f"{'accuracy':<24}{'on labelled':>16}{'on test images':>16}")
+    for name, row in rows.items():
+        print(f"{name:<24}{row['labeled_accuracy']:>16.2%}{row['test_accuracy']:>16.2%}")
+
+    curve = figures.learning_curve(run.history, rows[BASELINE]["test_accuracy"], title)
+    run.write("learning_curve.png", curve)
+    predictions = {name: classify(network, dataset.x_test) for name, network in networks.items()}
+    class_names = data.class_names(dataset.name)
+    run.write("confusion.png", figures.confusion(dataset.y_test, predictions, class_names))
+    return rows["SGAN"] | {f"baseline_{name}": value for name, value in rows[BASELINE].items()}

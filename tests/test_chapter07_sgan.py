@@ -15,18 +15,12 @@ from conftest import (
     in_the_books_keras,
 )
 
-from chapter07_sgan import comparison, figures, networks, train
-from chapter07_sgan.sgan import (
-    SGAN,
-    FeatureMatchingSGAN,
-    class_logits,
-    loss_fake,
-    loss_features,
-    loss_labeled,
-    loss_real,
-    real_logit,
-    set_random_layers,
-)
+from chapter07_sgan import figures, networks, split, train
+from chapter07_sgan.augmentation import build_augmentation
+from chapter07_sgan.dense_networks import build_dense_discriminator, build_dense_generator
+from chapter07_sgan.feature_matching import FeatureMatchingSGAN, loss_features
+from chapter07_sgan.random_layers import set_random_layers
+from chapter07_sgan.sgan import SGAN, class_logits, loss_fake, loss_labeled, loss_real, real_logit
 from common import images
 from common.batch_norm import fuse, unfuse
 
@@ -57,14 +51,14 @@ def small_sgan(
 
 
 def batches(n, batch_size=8):
-    """A block of n batches: labelled images, their labels, and unlabelled images."""
+    """n batches: labelled images, their labels, and unlabelled images."""
     random = np.random.default_rng(0)
     labeled, unlabeled = random.uniform(-1, 1, (2, n, batch_size, 28, 28, 1)).astype("float32")
     return (labeled, random.integers(0, 10, (n, batch_size)).astype("int32")), unlabeled
 
 
-def first(block):
-    return keras.tree.map_structure(lambda x: tf.constant(x[0]), block)
+def first(stacked):
+    return keras.tree.map_structure(lambda x: tf.constant(x[0]), stacked)
 
 
 def test_networks_are_the_books():
@@ -78,12 +72,12 @@ def test_networks_are_the_books():
 
 def test_dense_networks_are_those_of_the_paper():
     """After Salimans et al. (2016), the first layer half as wide: noise, weights of length 1."""
-    network = networks.build_dense_discriminator()
+    network = build_dense_discriminator()
     dense = [layer for layer in network.layers if isinstance(layer, keras.layers.Dense)]
     assert [layer.units for layer in dense] == [500, 500, 250, 250, 250, 10]
     noise = [x.stddev for x in network.layers if isinstance(x, keras.layers.GaussianNoise)]
     assert noise == pytest.approx([0.6] + [0.5] * 5)
-    gan = FeatureMatchingSGAN(networks.build_dense_generator(), network)
+    gan = FeatureMatchingSGAN(build_dense_generator(), network)
     gan.compile(keras.optimizers.Adam(0.01), keras.optimizers.Adam(0.01))
     gan.train_step(first(batches(1)))
     for layer in dense[:-1]:
@@ -95,7 +89,7 @@ def test_dense_networks_are_those_of_the_paper():
 def test_augmentation_moves_each_image_by_whole_pixels_onto_black():
     dots = np.full((200, 28, 28, 1), -1, "float32")
     dots[:, 0, 13] = 1
-    moved = networks.build_augmentation(2)(dots, training=True).numpy()
+    moved = build_augmentation(2)(dots, training=True).numpy()
     assert set(np.unique(moved)) == {-1.0, 1.0}
     rows, columns = np.nonzero(moved[..., 0] == 1)[1:]
     assert set(rows) == {0, 1, 2} and set(columns) == {11, 12, 13, 14, 15}
@@ -139,6 +133,11 @@ def test_feature_loss_compares_means():
     assert float(loss_features(a, a[::-1])) == pytest.approx(0, abs=1e-10)
 
 
+def test_another_number_of_classes_than_the_discriminators_is_refused():
+    with pytest.raises(ValueError, match="has 10 outputs, neither 8 nor 9"):
+        SGAN(build_dense_generator(), build_dense_discriminator(), classes=8)
+
+
 @pytest.mark.parametrize("outputs", [10, 11])
 def test_logged_numbers_are_those_of_the_updates(outputs):
     """With a learning rate of 0 the networks stay as they are, and each can be computed apart."""
@@ -148,10 +147,10 @@ def test_logged_numbers_are_those_of_the_updates(outputs):
     weights = gan.generator.get_weights()
     fakes = gan.generator(noise_for_d, training=False)
     fakes_for_g = gan.generator(noise_for_g, training=True)
-    by_label, real, fake, judged = (
+    by_label, real, fake, fake_for_g = (
         gan.discriminator(x, training=True) for x in (labeled, unlabeled, fakes, fakes_for_g)
     )
-    gan.generator.set_weights(weights)  # the running averages have moved
+    gan.generator.set_weights(weights)  # the running statistics have moved
     logs = gan.train_step(((labeled, labels), unlabeled))
 
     def p(outputs):
@@ -166,7 +165,7 @@ def test_logged_numbers_are_those_of_the_updates(outputs):
         "d_accuracy": (np.mean(p(real) > 0.5) + np.mean(p(fake) <= 0.5)) / 2,
         "d_accuracy_real": np.mean(p(real) > 0.5),
         "d_accuracy_fake": np.mean(p(fake) <= 0.5),
-        "g_loss": -np.mean(np.log(p(judged))),
+        "g_loss": -np.mean(np.log(p(fake_for_g))),
     }
     assert {k: float(v) for k, v in logs.items()} == pytest.approx(expected, rel=1e-3)
 
@@ -201,7 +200,7 @@ def test_iteration_equals_the_books(iterations, optimizer, batch_norm):
     combined = keras.Sequential([generator, detector])
     combined.compile(loss="binary_crossentropy", optimizer=optimizer())
     variables = core.trainable_variables
-    (labeled, labels), unlabeled = block = batches(iterations)
+    (labeled, labels), unlabeled = stacked = batches(iterations)
 
     ones, zeros = np.ones((8, 1)), np.zeros((8, 1))
     for k in range(iterations):
@@ -217,7 +216,10 @@ def test_iteration_equals_the_books(iterations, optimizer, batch_norm):
         for variable in variables:
             variable.trainable = True
     gan.fit(
-        tf.data.Dataset.from_tensors(block), steps_per_epoch=iterations, shuffle=False, verbose=0
+        tf.data.Dataset.from_tensor_slices(stacked),
+        steps_per_epoch=iterations,
+        shuffle=False,
+        verbose=0,
     )
 
     generator = in_the_books_keras(generator, iterations)
@@ -281,7 +283,7 @@ def test_what_is_random_depends_on_seed_and_iteration():
         (images, _), unlabeled = gan.prepare(first(batches(1)))
         return np.stack([images, unlabeled]), gan.discriminator(images, training=True).numpy()
 
-    gan = small_sgan(augmentation=networks.build_augmentation(2))
+    gan = small_sgan(augmentation=build_augmentation(2))
     pictures, outputs = step(gan)
     again, outputs_again = step(gan, earlier_draws=3)
     assert np.array_equal(pictures, again) and np.array_equal(outputs, outputs_again)
@@ -291,11 +293,11 @@ def test_what_is_random_depends_on_seed_and_iteration():
 
 
 def test_no_two_random_layers_draw_the_same_numbers():
-    """Nor does one in two iterations, nor any what the generator's noise is made of."""
+    """Nor does a layer in two iterations, nor do layers and the generator's noise."""
     gan = FeatureMatchingSGAN(
-        networks.build_dense_generator(),
-        networks.build_dense_discriminator(),
-        networks.build_augmentation(2),
+        build_dense_generator(),
+        build_dense_discriminator(),
+        build_augmentation(2),
     )
     noisy = [x for x in gan.discriminator.layers if isinstance(x, keras.layers.GaussianNoise)]
     draws = []
@@ -319,11 +321,11 @@ def step_with_seed(seed, gan, step):
 
 def test_labelled_images_are_the_first_or_as_many_of_each_class():
     labels = np.random.default_rng(0).integers(0, 10, 500)
-    assert np.array_equal(comparison.choose_labeled(labels, 7, False, 0), np.arange(7))
-    chosen = comparison.choose_labeled(labels, 30, True, 0)
+    assert np.array_equal(split.choose_labeled(labels, 7, False, 0), np.arange(7))
+    chosen = split.choose_labeled(labels, 30, True, 0)
     assert np.bincount(labels[chosen]).tolist() == [3] * 10 and len(set(chosen)) == 30
-    assert np.array_equal(chosen, comparison.choose_labeled(labels, 30, True, 0))
-    assert not np.array_equal(chosen, comparison.choose_labeled(labels, 30, True, 1))
+    assert np.array_equal(chosen, split.choose_labeled(labels, 30, True, 0))
+    assert not np.array_equal(chosen, split.choose_labeled(labels, 30, True, 1))
 
 
 def test_confusion_matrix_has_a_row_for_each_true_class():
@@ -358,7 +360,8 @@ def train_data():
     return data.load("sample")
 
 
-QUICK = ["--networks", "dense", "--feature-matching", "--balanced", "--shift", "2"]
+QUICK = ["--networks", "dense", "--no-discriminator-batch-norm", "--feature-matching"]
+QUICK += ["--balanced", "--shift", "2"]
 QUICK += ["--precision", "mixed_bfloat16", "--learning-rate-decay", "--beta-1", "0.5"]
 
 
@@ -381,8 +384,8 @@ def test_killed_and_resumed_run_ends_in_the_same_bits(
 
 def test_settings_reach_the_networks_and_optimisers(monkeypatch):
     book = train.PRESETS["book"]
-    assert (book["iterations"], book["batch_size"], book["labeled"]) == (8000, 32, 100)
-    assert book["baseline_epochs"] == 30 and not book["feature_matching"] and not book["balanced"]
+    assert (book.iterations, book.batch_size, book.labeled) == (8000, 32, 100)
+    assert book.baseline_epochs == 30 and not book.feature_matching and not book.balanced
     seen = {}
 
     class Stop(Exception):
@@ -393,6 +396,7 @@ def test_settings_reach_the_networks_and_optimisers(monkeypatch):
         raise Stop
 
     monkeypatch.setattr(SGAN, "compile", compile_and_stop)
+    monkeypatch.setattr(FeatureMatchingSGAN, "compile", compile_and_stop)
     rates = ["--classifier-learning-rate", "0.5", "--discriminator-learning-rate", "0.25"]
     rates += ["--generator-learning-rate", "0.125", "--learning-rate-decay", "--beta-1", "0.75"]
     with pytest.raises(Stop):
@@ -410,29 +414,26 @@ def test_settings_reach_the_networks_and_optimisers(monkeypatch):
     assert type(seen["gan"]) is FeatureMatchingSGAN and "c_optimizer" not in seen
     assert isinstance(seen["gan"].augmentation.layers[0], keras.layers.RandomTranslation)
     assert float(seen["d_optimizer"]._learning_rate(2)) == 0.125
-    assert (
-        seen["gan"].discriminator.count_params()
-        == networks.build_dense_discriminator().count_params()
-    )
+    assert seen["gan"].discriminator.count_params() == build_dense_discriminator().count_params()
 
 
 @pytest.mark.parametrize(
     "flags, words",
     [
         (["--labeled", "5000"], "--labeled 5000 is more than the 4000 training images"),
-        (["--labeled", "55", "--balanced"], "--labeled 55 is not a multiple of 10 classes"),
+        (
+            ["--labeled", "55", "--balanced"],
+            "--labeled 55 cannot be shared equally among 10 classes",
+        ),
         (["--labeled", "3999"], "leaves 1 images without labels, fewer than --batch-size 16"),
         (["--labeled", "4000"], "leaves 0 images without labels, fewer than --batch-size 16"),
-        (["--labeled", "0"], "--labeled"),
+        (["--labeled", "0"], "--labeled 0: should be greater than 0"),
         (["--head", "k+1"], "--head"),
-        (["--shift", "40"], "--shift"),
-        (["--feature-matching"], "needs --no-discriminator-batch-norm"),
-        (
-            ["--networks", "dense", "--discriminator-batch-norm"],
-            "--discriminator-batch-norm needs --networks convolutional",
-        ),
+        (["--shift", "40"], "--shift 40: should be less than or equal to 7"),
+        (["--feature-matching"], "--feature-matching needs a discriminator without batch norm"),
+        (["--networks", "dense"], "give --no-discriminator-batch-norm too (--preset smoke has it"),
         (["--validation-images", "60"], "60 test images are too few for the FID"),
-        (["--validation-images", "4000"], "there are only 4000 training images"),
+        (["--validation-images", "4000"], "leaves none of 4000 training images"),
     ],
 )
 def test_mistakes_are_one_line_and_write_nothing(tmp_path, monkeypatch, capsys, flags, words):

@@ -1,0 +1,72 @@
+"""Networks without convolutions, after Salimans et al. (2016), which `quick` trains."""
+
+import keras
+from keras import layers
+
+from chapter07_sgan.networks import CLASSES
+
+
+def build_dense_generator(latent_dim: int = 100) -> keras.Model:
+    """Noise to image: n×latent_dim, normal, to n×28×28×1 in (-1, 1).
+
+    It costs a fiftieth of the convolutional generator, and the images need not be good: see
+    `feature_matching.FeatureMatchingSGAN`.
+    """
+
+    def hidden():
+        return [
+            layers.Dense(500, use_bias=False),
+            layers.BatchNormalization(),
+            layers.Activation("softplus"),
+        ]
+
+    return keras.Sequential(
+        [
+            keras.Input((latent_dim,)),
+            *hidden(),  # 100 → 500
+            *hidden(),
+            layers.Dense(28 * 28, activation="tanh", dtype="float32"),
+            layers.Reshape((28, 28, 1), dtype="float32"),  # 784 → 28×28×1
+        ],
+        name="generator",
+    )
+
+
+def build_dense_discriminator(outputs: int = CLASSES, noise: float = 0.5) -> keras.Model:
+    """Image to logits of the classes: n×28×28×1 in [-1, 1] to n×outputs.
+
+    The first layer is half as wide as the paper's, which saves a third of the time.
+
+    Args:
+        outputs: 10, or 11 with a logit of "fake" at the end; see `sgan.class_logits`.
+        noise: standard deviation of the Gaussian noise that is added to each hidden layer in
+            training. The images, which are in [-1, 1], get 1.2 times as much.
+
+    The noise regularises: the discriminator cannot tell real images from generated ones by tiny
+    differences. Larger weights would make the noise negligible, so each unit's weight vector is
+    constrained to length 1. The paper uses weight normalisation, for which Keras has no layer.
+    `Rescaling` brings the activations back to a size of about 1.
+    """
+
+    def hidden(units, scale):
+        return [
+            layers.Dense(units, kernel_constraint=keras.constraints.UnitNorm(axis=0)),
+            layers.Rescaling(scale),
+            layers.ReLU(),
+            layers.GaussianNoise(noise),
+        ]
+
+    return keras.Sequential(
+        [
+            keras.Input((28, 28, 1)),
+            layers.Flatten(),  # 28×28×1 → 784
+            layers.GaussianNoise(1.2 * noise),
+            *hidden(500, scale=2.0),
+            *hidden(500, scale=1.15),
+            *hidden(250, scale=1.15),
+            *hidden(250, scale=1.15),
+            *hidden(250, scale=1.15),
+            layers.Dense(outputs, dtype="float32"),  # 250 → 10
+        ],
+        name="discriminator",
+    )
