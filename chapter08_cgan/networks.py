@@ -1,8 +1,10 @@
 """The conditional networks of chapter 8 (GANs in Action, section 8.3), and those of ACGAN.
 
-A label comes in by one of two ways. "embedding" is the book's: each class has a vector of its own,
-which is learned, and is multiplied with the noise, or laid over the image as a second channel.
-"one-hot" is that of Mirza & Osindero (2014): ten numbers, or ten channels, of which one is 1.
+A network is given the label in one of two forms. "embedding" is the book's: each class has a
+learned vector, which is multiplied with the noise, or concatenated with the image as a second
+channel.
+"one-hot" is that of Mirza & Osindero (2014): ten numbers beside the noise, or ten channels beside
+the image's, of which one is 1 and the others are 0.
 """
 
 import keras
@@ -67,8 +69,11 @@ def build_discriminator(
 def build_acgan_discriminator(batch_norm: bool = True, slope: float = 0.01) -> keras.Model:
     """Image to two logits: n×28×28×1 in [-1, 1] to n×1, real or fake, and n×10, the classes.
 
-    It is not told the label, it has to name it (Odena et al. 2017). In all else it is the
-    discriminator above.
+    This discriminator is not given the label, it predicts it (Odena et al. 2017). In all else it is
+    `build_discriminator`.
+
+    Args:
+        batch_norm: as in `build_discriminator`.
     """
     image = keras.Input((28, 28, 1), name="image")
     features = _convolutions(image, batch_norm, slope)

@@ -1,4 +1,4 @@
-"""Chapter 8: the conditional networks, both algorithms, and both programs."""
+"""Chapter 8: the conditional networks, the algorithm and its variants, and both programs."""
 
 import json
 import sys
@@ -16,7 +16,9 @@ from conftest import (
 )
 
 from chapter08_cgan import generate, networks, train
-from chapter08_cgan.cgan import ACGAN, CGAN, loss_fake, loss_real
+from chapter08_cgan.acgan import ACGAN
+from chapter08_cgan.cgan import CGAN, loss_fake, loss_real
+from chapter08_cgan.variants import RegularizedCGAN
 from common import images
 from common.batch_norm import fuse, unfuse
 
@@ -29,11 +31,11 @@ def small_gan(
     condition="embedding",
     batch_norm=True,
     optimizer=keras.optimizers.Adam,
-    gradient_penalty=0.0,
-    shared_fakes=False,
     seed=3,
+    variant=None,
     **compile_arguments,
 ):
+    """With `variant`, the further arguments of RegularizedCGAN and of ACGAN."""
     discriminator = (
         networks.build_acgan_discriminator(batch_norm)
         if kind is ACGAN
@@ -42,23 +44,22 @@ def small_gan(
     gan = kind(
         fuse(networks.build_generator(condition=condition)),
         fuse(discriminator),
-        gradient_penalty=gradient_penalty,
-        shared_fakes=shared_fakes,
         seed=seed,
+        **(variant or {}),
     )
     gan.compile(optimizer(), optimizer(), **compile_arguments)
     return gan
 
 
 def batches(n, batch_size=8):
-    """A block of n batches: images and their labels."""
+    """n batches: images and their labels."""
     random = np.random.default_rng(0)
     pictures = random.uniform(-1, 1, (n, batch_size, 28, 28, 1)).astype("float32")
     return pictures, random.integers(0, 10, (n, batch_size)).astype("int32")
 
 
-def first(block):
-    return tuple(tf.constant(x[0]) for x in block)
+def first(stacked):
+    return tuple(tf.constant(x[0]) for x in stacked)
 
 
 def test_networks_are_the_books():
@@ -127,15 +128,22 @@ def test_random_labels_are_even_and_others_for_each_iteration_and_seed():
         assert abs(np.mean(labels == other.numpy()) - 0.1) < 0.03
 
 
-@pytest.mark.parametrize("kind", [CGAN, ACGAN])
-@pytest.mark.parametrize("shared_fakes", [False, True])
+@pytest.mark.parametrize(
+    "kind, shared_fakes",
+    [
+        (CGAN, False),
+        (RegularizedCGAN, False),
+        (RegularizedCGAN, True),
+        (ACGAN, False),
+        (ACGAN, True),
+    ],
+)
 def test_logged_numbers_are_those_of_the_three_updates(kind, shared_fakes):
     """With a learning rate of 0 the networks stay as they are, and each can be computed apart."""
     gan = small_gan(
         kind,
         optimizer=lambda: keras.optimizers.SGD(0.0),
-        shared_fakes=shared_fakes,
-        gradient_penalty=1.0,
+        variant=None if kind is CGAN else {"shared_fakes": shared_fakes, "gradient_penalty": 1.0},
     )
     pictures, labels = first(batches(1, 64))
     noise_for_d, noise_for_g = gan.noise(0, 64)
@@ -148,23 +156,23 @@ def test_logged_numbers_are_those_of_the_three_updates(kind, shared_fakes):
 
     class_losses, class_accuracies = [], []
 
-    def judged(pictures, labels, sign):
+    def logits_and_loss(pictures, labels, sign):
         """Logits, and the mean loss for "real" (1) or "fake" (-1)."""
-        if kind is CGAN:
+        if kind is not ACGAN:
             logits = gan.discriminator([pictures, labels], training=True).numpy().astype(float)
             return logits, np.mean(np.log1p(np.exp(-sign * logits)))
         logits, classes = gan.discriminator(pictures, training=True)
-        chances = keras.ops.softmax(classes).numpy().astype(float)
-        named = -np.mean(np.log(chances[np.arange(64), labels]))
-        class_losses.append(named)
-        class_accuracies.append(np.mean(np.argmax(chances, axis=1) == labels))
+        probabilities = keras.ops.softmax(classes).numpy().astype(float)
+        class_loss = -np.mean(np.log(probabilities[np.arange(64), labels]))
+        class_losses.append(class_loss)
+        class_accuracies.append(np.mean(np.argmax(probabilities, axis=1) == labels))
         logits = logits.numpy().astype(float)
-        return logits, np.mean(np.log1p(np.exp(-sign * logits))) + named
+        return logits, np.mean(np.log1p(np.exp(-sign * logits))) + class_loss
 
-    real, loss_on_real = judged(pictures, labels, 1)
-    fake, loss_on_fake = judged(fakes, labels, -1)
-    _, g_loss = judged(fakes_for_g, labels_for_g, 1)
-    gan.generator.set_weights(weights)  # the running averages have moved
+    real, loss_on_real = logits_and_loss(pictures, labels, 1)
+    fake, loss_on_fake = logits_and_loss(fakes, labels, -1)
+    _, g_loss = logits_and_loss(fakes_for_g, labels_for_g, 1)
+    gan.generator.set_weights(weights)  # the running statistics have moved
     logs = gan.train_step((pictures, labels))
     expected = {
         "d_loss": (loss_on_real + loss_on_fake) / 2,
@@ -179,34 +187,45 @@ def test_logged_numbers_are_those_of_the_three_updates(kind, shared_fakes):
     assert {k: float(v) for k, v in logs.items()} == pytest.approx(expected, rel=1e-3)
 
 
-@pytest.mark.parametrize("kind", [CGAN, ACGAN])
+@pytest.mark.parametrize("kind", [RegularizedCGAN, ACGAN])
 def test_gradient_penalty_is_in_the_update_on_real_images_alone(kind, monkeypatch):
-    gan = small_gan(kind, shared_fakes=True, gradient_penalty=0.5)
-    penalties = []
+    gan = small_gan(kind, variant={"gradient_penalty": 0.5, "shared_fakes": True})
+    updates = []
 
-    def train_discriminator(pictures, labels, loss_function, penalty=0.0):
-        penalties.append((loss_function, penalty))
-        return kind.train_discriminator(gan, pictures, labels, loss_function, penalty)
+    def train_discriminator(pictures, labels, loss_function):
+        updates.append(loss_function)
+        return kind.train_discriminator(gan, pictures, labels, loss_function)
+
+    def train_discriminator_with_penalty(pictures, labels):
+        updates.append("penalty")
+        return kind.train_discriminator_with_penalty(gan, pictures, labels)
 
     monkeypatch.setattr(gan, "train_discriminator", train_discriminator)
+    monkeypatch.setattr(gan, "train_discriminator_with_penalty", train_discriminator_with_penalty)
     gan.train_step(first(batches(1)))
-    assert penalties == [(loss_real, 0.5), (loss_fake, 0.0)]
+    assert updates == ["penalty", loss_fake]
 
-    gan = small_gan(kind, batch_norm=False, optimizer=lambda: keras.optimizers.SGD(0.1))
+    gan = small_gan(
+        kind,
+        batch_norm=False,
+        optimizer=lambda: keras.optimizers.SGD(0.1),
+        variant={"gradient_penalty": 0.5},
+    )
     pictures, labels = first(batches(1))
     variables = gan.discriminator.trainable_variables
     with tf.GradientTape() as tape:
         with tf.GradientTape() as inner:
             inner.watch(pictures)
-            loss, logits = gan.judge(pictures, labels, loss_real)
+            loss, logits = gan.loss_and_logits(pictures, labels, loss_real)
         slopes = inner.gradient(logits, pictures)
-        loss += 0.5 / 2 * tf.reduce_mean(tf.reduce_sum(slopes**2, axis=(1, 2, 3)))
-    gradients = tape.gradient(loss, variables)
+        penalized = loss + 0.5 / 2 * tf.reduce_mean(tf.reduce_sum(slopes**2, axis=(1, 2, 3)))
+    gradients = tape.gradient(penalized, variables)
     expected = [
         (v - 0.1 * tf.convert_to_tensor(g)).numpy()
         for v, g in zip(variables, gradients, strict=True)
     ]
-    gan.train_discriminator(pictures, labels, loss_real, 0.5)
+    reported, _ = gan.train_discriminator_with_penalty(pictures, labels)
+    assert float(reported) == pytest.approx(float(loss), rel=1e-5)  # without the penalty
     for a, b in zip(variables, expected, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
 
@@ -236,7 +255,7 @@ def test_iteration_equals_the_books(iterations, optimizer, batch_norm):
     combined = keras.Model([noise, label], probability(core([generator([noise, label]), label])))
     combined.compile(loss="binary_crossentropy", optimizer=optimizer())
     variables = core.trainable_variables
-    pictures, labels = block = batches(iterations)
+    pictures, labels = stacked = batches(iterations)
 
     ones, zeros = np.ones((8, 1)), np.zeros((8, 1))
     for k in range(iterations):
@@ -251,7 +270,10 @@ def test_iteration_equals_the_books(iterations, optimizer, batch_norm):
         for variable in variables:
             variable.trainable = True
     gan.fit(
-        tf.data.Dataset.from_tensors(block), steps_per_epoch=iterations, shuffle=False, verbose=0
+        tf.data.Dataset.from_tensor_slices(stacked),
+        steps_per_epoch=iterations,
+        shuffle=False,
+        verbose=0,
     )
 
     generator = in_the_books_keras(generator, iterations)
@@ -302,7 +324,7 @@ def test_label_accuracy_is_of_the_labels_that_were_asked_for(tmp_path, monkeypat
     dataset = data.load("sample")
     predict = keras.Model.predict
 
-    def draw(self, inputs, **kwargs):
+    def predict_training_images(self, inputs, **kwargs):
         if self.name != "generator":
             return predict(self, inputs, **kwargs)
         _, labels = inputs
@@ -310,7 +332,7 @@ def test_label_accuracy_is_of_the_labels_that_were_asked_for(tmp_path, monkeypat
         chosen = [of_class[label][i % 300] for i, label in enumerate(labels)]
         return dataset.x_train[chosen] / np.float32(127.5) - 1
 
-    monkeypatch.setattr(keras.Model, "predict", draw)
+    monkeypatch.setattr(keras.Model, "predict", predict_training_images)
     results = train.main([*SMOKE, "--fid", "--output-dir", str(tmp_path / "run")])
     assert results["label_accuracy"] > 0.97
     last = (tmp_path / "run" / "history.csv").read_text().splitlines()[-1]
@@ -332,9 +354,12 @@ def test_killed_and_resumed_run_ends_in_the_same_bits(tmp_path, program, further
 
 def test_settings_reach_the_networks_and_optimisers(monkeypatch):
     book = train.PRESETS["book"]
-    assert (book["iterations"], book["batch_size"]) == (12000, 32)
-    assert book["generator_learning_rate"] == book["discriminator_learning_rate"] == 1e-3
-    assert (book["model"], book["condition"]) == ("cgan", "embedding")
+    assert (book.iterations, book.batch_size, book.sample_interval) == (12000, 32, 1000)
+    assert book.generator_learning_rate == book.discriminator_learning_rate == 1e-3
+    assert (book.model, book.condition, book.dataset) == ("cgan", "embedding", "mnist")
+    assert (book.latent_dim, book.beta_1, book.slope, book.precision) == (100, 0.9, 0.01, "float32")
+    assert book.discriminator_batch_norm and not book.learning_rate_decay
+    assert not book.gradient_penalty and not book.shared_fakes
     seen = {}
 
     class Stop(Exception):
@@ -351,7 +376,7 @@ def test_settings_reach_the_networks_and_optimisers(monkeypatch):
     with pytest.raises(Stop):
         train.main([*SMOKE, *flags])
     gan = seen["gan"]
-    assert type(gan) is CGAN and gan.discriminator.count_params() == 114_049 + 7_840
+    assert type(gan) is RegularizedCGAN and gan.discriminator.count_params() == 114_049 + 7_840
     assert gan.gradient_penalty == 0.125 and gan.shared_fakes
     slopes = {
         layer.negative_slope
@@ -365,19 +390,23 @@ def test_settings_reach_the_networks_and_optimisers(monkeypatch):
         rates = [float(optimizer._learning_rate(step)) for step in (0, updates // 2, updates)]
         assert rates == [rate, rate / 2, 0.0]
     with pytest.raises(Stop):
+        train.main(SMOKE)
+    assert type(seen["gan"]) is CGAN  # the book's, where no variant is set
+    with pytest.raises(Stop):
         train.main([*SMOKE, "--model", "acgan", "--condition", "one-hot"])
     assert type(seen["gan"]) is ACGAN and len(seen["gan"].discriminator.outputs) == 2
     assert unfuse(seen["gan"].generator).count_params() == 1_637_121 + 10 * 7 * 7 * 256
 
 
-def test_a_hand_keeps_to_its_style_and_varies_a_little():
-    points = generate.hand(5000, 100, 0.4, seed=1)
-    assert np.array_equal(points, generate.hand(5000, 100, 0.4, seed=1))
-    assert np.all(generate.hand(3, 100, 0.0, seed=1) == generate.hand(1, 100, 0.0, seed=1))
-    correlation = np.corrcoef(points[0], points[1])[0, 1]
+def test_noise_of_one_handwriting_is_correlated():
+    noise = generate.correlated_noise(5000, 100, 0.4, seed=1)
+    assert np.array_equal(noise, generate.correlated_noise(5000, 100, 0.4, seed=1))
+    first_alone = generate.correlated_noise(1, 100, 0.0, seed=1)
+    assert np.all(generate.correlated_noise(3, 100, 0.0, seed=1) == first_alone)
+    correlation = np.corrcoef(noise[0], noise[1])[0, 1]
     assert abs(correlation - (1 - 0.4**2)) < 0.1
-    hands = np.stack([generate.hand(1, 100, 0.4, seed)[0] for seed in range(300)])
-    assert abs(hands.mean()) < 0.02 and abs(hands.std() - 1) < 0.02  # as the noise in training
+    others = np.stack([generate.correlated_noise(1, 100, 0.4, seed)[0] for seed in range(300)])
+    assert abs(others.mean()) < 0.02 and abs(others.std() - 1) < 0.02  # as the noise in training
 
 
 def test_digits_are_drawn_in_their_order(finished_run, monkeypatch):
@@ -405,24 +434,25 @@ def test_generated_pictures_depend_on_the_seed_alone(finished_run):
 
 
 def test_generate_loads_what_plain_keras_would(finished_run):
-    """The picture is the saved network's, from the documented points."""
+    """The picture is the saved network's, from the documented noise."""
     page = images.read(generate.main([str(finished_run), "--digits", "90", "--variation", "0"]))
     network = keras.models.load_model(finished_run / "generator.keras")
-    points = np.random.default_rng(0).normal(size=100).astype("float32")[None].repeat(2, axis=0)
-    pictures = images.grid(network([points, np.array([9, 0])]).numpy(), columns=2, gap=0)
+    noise = np.random.default_rng(0).normal(size=100).astype("float32")[None].repeat(2, axis=0)
+    pictures = images.grid(network([noise, np.array([9, 0])]).numpy(), columns=2, gap=0)
     np.testing.assert_allclose(page.astype(int), pictures.astype(int), atol=1)
 
 
 @pytest.mark.parametrize(
     "flags, words",
     [
-        (["--digits", "12a"], "'12a' is not 1 to 100 digits"),
+        (["--digits", "12a"], "--digits 12a: should be 1 to 100 digits"),
         (["--class", "sneaker"], "has learned 0, 1, 2"),
-        (["--digits", "1", "--class", "1"], "not allowed with"),
+        (["--digits", "1", "--class", "1"], "--digits and --class exclude each other"),
         (["--digits", "1", "--count", "2"], "--count belongs to --class"),
         (["--class", "1", "--variation", "0"], "--variation belongs to --digits"),
         (["--class", ""], "has learned 0, 1, 2"),
-        ([], "--digits --class is required"),
+        (["--digits", "1", "--variation", "1"], "--variation 1: should be less than 1"),
+        ([], "--digits or --class must be given"),
     ],
 )
 def test_mistakes_of_generate_are_one_line(finished_run, capsys, flags, words):
@@ -447,7 +477,7 @@ def test_clothes_are_asked_for_by_name(finished_run, tmp_path, capsys):
     [
         (["--model", "gan"], "--model"),
         (["--condition", "label"], "--condition"),
-        (["--gradient-penalty", "-1"], "--gradient-penalty"),
+        (["--gradient-penalty", "-1"], "--gradient-penalty -1: should be greater than"),
     ],
 )
 def test_mistakes_are_one_line_and_write_nothing(tmp_path, monkeypatch, capsys, flags, words):

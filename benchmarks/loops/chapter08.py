@@ -18,7 +18,7 @@ class Chapter08:
         from common import data
 
         random = np.random.default_rng(0)
-        batch_size = train.BOOK["batch_size"]
+        batch_size = train.BOOK.batch_size
         images = data.scale(dataset.x_train)
         real, fake = np.ones((batch_size, 1)), np.zeros((batch_size, 1))
         generator, core = networks.build_generator(), networks.build_discriminator()
@@ -54,4 +54,12 @@ class Chapter08:
         from common.batch_norm import fuse
 
         gan = CGAN(fuse(networks.build_generator()), fuse(networks.build_discriminator()))
-        return our_gan(gan, train.BOOK, dataset.x_train, block=10, labels=dataset.y_train)
+        return our_gan(
+            gan, train.BOOK, dataset.x_train, steps_per_execution=10, labels=dataset.y_train
+        )
+
+
+LOOPS = {"": Chapter08}
+PUBLISHED = {  # by the notebooks of the English and the Korean edition
+    "book": {"d_loss": "0.013, 0.718", "d_accuracy": "1, 0.125", "g_loss": "4.4, 0.67"}
+}
