@@ -1,4 +1,4 @@
-"""What is done to real images before each use in training, and never to those that are judged."""
+"""Data augmentation: of real images, before each use in training; never of test images."""
 
 import tensorflow as tf
 

@@ -1,4 +1,4 @@
-"""How good translations are: does a classifier take them for the other domain, do cycles close?"""
+"""How good translations are: does a classifier take them for the target domain, do cycles close?"""
 
 import keras
 import numpy as np
@@ -7,109 +7,97 @@ from chapter09_cyclegan.networks import build_classifier
 from common.data import scale
 
 BATCH_SIZE = 50  # of images of 32×32; fewer of larger ones
-LARGEST = 32  # pixels; the judge sees larger images brought down to this
+LARGEST = 32  # pixels; the classifier sees larger images brought down to this
 
 
-class Judge:
-    """A small classifier, trained on the two domains' training images to tell B from A.
+class Evaluator:
+    """Measures on the test images, with a small classifier that tells domain B from A.
+
+    The classifier is trained on the domains' training images.
 
     Args:
-        domains: `data.Domains`.
+        domains: `domains.Domains`.
         epochs: passes over the training images.
-        seed: of its initial weights and the order of its training.
+        seed: of the classifier's initial weights and the order of its training.
     """
 
     def __init__(self, domains, epochs: int, seed: int = 0):
+        self.domains = domains
         keras.utils.set_random_seed(seed)
         self.classifier = build_classifier(domains.image_shape[-1])
         flip = keras.layers.RandomFlip("horizontal", dtype="float32")
         shift = keras.layers.RandomTranslation(0.1, 0.1, dtype="float32")
         learner = keras.Sequential([flip, shift, self.classifier])
-        pictures = [self._small(part) for part in (domains.train_A, domains.train_B)]
-        labels = np.repeat([0, 1], [len(part) for part in pictures])
-        # Without the decay to 0, what the last few batches were like would decide a few per cent.
+        images = [_for_training(part) for part in (domains.train_A, domains.train_B)]
+        labels = np.repeat([0, 1], [len(part) for part in images])
+        # Without the decay to 0, the last few batches would decide a few per cent.
         rate = keras.optimizers.schedules.CosineDecay(1e-3, epochs * -(-len(labels) // BATCH_SIZE))
         learner.compile(
             keras.optimizers.Adam(rate), keras.losses.BinaryCrossentropy(from_logits=True)
         )
-        each = len(labels) / (2 * np.bincount(labels))  # both domains count as much
+        class_weight = len(labels) / (2 * np.bincount(labels))  # both domains count as much
         learner.fit(
-            np.concatenate(pictures),
+            np.concatenate(images),
             labels[:, np.newaxis],
             batch_size=BATCH_SIZE,
             epochs=epochs,
-            class_weight=dict(enumerate(each)),
+            class_weight=dict(enumerate(class_weight)),
             verbose=0,
         )
 
-    def share_of_B(self, pictures: np.ndarray) -> float:
-        """The share of images, float in [-1, 1], that it takes for domain B."""
-        logits = self.classifier.predict(self._shrink(pictures), batch_size=BATCH_SIZE, verbose=0)
+    def share_of_B(self, images: np.ndarray) -> float:
+        """The share of images, float in [-1, 1], that the classifier takes for domain B."""
+        logits = self.classifier.predict(_shrink(images), batch_size=BATCH_SIZE, verbose=0)
         return float(np.mean(logits > 0))
 
-    def _small(self, pictures):
-        """Training images, uint8, as the classifier sees them."""
-        parts = [
-            self._shrink(scale(pictures[np.arange(start, min(start + 500, len(pictures)))]))
-            for start in range(0, len(pictures), 500)
-        ]
-        return np.concatenate(parts)
+    def evaluate(self, gan) -> dict[str, float]:
+        """Measures both generators on the test images.
 
-    def _shrink(self, pictures):
-        if pictures.shape[1] <= LARGEST:
-            return pictures
-        small = keras.ops.image.resize(pictures, (LARGEST, LARGEST), antialias=True)
-        return keras.ops.convert_to_numpy(small)
+        Returns:
+            By name, with AB for the direction A to B: `AB_target`, the share of translations that
+            the classifier takes for the target domain; `AB_cycle_error`, mean absolute difference
+            of images and what comes back from the cycle; `AB_change`, of images and their
+            translation; `AB_identity_error`, of images that are in B already and their translation
+            to B.
+        """
+        test_A, test_B = self.domains.test_A, self.domains.test_B
+        to_B = self._evaluate_direction(gan.g_AB, gan.g_BA, test_A, test_B)
+        share_of_B, *errors = self._evaluate_direction(gan.g_BA, gan.g_AB, test_B, test_A)
+        names = ("target", "cycle_error", "change", "identity_error")
+        return {
+            f"{direction}_{name}": float(value)
+            for direction, values in (("AB", to_B), ("BA", (1 - share_of_B, *errors)))
+            for name, value in zip(names, values, strict=True)
+        }
 
+    def evaluate_untranslated(self) -> dict[str, float]:
+        """The target shares of the untranslated test images: the classifier's own errors."""
+        return {
+            "untranslated_AB_target": float(_mean(self.share_of_B, self.domains.test_A)),
+            "untranslated_BA_target": float(1 - _mean(self.share_of_B, self.domains.test_B)),
+        }
 
-def translate(generator: keras.Model, pictures: np.ndarray) -> np.ndarray:
-    """Images float in [-1, 1], n×height×width×channels, as the generator turns them."""
-    size = max(1, BATCH_SIZE * 32 * 32 // (pictures.shape[1] * pictures.shape[2]))
-    return generator.predict(pictures, batch_size=size, verbose=0)
+    def _evaluate_direction(self, there, back, originals, targets):
+        """Of translations: share of B, cycle error and change; of targets: the identity error."""
 
+        def of_translating(images):
+            translated = translate(there, images)
+            cycle_error = _difference(images, translate(back, translated))
+            return self.share_of_B(translated), cycle_error, _difference(images, translated)
 
-def evaluate(gan, domains, judge: Judge) -> dict[str, float]:
-    """What is measured on the test images.
-
-    Returns:
-        By name, with AB for the direction A to B: `AB_target`, the share of translations that the
-        judge takes for the target domain; `AB_cycle_error`, mean absolute difference of images and
-        what comes back from the cycle; `AB_change`, of images and their translation;
-        `AB_identity_error`, of images that are in B already and what the generator to B makes of
-        them.
-    """
-
-    def measure(there, back, originals, targets):
-        def of_translating(pictures):
-            translated = translate(there, pictures)
-            cycle_error = _difference(pictures, translate(back, translated))
-            return judge.share_of_B(translated), cycle_error, _difference(pictures, translated)
-
-        def of_targets(pictures):
-            return _difference(pictures, translate(there, pictures))
+        def of_targets(images):
+            return _difference(images, translate(there, images))
 
         return *_mean(of_translating, originals), _mean(of_targets, targets)
 
-    to_B = measure(gan.g_AB, gan.g_BA, domains.test_A, domains.test_B)
-    of_B, *errors = measure(gan.g_BA, gan.g_AB, domains.test_B, domains.test_A)
-    measured = {}
-    for name, values in (("AB", to_B), ("BA", (1 - of_B, *errors))):
-        for what, value in zip(
-            ("target", "cycle_error", "change", "identity_error"), values, strict=True
-        ):
-            measured[f"{name}_{what}"] = float(value)
-    return measured
+
+def translate(generator: keras.Model, images: np.ndarray) -> np.ndarray:
+    """Images float in [-1, 1], n×height×width×channels, as the generator turns them."""
+    size = max(1, BATCH_SIZE * 32 * 32 // (images.shape[1] * images.shape[2]))
+    return generator.predict(images, batch_size=size, verbose=0)
 
 
-def of_doing_nothing(domains, judge: Judge) -> dict[str, float]:
-    """The target shares of the untranslated test images: the judge's own errors."""
-    return {
-        "untranslated_AB_target": float(_mean(judge.share_of_B, domains.test_A)),
-        "untranslated_BA_target": float(1 - _mean(judge.share_of_B, domains.test_B)),
-    }
-
-
-def cycles(gan, domains, rows: int) -> np.ndarray:
+def sample_cycles(gan, domains, rows: int) -> np.ndarray:
     """Test images and what both cycles make of them, (6·rows)×height×width×channels.
 
     A row is an image of A, translated, and translated back; then the same for one of B.
@@ -126,16 +114,32 @@ def cycles(gan, domains, rows: int) -> np.ndarray:
     return page.reshape(-1, *page.shape[2:])
 
 
-def _mean(measure, pictures):
-    """Mean of what is measured of images, a number or several; a hundred at a time.
+def _for_training(images):
+    """Training images, uint8, as the classifier sees them."""
+    parts = [
+        _shrink(scale(images[np.arange(start, min(start + 500, len(images)))]))
+        for start in range(0, len(images), 500)
+    ]
+    return np.concatenate(parts)
 
-    As float32, and with what networks make of them in between, all might not fit into memory.
+
+def _shrink(images):
+    if images.shape[1] <= LARGEST:
+        return images
+    small = keras.ops.image.resize(images, (LARGEST, LARGEST), antialias=True)
+    return keras.ops.convert_to_numpy(small)
+
+
+def _mean(measure, images):
+    """Mean of what is measured of images, a number or several; a hundred images at a time.
+
+    As float32, and with the networks' activations, all might not fit into memory.
     """
-    total = 0.0
-    for start in range(0, len(pictures), 100):
-        part = scale(pictures[start : start + 100])
+    total: np.ndarray | float = 0.0
+    for start in range(0, len(images), 100):
+        part = scale(images[start : start + 100])
         total = total + len(part) * np.asarray(measure(part))
-    return total / len(pictures)
+    return total / len(images)
 
 
 def _difference(one, other):

@@ -11,15 +11,16 @@ PATCHES = {94: (2, 2, 2, 2), 70: (2, 2, 2, 1), 34: (2, 2, 1), 16: (2, 1)}
 
 
 def paper_weights():
-    """The paper's initial weights. A new one for each layer: called twice, one gives the same."""
+    """The paper's initializer. A new one for each layer: one object gives all the same weights."""
     return keras.initializers.RandomNormal(stddev=0.02)
 
 
 def instance_norm(x, epsilon: float = 1e-3):
     """Each channel of each image, normalised over its pixels, with a learned scale and offset.
 
-    That is group normalisation with a group for each channel, `groups=-1`. With `groups=1`, as one
-    finds it published, or by keras_contrib's default, an image's channels share one mean.
+    That is group normalisation with a group for each channel, `groups=-1`. With `groups=1`, which
+    is also published as instance normalisation, and by keras_contrib's default, the channels of an
+    image share one mean.
 
     Args:
         epsilon: added to the variance; keras_contrib's value, as in the book.
@@ -30,11 +31,9 @@ def instance_norm(x, epsilon: float = 1e-3):
 def build_unet(channels: int = 3, filters: int = 32) -> keras.Model:
     """The book's generator: n×height×width×channels to the same, in (-1, 1).
 
-    Height and width are multiples of 16 and at least 32. Of 16 a single pixel would be left at the
-    bottom, and instance normalisation leaves nothing of it.
-
-    A U-Net: what the image shows goes down to a sixteenth of its size and up again; where its edges
-    are goes straight across, through the skip connections.
+    A U-Net: four halvings of the size and four doublings, whose skip connections pass on where the
+    image's edges are. Height and width are multiples of 16 and at least 32: of 16, a single pixel
+    would be left at the bottom, and instance normalisation turns any value of it into the same.
     """
 
     def down(x, filters):
@@ -95,7 +94,7 @@ def build_resnet(channels: int = 3, filters: int = 64, blocks: int = 9) -> keras
         y = instance_norm(convolve(y, filters * 4, 3), 1e-5)
         x = layers.Add()([x, y])
     for width in (filters * 2, filters):  # → 128×128×128 → 256×256×64
-        # The paper has transposed convolutions here; see above.
+        # The paper has transposed convolutions here; those leave a checkerboard.
         x = block(layers.UpSampling2D(2)(x), width, 3)
     x = convolve(x, channels, 7)
     translated = layers.Activation("tanh", dtype="float32")(x)
@@ -107,13 +106,13 @@ def build_discriminator(
 ) -> keras.Model:
     """A PatchGAN: n×height×width×channels in [-1, 1] to a map of scores, n×h×w×1.
 
-    Each score judges a patch of patch×patch pixels, and does not know the rest of the image.
+    Each score is of one patch×patch pixels, its receptive field.
 
     Args:
         patch: 94, the book's, whose map of a 128×128 image is 8×8; 70, the paper's; 34 or 16 for
             smaller images.
         paper: with the paper's initial weights, and its instance normalisation before the
-            activation; the book has Keras' weights, and normalises after it.
+            activation; the book has Keras' default, and normalises after the activation.
     """
     weights = paper_weights if paper else keras.initializers.GlorotUniform  # Keras' default
     x = image = keras.Input((None, None, channels))
@@ -132,8 +131,8 @@ def build_discriminator(
 
 
 def build_classifier(channels: int = 3) -> keras.Model:
-    """Tells domain B from A, to judge translations: images in [-1, 1] to the logit of B, n×1."""
-    exact = {"dtype": "float32"}  # the figures must not depend on the precision of a run
+    """For the evaluation: images in [-1, 1], n×h×w×channels, to the logit of domain B, n×1."""
+    exact = {"dtype": "float32"}  # what is measured must not depend on the precision of a run
     x = image = keras.Input((None, None, channels))
     for filters in (32, 64, 128):
         x = layers.Conv2D(filters, 3, padding="same", use_bias=False, **exact)(x)

@@ -7,343 +7,216 @@ On two CPU cores:
     python chapter09_cyclegan/train.py --preset book          apples ↔ oranges; takes a GPU
     python chapter09_cyclegan/train.py --resume               goes on with a stopped run
 
-Then translate.py turns pictures of your own with what was trained.
+Then translate.py translates pictures of your own with what was trained.
 """
 
-import argparse
+import os
 import sys
 from pathlib import Path
+from typing import Annotated, Literal, get_args
+
+from pydantic import (
+    AfterValidator,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    model_validator,
+)
 
 if not __package__:  # run by its path: find `common` from whatever folder we were started in
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from chapter09_cyclegan import download
-from common import UserError, cli
-
-BOOK = {  # GANs in Action, chapter 9
-    "dataset": "apple2orange",
-    "validation_images": 0,
-    "size": 128,
-    "model": "cyclegan",
-    "generator": "unet",
-    "generator_filters": 32,
-    "discriminator_filters": 64,
-    "patch": 94,
-    "epochs": 100,
-    "batch_size": 64,
-    "sample_epochs": 5,
-    "learning_rate": 2e-4,
-    "beta_1": 0.5,
-    "decay": 0.0,
-    "lambda_cycle": 10.0,
-    "lambda_identity": 9.0,
-    "pool_size": 0,
-    "separate_updates": True,
-    "augmentation": "flip",
-    "judge_epochs": 20,  # of the classifier that judges the translations
-    "seed": 0,
-    "precision": "float32",
-}
-PRESETS = {
-    "quick": BOOK
-    | {
-        # What some of these do, measured, is in the chapter's README.
-        "dataset": "fashion_sample:sneaker:ankle-boot",  # bundled
-        "size": 32,
-        "discriminator_filters": 32,
-        "patch": 34,  # about the size of an image
-        "epochs": 50,
-        "batch_size": 16,
-        "sample_epochs": 5,
-        "learning_rate": 4e-4,
-        "decay": 0.5,  # as in the paper
-        "lambda_identity": 0.5,  # more, and what could be either stays what it was
-        "separate_updates": False,  # as in the paper
-        "augmentation": "none",  # mirrored, shoes are translated into shoes that look the other way
-        "precision": "mixed_bfloat16",  # faster, on CPUs and GPUs that compute in it
-    },
-    "book": BOOK,
-    "paper": BOOK
-    | {  # Zhu et al. 2017, section 4 and appendix 7
-        "size": 256,
-        "generator": "resnet",
-        "generator_filters": 64,
-        "patch": 70,
-        "epochs": 200,
-        "batch_size": 1,
-        "decay": 0.5,
-        "lambda_identity": 5.0,
-        "pool_size": 50,
-        "separate_updates": False,
-        "augmentation": "jitter",
-    },
-    "smoke": BOOK
-    | {
-        "dataset": "fashion_sample:sneaker:ankle-boot",  # needs no network
-        "size": 32,
-        "generator_filters": 4,
-        "discriminator_filters": 4,
-        "patch": 34,
-        "epochs": 2,
-        "batch_size": 64,
-        "sample_epochs": 1,
-        "pool_size": 64,
-        "augmentation": "jitter",
-        "judge_epochs": 1,
-    },
-}
-DISCOGAN = {"lambda_cycle": 1.0, "lambda_identity": 0.0, "pool_size": 0}  # Kim et al. 2017
+from common import cli, settings
+from common.settings import DigitSet, Fraction
+from common.training import TrainingRun
 
 
-def dataset(text: str) -> str:
+def check_dataset(name: str) -> str:
     """A data set's name, or the path of one, made absolute: a run can be resumed from anywhere."""
-    named = text in download.NAMES or text.split(":")[0] in cli.DIGITS_OR_CLOTHES["choices"]
-    return text if named else cli.folder(text)
+    named = name in download.NAMES or name.split(":")[0] in get_args(DigitSet)
+    return name if named else os.path.abspath(os.path.expanduser(name))
 
 
-def image_size(text: str) -> int:
-    """A multiple of 16, for argparse, as the U-Net halves images four times; and 32 at least.
-
-    Of 16×16, a single pixel would be left, of which instance normalisation leaves nothing.
-    """
-    number = cli.positive_int(text)
-    if number % 16 or number < 32:
-        raise argparse.ArgumentTypeError(f"{text} is not 32, 48, 64 or another multiple of 16")
-    return number
-
-
-def build_parser() -> argparse.ArgumentParser:
-    parser = cli.parser(
-        __doc__,
-        PRESETS,
-        unit="epochs",
-        dataset={
-            "type": dataset,
-            "metavar": "DATASET",
-            "help": "apple2orange, horse2zebra or another of the paper's; the path of a folder or "
-            "zip with trainA, trainB, testA and testB (./maps, if it is called like one of the "
-            "paper's); or two classes, as fashion_mnist:shirt:dress",
-            "data_dir": "holds the data set by its name, so that nothing is downloaded",
-        },
-    )
-    group = parser.add_argument_group("this chapter")
-    group.add_argument(
-        "--size", type=image_size, metavar="N", help="of the images, a multiple of 16 from 32 on"
-    )
-    group.add_argument(
-        "--sample-epochs",
-        type=cli.positive_int,
-        metavar="N",
-        help="epochs from one picture, line of history and checkpoint to the next "
-        "(default: the preset's, or the next smaller number that divides --epochs)",
-    )
-    group.add_argument(
-        "--model",
-        choices=["cyclegan", "discogan"],
-        help="the book's, or DiscoGAN (Kim et al. 2017), the same game with other losses",
-    )
-    group.add_argument(
-        "--generator",
-        choices=["unet", "resnet"],
-        help="the book's, or the paper's, with the paper's discriminator",
-    )
-    for network in ("generator", "discriminator"):
-        group.add_argument(
-            f"--{network}-filters",
-            type=cli.positive_int,
-            metavar="N",
-            help=f"of the {network}'s first convolution",
+def check_size(size: int) -> int:
+    if size % 16 or size < 32:
+        raise ValueError(
+            "is not 32, 48, 64 or another multiple of 16, as the U-Net halves images four times "
+            "and instance normalisation leaves nothing of a single pixel"
         )
-    group.add_argument(
-        "--patch",
-        type=int,
-        choices=[94, 70, 34, 16],
-        help="pixels of the square that one of the discriminator's scores judges",
-    )
-    group.add_argument(
-        "--learning-rate", type=cli.positive_float, metavar="X", help="of all three Adams"
-    )
-    group.add_argument("--beta-1", type=cli.fraction, metavar="X", help="of all three Adams")
-    group.add_argument(
-        "--decay",
-        type=cli.fraction,
-        metavar="X",
-        help="the last share of training in which the learning rate falls linearly to 0",
-    )
-    for name, of in (
-        ("cycle", "what comes back from a cycle"),
-        ("identity", "images that are in the target domain already"),
-    ):
-        group.add_argument(
-            f"--lambda-{name}",
-            type=cli.non_negative_float,
-            metavar="X",
-            help=f"weight of the error of {of}",
-        )
-    group.add_argument(
-        "--pool-size",
-        type=cli.non_negative_int,
-        metavar="N",
-        help="how many earlier translations the discriminators may be shown; 0 for none",
-    )
-    group.add_argument(
-        "--separate-updates",
-        action=argparse.BooleanOptionalAction,
-        help="update discriminators on real and on generated images apart, as the book does",
-    )
-    group.add_argument(
-        "--augmentation",
-        choices=["none", "flip", "cut", "jitter"],
-        help="mirror training images, as the book does, or cut them out of slightly larger ones, "
-        "or both",
-    )
-    return parser
+    return size
 
 
-def main(argv: list[str] | None = None) -> dict | None:
-    config, options = cli.parse(build_parser(), PRESETS, argv)
-    if config.model == "discogan":
-        vars(config).update(DISCOGAN | options.given)
-    from common import runs
+class Settings(settings.Settings):
+    """GANs in Action, chapter 9; batch size, seed and precision: common/settings.py."""
 
-    run = runs.open_run("chapter09_cyclegan", config, options)
-    if 0 < config.pool_size < config.batch_size:
-        raise UserError(
-            f"--pool-size {config.pool_size} is less than --batch-size {config.batch_size}"
-        )
-    config.sample_epochs = cli.interval(
-        config.epochs, config.sample_epochs, "sample_epochs" in options.given, "epochs", "epochs"
-    )
-    if options.dry_run:
-        return cli.show(config)
+    dataset: Annotated[str, AfterValidator(check_dataset)] = "apple2orange"
+    """apple2orange, horse2zebra or another of the paper's; the path of a folder or zip with trainA,
+    trainB, testA and testB (./maps, if it is called like one of the paper's); or two classes, as
+    fashion_mnist:shirt:dress"""
+    size: Annotated[int, AfterValidator(check_size)] = 128
+    """height and width of the images, a multiple of 16 from 32 on"""
+    epochs: PositiveInt = 100
+    """passes over the training images of the larger domain"""
+    sample_epochs: PositiveInt = 5
+    """epochs from one picture, line of history and checkpoint to the next; where only --epochs is
+    given, the next smaller number that divides these"""
+    model: Literal["cyclegan", "discogan"] = "cyclegan"
+    """the book's, or DiscoGAN (Kim et al. 2017): the same algorithm with other losses"""
+    generator: Literal["unet", "resnet"] = "unet"
+    """the book's, or the paper's, with the paper's discriminator"""
+    generator_filters: PositiveInt = 32
+    """of the generator's first convolution"""
+    discriminator_filters: PositiveInt = 64
+    """of the discriminator's first convolution"""
+    patch: Literal[94, 70, 34, 16] = 94
+    """height and width in pixels of what one of the discriminator's scores sees"""
+    learning_rate: PositiveFloat = 2e-4
+    """of all three Adam optimisers"""
+    beta_1: Fraction = 0.5
+    """momentum of all three Adam optimisers"""
+    decay: Fraction = 0.0
+    """the last share of training, in which the learning rate falls linearly to 0"""
+    lambda_cycle: NonNegativeFloat = 10.0
+    """weight of the cycle-consistency loss"""
+    lambda_identity: NonNegativeFloat = 9.0
+    """weight of the identity loss, the change of images that are in the target domain already"""
+    pool_size: NonNegativeInt = 0
+    """how many earlier translations the discriminators may be shown; 0 for none"""
+    separate_updates: bool = True
+    """update discriminators on real and on generated images apart, as the book does"""
+    augmentation: Literal["none", "flip", "cut", "jitter"] = "flip"
+    """mirror training images, as the book does, or cut them out of slightly larger ones, or both"""
+    evaluator_epochs: PositiveInt = 20
+    """epochs of the classifier that evaluates the translations"""
 
-    # TensorFlow takes seconds to load, so it is left until the flags are known to be right.
-    import keras
+    @model_validator(mode="after")
+    def _pool_holds_a_batch(self):
+        if 0 < self.pool_size < self.batch_size:
+            raise ValueError(
+                f"--pool-size {self.pool_size} is less than --batch-size {self.batch_size}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _intervals_fill_the_run(self):
+        if self.epochs % self.sample_epochs:
+            raise ValueError(
+                f"--epochs {self.epochs} is not a multiple of --sample-epochs {self.sample_epochs}"
+            )
+        return self
+
+    def with_flags(self, typed):
+        if typed.get("model") == "discogan":  # Kim et al. 2017
+            typed = {"lambda_cycle": 1.0, "lambda_identity": 0.0, "pool_size": 0, **typed}
+        if "epochs" in typed and "sample_epochs" not in typed:
+            total = self.replace(epochs=typed["epochs"], sample_epochs=1).epochs
+            interval = settings.divisor(total, self.sample_epochs, "--epochs", "--sample-epochs")
+            typed = {**typed, "sample_epochs": interval}
+        return super().with_flags(typed)
+
+
+BOOK = Settings(batch_size=64)
+PRESETS = {
+    "quick": BOOK.replace(
+        # What some of these do, measured, is in the chapter's README.
+        dataset="fashion_sample:sneaker:ankle-boot",  # bundled
+        size=32,
+        discriminator_filters=32,
+        patch=34,  # about the size of an image
+        epochs=50,
+        batch_size=16,
+        learning_rate=4e-4,
+        decay=0.5,  # as in the paper
+        lambda_identity=0.5,  # more, and shoes that could be of either kind are left as they are
+        separate_updates=False,  # as in the paper
+        augmentation="none",  # mirrored, shoes are translated into shoes that look the other way
+        precision="mixed_bfloat16",  # faster, on CPUs and GPUs that compute in it
+    ),
+    "book": BOOK,
+    "paper": BOOK.replace(  # Zhu et al. 2017, section 4 and appendix 7
+        size=256,
+        generator="resnet",
+        generator_filters=64,
+        patch=70,
+        epochs=200,
+        batch_size=1,
+        decay=0.5,
+        lambda_identity=5.0,
+        pool_size=50,
+        separate_updates=False,
+        augmentation="jitter",
+    ),
+    "smoke": BOOK.replace(
+        dataset="fashion_sample:sneaker:ankle-boot",  # needs no network
+        size=32,
+        generator_filters=4,
+        discriminator_filters=4,
+        patch=34,
+        epochs=2,
+        sample_epochs=1,
+        pool_size=64,
+        augmentation="jitter",
+        evaluator_epochs=1,
+    ),
+}
+
+
+def train(config: Settings, run: TrainingRun) -> dict:
+    """Data → networks → model → fit → results. What `run` does is in common/training.py."""
     import tensorflow as tf
 
-    from chapter09_cyclegan import augmentation, data, evaluation, networks
-    from chapter09_cyclegan.cyclegan import CycleGAN, DiscoGAN, LinearDecay
-    from common import callbacks, device, images, stream
+    from chapter09_cyclegan import report
+    from chapter09_cyclegan.build import build_model
+    from chapter09_cyclegan.domains import load_domains, reading_errors
+    from chapter09_cyclegan.evaluation import Evaluator, sample_cycles
+    from chapter09_cyclegan.schedule import decayed_adam
+    from common import images
 
-    device_name = device.setup(config.seed, config.precision)
-    domains = data.load(config.dataset, config.size, config.data_dir, config.validation_images)
-    channels = domains.image_shape[-1]
-    for name, part in zip(domains.names, (domains.train_A, domains.train_B), strict=True):
-        if config.batch_size > len(part):
-            raise UserError(
-                f"--batch-size {config.batch_size} is more than the {len(part)} training images of "
-                f"{name}"
-            )
+    domains = load_domains(config.dataset, config.size, config.data_dir, config.validation_images)
+    domains.check_batch_size(config.batch_size)
     # An epoch is a pass over the larger domain; the other begins anew meanwhile.
     epoch = max(len(domains.train_A), len(domains.train_B)) // config.batch_size
-    config.sample_interval = config.sample_epochs * epoch
-    config.iterations = config.epochs * epoch
+    run.schedule(iterations=config.epochs * epoch, interval=config.sample_epochs * epoch)
 
-    def build_generator():
-        if config.generator == "unet":
-            return networks.build_unet(channels, config.generator_filters)
-        blocks = 9 if config.size >= 256 else 6  # as in the paper
-        return networks.build_resnet(channels, config.generator_filters, blocks)
+    gan = build_model(config, domains.image_shape)
+    d_updates = 2 if config.separate_updates else 1  # of each discriminator in an iteration
 
-    def build_discriminator():
-        paper = config.generator == "resnet"
-        return networks.build_discriminator(
-            channels, config.discriminator_filters, config.patch, paper
-        )
+    def adam(updates):
+        return decayed_adam(config.learning_rate, config.beta_1, updates, config.decay)
 
-    gan = (DiscoGAN if config.model == "discogan" else CycleGAN)(
-        build_generator(),
-        build_generator(),
-        build_discriminator(),
-        build_discriminator(),
-        domains.image_shape,
-        lambda_cycle=config.lambda_cycle,
-        lambda_identity=config.lambda_identity,
-        pool_size=config.pool_size,
-        separate_updates=config.separate_updates,
-        augmentation=getattr(augmentation, config.augmentation, None),
-        seed=config.seed,
+    gan.compile(
+        d_A_optimizer=adam(d_updates * run.iterations),
+        d_B_optimizer=adam(d_updates * run.iterations),
+        g_optimizer=adam(run.iterations),
+        steps_per_execution=run.steps_per_execution(most=10),
     )
 
-    def adam(updates_an_iteration):
-        rate, updates = config.learning_rate, config.iterations * updates_an_iteration
-        decaying = round(updates * config.decay)
-        if decaying:
-            rate = LinearDecay(rate, updates - decaying, decaying)
-        return keras.optimizers.Adam(rate, config.beta_1)
+    def sample_images():
+        cycles = sample_cycles(gan, domains, rows=5)
+        return images.grid(cycles, columns=6, zoom=max(1, 96 // config.size))
 
-    block = stream.steps_per_block(
-        config.sample_interval, config.batch_size, most=10, pixels=config.size**2 * channels
-    )
-    d_updates = 2 if config.separate_updates else 1
-    gan.compile(adam(d_updates), adam(d_updates), adam(1), steps_per_execution=block)
-
-    def picture():
-        page = evaluation.cycles(gan, domains, rows=5)
-        return images.grid(page, columns=6, zoom=max(1, 96 // config.size))
-
-    def measure():
-        return evaluation.evaluate(gan, domains, judge)
-
-    done = run.restore(gan)
-    batches = tf.data.Dataset.zip(
-        *(
-            stream.batches(part, config.batch_size, seed=seed, start=done, block=block)
-            for part, seed in (
-                (domains.train_A, config.seed),
-                (domains.train_B, config.seed ^ 2**30),  # in another order
-            )
-        )
-    )
-    run.start(domains.describe())
-    print(f"{len(domains.train_A)} and {len(domains.train_B)} training images: {domains.source}")
-    print(f"training on the {device_name} into {run.path}; first the judge of the translations")
-    with run.resumable(), data.reading_errors(domains):
-        judge = evaluation.Judge(domains, config.judge_epochs, config.seed)
-        untranslated = evaluation.of_doing_nothing(domains, judge)
+    run.begin(gan, domains.describe())
+    print("training the classifier that evaluates the translations")
+    evaluator = Evaluator(domains, config.evaluator_epochs, config.seed)
+    batches_A = run.batches(domains.train_A)
+    batches_B = run.batches(domains.train_B, seed=config.seed ^ 2**30)  # another order
+    with reading_errors(domains):
         gan.fit(
-            batches,
-            epochs=config.epochs // config.sample_epochs,
-            initial_epoch=done // config.sample_interval,
-            steps_per_epoch=config.sample_interval,
-            callbacks=[callbacks.SaveRun(run, picture, measure)],
-            shuffle=False,  # the stream has done it
-            verbose=1 if sys.stdout.isatty() else 2,
+            tf.data.Dataset.zip(batches_A, batches_B),
+            callbacks=run.callbacks(sample_images, lambda: evaluator.evaluate(gan)),
+            **run.fit_arguments,
         )
 
-        A, B = domains.names
-        panels = {
-            "adversarial loss": {
-                "d_A_loss": f"discriminator of {A}",
-                "d_B_loss": f"discriminator of {B}",
-                "adversarial_loss": "generators",
-            },
-            "mean absolute error": {
-                "AB_cycle_error": f"cycle from {A}, test",
-                "BA_cycle_error": f"cycle from {B}, test",
-                "AB_identity_error": f"identity of {B}, test",
-                "BA_identity_error": f"identity of {A}, test",
-            },
-            "judged as the target": {"AB_target": f"{A} to {B}", "BA_target": f"{B} to {A}"},
-        }
-        title = f"Chapter 9, {type(gan).__name__}, {A} and {B}, {config.size}×{config.size}"
-        run.write("history.png", images.plot_history(run.history, panels, title))
-        run.write("progress.gif", images.film((run.path / "samples").glob("[0-9]*.png")))
-        for name in ("g_AB", "g_BA", "d_A", "d_B"):
-            run.save_model(f"{name}.keras", getattr(gan, name))
+    run.plot_history(report.plots(domains.names), report.title(config, domains.names))
+    run.save_models(g_AB=gan.g_AB, g_BA=gan.g_BA, d_A=gan.d_A, d_B=gan.d_B)
+    untranslated = evaluator.evaluate_untranslated()
+    report.print_table(domains.names, run.history[-1] | untranslated)
+    return run.finish(untranslated)
 
-        results = run.history[-1]
-        print(f"{'test images':<32}{f'{A} to {B}':>26}{f'{B} to {A}':>26}")
-        for label, row, form in (
-            ("judged as the target", "{}_target", ".1%"),
-            ("the same, untranslated", "untranslated_{}_target", ".1%"),
-            ("cycle error", "{}_cycle_error", ".3f"),
-            ("identity error", "{}_identity_error", ".3f"),
-        ):
-            both = [(results | untranslated)[row.format(name)] for name in ("AB", "BA")]
-            print(f"{label:<32}{both[0]:>26{form}}{both[1]:>26{form}}")
-        return run.finish(untranslated)
 
+main = cli.program("chapter09_cyclegan", __doc__, PRESETS, train)
 
 if __name__ == "__main__":
     cli.run(main)

@@ -10,21 +10,19 @@ import pytest
 import tensorflow as tf
 from conftest import assert_same_run, check_killed_and_resumed, error_of, frames_of
 
-from chapter09_cyclegan import augmentation, data, evaluation, networks, train, translate
-from chapter09_cyclegan.cyclegan import (
-    CycleGAN,
-    DiscoGAN,
-    ImagePool,
-    LinearDecay,
-    loss_cycle,
-    loss_fake,
-    loss_identity,
-    loss_real,
-)
+from chapter09_cyclegan import augmentation, domains, evaluation, networks, train, translate
+from chapter09_cyclegan.cyclegan import CycleGAN, loss_cycle, loss_fake, loss_identity, loss_real
+from chapter09_cyclegan.discogan import DiscoGAN
+from chapter09_cyclegan.domains import load_domains
+from chapter09_cyclegan.paper import PaperCycleGAN
+from chapter09_cyclegan.photos import resize
+from chapter09_cyclegan.pool import ImagePool
+from chapter09_cyclegan.schedule import LinearDecay, decayed_adam
 from common import callbacks
 
 SMOKE = ["--preset", "smoke"]
 SHAPE = (32, 32, 1)
+JOINT = {"image_shape": SHAPE, "pool_size": 0}  # one update of a discriminator, and no pool
 
 
 def small_gan(kind=CycleGAN, optimizer=lambda: keras.optimizers.SGD(0.1), **settings):
@@ -33,7 +31,6 @@ def small_gan(kind=CycleGAN, optimizer=lambda: keras.optimizers.SGD(0.1), **sett
         networks.build_unet(1, 2),
         networks.build_discriminator(1, 4, 34),
         networks.build_discriminator(1, 4, 34),
-        SHAPE,
         **settings,
     )
     gan.compile(optimizer(), optimizer(), optimizer())
@@ -135,11 +132,12 @@ def test_learning_rate_is_constant_and_then_falls_to_0():
     steps = [0, 9, 10, 11, 12, 13, 14, 15]
     assert [float(rate(step)) for step in steps] == [0.5, 0.5, 0.5, 0.375, 0.25, 0.125, 0, 0]
     assert LinearDecay.from_config(rate.get_config())(12) == 0.25
-    adam = keras.optimizers.Adam(rate)
+    adam = decayed_adam(0.5, 0.9, updates=14, decay=2 / 7)
     weight = keras.Variable([1.0])
     adam.build([weight])
     adam.iterations.assign(12)
     assert float(adam.learning_rate) == 0.25
+    assert decayed_adam(0.5, 0.9, updates=14, decay=0)._learning_rate == 0.5
 
 
 def numbered(first, n=4):
@@ -186,11 +184,11 @@ def test_pool_is_a_function_of_its_seed():
 
 
 def books_iteration(g_AB, g_BA, d_A, d_B, real_A, real_B, optimizer):
-    """The book's, by compiled models and train_on_batch, each traced while it is to be trained."""
+    """The book's, by train_on_batch; each discriminator is updated before it is frozen."""
     scores = d_A(real_A).shape
     real, fake = np.ones(scores), np.zeros(scores)
     for discriminator in (d_A, d_B):
-        discriminator.compile(loss="mse", optimizer=optimizer())
+        discriminator.compile(loss="mse", optimizer=optimizer(), run_eagerly=True)
     fake_B, fake_A = g_AB.predict(real_A, verbose=0), g_BA.predict(real_B, verbose=0)
     d_losses = [
         discriminator.train_on_batch(images, target)
@@ -211,6 +209,7 @@ def books_iteration(g_AB, g_BA, d_A, d_B, real_A, real_B, optimizer):
         loss=["mse", "mse", "mae", "mae", "mae", "mae"],
         loss_weights=[1, 1, 10, 10, 9, 9],
         optimizer=optimizer(),
+        run_eagerly=True,
     )
     g_loss = combined.train_on_batch([real_A, real_B], [real, real, real_A, real_B, real_A, real_B])
     return d_losses, g_loss[0]
@@ -241,15 +240,17 @@ def test_iteration_is_the_books(optimizer):
     assert float(logs["g_loss"]) == pytest.approx(g_loss, rel=1e-4)
 
 
-@pytest.mark.parametrize("kind", [CycleGAN, DiscoGAN])
-def test_logged_numbers_are_those_of_the_losses(kind):
+@pytest.mark.parametrize(
+    "kind, settings", [(CycleGAN, {}), (PaperCycleGAN, JOINT), (DiscoGAN, JOINT)]
+)
+def test_logged_numbers_are_those_of_the_losses(kind, settings):
     """With a learning rate of 0 the networks stay as they are, and each can be computed apart."""
     gan = small_gan(
         kind,
         optimizer=lambda: keras.optimizers.SGD(0.0),
         lambda_cycle=3.0,
         lambda_identity=2.0,
-        separate_updates=False,
+        **settings,
     )
     A, B = pictures(3, 1), pictures(3, 2)
     fake_B, fake_A = gan.g_AB(A), gan.g_BA(B)
@@ -271,7 +272,7 @@ def test_logged_numbers_are_those_of_the_losses(kind):
 
 
 def test_one_update_on_both_kinds_of_images_is_the_papers():
-    gan = small_gan(separate_updates=False)
+    gan = small_gan(PaperCycleGAN, **JOINT)
     d_A = keras.models.clone_model(gan.d_A)
     d_A.set_weights(gan.d_A.get_weights())
     A, B = pictures(3, 1), pictures(3, 2)
@@ -286,7 +287,7 @@ def test_one_update_on_both_kinds_of_images_is_the_papers():
 
 
 def test_discriminators_are_shown_the_pool(monkeypatch):
-    gan = small_gan(pool_size=4)
+    gan = small_gan(PaperCycleGAN, image_shape=SHAPE, pool_size=4)
     shown = []
     monkeypatch.setattr(
         gan, "train_discriminator", lambda d, o, real, fake: shown.append(fake.numpy()) or 0.0
@@ -349,7 +350,7 @@ def test_cut_is_a_window_of_the_enlarged_image():
 # The evaluation
 
 
-def domains(n=60, shape=SHAPE):
+def made_domains(n=60, shape=SHAPE):
     """A: darker above; B: darker below."""
     random = np.random.default_rng(0)
     slope = np.linspace(0, 255, shape[0])[:, np.newaxis, np.newaxis]
@@ -358,26 +359,26 @@ def domains(n=60, shape=SHAPE):
         noise = random.normal(0, 20, (n, *shape))
         return np.clip(slope[::direction] + noise, 0, 255).astype(np.uint8)
 
-    return data.Domains("made", ("A", "B"), part(1), part(-1), part(1), part(-1), "")
+    return domains.Domains("made", ("A", "B"), part(1), part(-1), part(1), part(-1), "")
 
 
-def test_judge_and_what_is_measured():
-    made = domains()
-    judge = evaluation.Judge(made, epochs=30)
-    nothing = evaluation.of_doing_nothing(made, judge)
-    assert nothing == {"untranslated_AB_target": 0.0, "untranslated_BA_target": 0.0}
+def test_evaluator_measures_both_directions():
+    made = made_domains()
+    evaluator = evaluation.Evaluator(made, epochs=30)
+    untranslated = evaluator.evaluate_untranslated()
+    assert untranslated == {"untranslated_AB_target": 0.0, "untranslated_BA_target": 0.0}
 
     class Generators:  # A to B right, B to A wrong: it makes what is there a little darker
         image = keras.Input(SHAPE)
         g_AB = keras.Model(image, keras.layers.Lambda(lambda x: x[:, ::-1])(image))
         g_BA = keras.Model(image, keras.layers.Lambda(lambda x: x - 0.125)(image))
 
-    measured = evaluation.evaluate(Generators, made, judge)
+    measured = evaluator.evaluate(Generators)
     assert (measured["AB_target"], measured["BA_target"]) == (1.0, 0.0)
     assert measured["BA_change"] == measured["BA_identity_error"] == pytest.approx(0.125)
     assert measured["BA_cycle_error"] == pytest.approx(measured["AB_change"], abs=0.2)
     assert measured["AB_cycle_error"] == pytest.approx(measured["AB_change"], abs=0.2)
-    page = evaluation.cycles(Generators, made, rows=2).reshape(2, 6, *SHAPE)
+    page = evaluation.sample_cycles(Generators, made, rows=2).reshape(2, 6, *SHAPE)
     A, B = evaluation.scale(made.test_A[:2]), evaluation.scale(made.test_B[:2])
     np.testing.assert_allclose(page[:, 0], A)
     np.testing.assert_allclose(page[:, 1], A[:, ::-1])
@@ -385,10 +386,10 @@ def test_judge_and_what_is_measured():
     np.testing.assert_allclose(page[:, 5], (B - 0.125)[:, ::-1])
 
 
-def test_judge_looks_at_large_images_brought_down():
-    made = domains(n=10, shape=(48, 48, 3))
-    judge = evaluation.Judge(made, epochs=30)
-    assert judge.share_of_B(evaluation.scale(made.test_B)) == 1.0
+def test_evaluator_looks_at_large_images_brought_down():
+    made = made_domains(n=10, shape=(48, 48, 3))
+    evaluator = evaluation.Evaluator(made, epochs=30)
+    assert evaluator.share_of_B(evaluation.scale(made.test_B)) == 1.0
 
 
 # Runs
@@ -414,7 +415,7 @@ def test_what_a_run_leaves(finished):
     assert page.shape == (5 * (3 * 32 + 2) + 2, 6 * (3 * 32 + 2) + 2)
 
     # The picture is of the test images, and what the saved networks make of them.
-    found = data.load("fashion_sample:sneaker:ankle-boot", 32)
+    found = load_domains("fashion_sample:sneaker:ankle-boot", 32)
     cell = page[2 : 2 + 96 : 3, 2 : 2 + 96 : 3]
     assert np.array_equal(cell, found.test_A[0, ..., 0])
     g_AB = keras.models.load_model(folder / "g_AB.keras")
@@ -439,7 +440,7 @@ def test_killed_and_resumed_run_ends_in_the_same_bits(tmp_path, program):
 def make_photos(folder):
     """Unequal domains of small photos."""
     random = np.random.default_rng(0)
-    for part, count in zip(data.PARTS, (5, 3, 2, 4), strict=True):
+    for part, count in zip(domains.PARTS, (5, 3, 2, 4), strict=True):
         (folder / part).mkdir(parents=True)
         for i in range(count):
             photo = random.integers(0, 256, (20 + i, 30, 3), dtype=np.uint8)
@@ -463,7 +464,7 @@ def test_images_read_as_they_are_needed_give_the_same_run(tmp_path, monkeypatch)
     make_photos(tmp_path / "photos")
     flags = [*PHOTOS, "--model", "discogan", "--dataset", str(tmp_path / "photos")]
     train.main([*flags, "--output-dir", str(tmp_path / "kept")])
-    monkeypatch.setattr(data.load, "__defaults__", (None, 0, 0))  # no memory to keep them in
+    monkeypatch.setattr(load_domains, "__defaults__", (None, 0, 0))  # no memory to keep them in
     train.main([*flags, "--output-dir", str(tmp_path / "streamed")])
     assert_same_run(tmp_path / "streamed", tmp_path / "kept")
 
@@ -473,14 +474,14 @@ def test_run_on_a_folder_can_be_resumed_from_another_folder(tmp_path, monkeypatc
     flags = ["--dataset", "photos", "--epochs", "2", "--output-dir", str(tmp_path / "run")]
     monkeypatch.chdir(tmp_path)
 
-    save = callbacks.SaveRun.on_epoch_end
+    save = callbacks.SaveProgress.on_epoch_end
 
     def save_and_stop(self, epoch, logs=None):
         save(self, epoch, logs)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(callbacks.SaveRun, "on_epoch_end", save_and_stop)
+        patch.setattr(callbacks.SaveProgress, "on_epoch_end", save_and_stop)
         train.main([*PHOTOS, *flags])
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
@@ -489,18 +490,18 @@ def test_run_on_a_folder_can_be_resumed_from_another_folder(tmp_path, monkeypatc
 
 def test_settings_reach_the_networks_and_optimisers(monkeypatch):
     book, paper = train.PRESETS["book"], train.PRESETS["paper"]
-    assert (book["size"], book["batch_size"], book["epochs"]) == (128, 64, 100)
-    assert (book["lambda_cycle"], book["lambda_identity"]) == (10, 9)
-    assert (book["learning_rate"], book["beta_1"], book["decay"]) == (2e-4, 0.5, 0)
-    assert (paper["size"], paper["batch_size"], paper["epochs"]) == (256, 1, 200)
-    assert (paper["pool_size"], paper["lambda_identity"], paper["decay"]) == (50, 5, 0.5)
+    assert (book.size, book.batch_size, book.epochs) == (128, 64, 100)
+    assert (book.lambda_cycle, book.lambda_identity) == (10, 9)
+    assert (book.learning_rate, book.beta_1, book.decay) == (2e-4, 0.5, 0)
+    assert (paper.size, paper.batch_size, paper.epochs) == (256, 1, 200)
+    assert (paper.pool_size, paper.lambda_identity, paper.decay) == (50, 5, 0.5)
     seen = {}
 
     class Stop(Exception):
         pass
 
-    def compile_and_stop(self, *adams, **kwargs):
-        seen.update(kwargs, gan=self, adams=adams)
+    def compile_and_stop(self, d_A_optimizer, d_B_optimizer, g_optimizer, **kwargs):
+        seen.update(gan=self, adams=(d_A_optimizer, d_B_optimizer, g_optimizer))
         raise Stop
 
     monkeypatch.setattr(CycleGAN, "compile", compile_and_stop)
@@ -516,10 +517,14 @@ def test_settings_reach_the_networks_and_optimisers(monkeypatch):
     assert float(d_B._learning_rate(iterations)) == 0.25
     assert float(d_B._learning_rate(2 * iterations)) == 0
     gan = seen["gan"]
+    assert type(gan) is PaperCycleGAN
     assert gan.pool_A.size == gan.pool_B.size == 64 and gan.augmentation is augmentation.jitter
     assert gan.separate_updates and (gan.lambda_cycle, gan.lambda_identity) == (10, 9)
     assert gan.d_A.count_params() == networks.build_discriminator(1, 4, 16).count_params()
 
+    with pytest.raises(Stop):  # as the book has none
+        train.main([*SMOKE, "--pool-size", "0"])
+    assert type(seen["gan"]) is CycleGAN
     with pytest.raises(Stop):
         train.main([*SMOKE, "--model", "discogan", "--augmentation", "none"])
     gan = seen["gan"]
@@ -533,11 +538,11 @@ def test_settings_reach_the_networks_and_optimisers(monkeypatch):
 @pytest.mark.parametrize(
     "flags, words",
     [
-        (["--size", "40"], "40 is not 32, 48, 64 or another multiple of 16"),
-        (["--size", "16"], "16 is not 32"),
-        (["--size", "big"], "'big' is not a whole number above 0"),
+        (["--size", "40"], "--size 40: is not 32, 48, 64 or another multiple of 16, as the U-Net"),
+        (["--size", "16"], "--size 16: is not 32"),
+        (["--size", "big"], "--size big: should be a valid integer"),
         (["--pool-size", "5"], "--pool-size 5 is less than --batch-size 64"),
-        (["--pool-size", "-1"], "'-1' is not a whole number"),
+        (["--pool-size", "-1"], "--pool-size -1: should be greater than or equal to 0"),
         (["--dataset", "pears2plums"], "pears2plums: is no folder, no zip, none of apple2orange"),
         (["--dataset", "sample:3"], "must be sample:CLASS:CLASS"),
         (["--dataset", "sample:3:3"], "with two classes of 0, 1"),
@@ -548,6 +553,7 @@ def test_settings_reach_the_networks_and_optimisers(monkeypatch):
         ),
         (["--validation-images", "800"], "there are 800 of sneaker"),
         (["--epochs", "5", "--sample-epochs", "2"], "--epochs 5 is not a multiple of --sample-epo"),
+        (["--epochs", "0"], "--epochs 0: should be greater than 0"),
         (["--data-dir", "."], "--data-dir has no part"),
         (["--data-dir", ".", "--dataset", "tests"], "which is a path"),
     ],
@@ -557,12 +563,27 @@ def test_wrong_flags_are_one_line(flags, words, capsys):
 
 
 def test_a_resumed_run_is_checked_with_its_own_settings(tmp_path, capsys):
-    settings = train.PRESETS["smoke"] | {"preset": "smoke", "epochs": 60, "sample_epochs": 3}
-    saved = {"chapter": "chapter09_cyclegan", "settings": settings, "data": {"sha256": "1"}}
-    (tmp_path / "config.json").write_text(json.dumps(saved))
+    settings = train.PRESETS["smoke"].replace(epochs=60, sample_epochs=3).model_dump()
+    record = {"chapter": "chapter09_cyclegan", "preset": "smoke", "settings": settings}
+    record |= {"data": {"source": "", "sha256": "1"}, "versions": {}}
+    (tmp_path / "config.json").write_text(json.dumps(record))
     train.main(["--resume", str(tmp_path), "--sample-epochs", "3", "--dry-run"])
     lines = dict(line.split() for line in capsys.readouterr().out.splitlines())
     assert (lines["epochs"], lines["sample-epochs"]) == ("60", "3")
+
+
+@pytest.mark.parametrize(
+    "flags, expected",
+    [
+        (["--epochs", "60"], "5"),
+        (["--epochs", "8"], "4"),  # the next smaller number that divides it
+        (["--epochs", "8", "--sample-epochs", "8"], "8"),
+    ],
+)
+def test_intervals_divide_the_epochs(flags, expected, capsys):
+    train.main([*flags, "--dry-run"])
+    lines = dict(line.split() for line in capsys.readouterr().out.splitlines())
+    assert lines["sample-epochs"] == expected
 
 
 # Translating
@@ -597,7 +618,7 @@ def test_translating_pictures_of_ones_own(finished, tmp_path, capsys):
     # What it made is what the generator makes of the picture, brought down and grey.
     g_AB = keras.models.load_model(run / "g_AB.keras")
     picture = imageio.imread(tmp_path / "mine" / "a.png")
-    small = data.resize(picture, 32, 45)
+    small = resize(picture, 32, 45)
     grey = evaluation.scale(tf.image.rgb_to_grayscale(small).numpy())
     padded = np.pad(grey, ((0, 0), (0, 3), (0, 0)), mode="symmetric")
     expected = g_AB(padded[np.newaxis]).numpy()[0, :, :45, 0]
@@ -616,9 +637,13 @@ def test_translating_pictures_of_ones_own(finished, tmp_path, capsys):
         (["--direction", "AtoB", "EMPTY"], "holds no images"),
         (["--direction", "AtoB", "TEXT"], "cannot be read as an image"),
         (["--direction", "AtoC", "TEXT"], "invalid choice: 'AtoC'"),
-        (["--direction", "AtoB", "--size", "31", "TEXT"], "--size 31 is less than 32"),
+        (
+            ["--direction", "AtoB", "--size", "31", "TEXT"],
+            "--size 31: should be greater than or equal to 32",
+        ),
         (["--direction", "AtoB", "THIN"], "more than 20 times as long as it is wide"),
         (["--direction", "AtoB"], "the following arguments are required: PATH"),
+        (["TEXT"], "--direction must be given"),
     ],
 )
 def test_translating_what_cannot_be(finished, tmp_path, capsys, arguments, words):

@@ -10,8 +10,9 @@ import imageio.v3 as imageio
 import numpy as np
 import pytest
 
-from chapter09_cyclegan import data, download
-from common import UserError, stream
+from chapter09_cyclegan import domains, download, photos
+from chapter09_cyclegan.domains import load_domains
+from common import UserError, data, stream
 
 
 def photo(seed, height=20, width=30):
@@ -21,7 +22,7 @@ def photo(seed, height=20, width=30):
 def files(counts=(5, 3, 2, 2)):
     """Names and bytes of images in the four parts, unequal, of mixed sizes and formats."""
     made = {}
-    for part, count in zip(data.PARTS, counts, strict=True):
+    for part, count in zip(domains.PARTS, counts, strict=True):
         for i in range(count):
             extension = (".png", ".jpg", ".PNG")[i % 3]
             pixels = photo(len(made), 20 + i, 30)
@@ -45,18 +46,18 @@ def make_folder(path, made):
     return path
 
 
-def parts_of(domains):
-    return [domains.train_A, domains.train_B, domains.test_A, domains.test_B]
+def parts_of(found):
+    return [found.train_A, found.train_B, found.test_A, found.test_B]
 
 
 def test_folder_and_zip_give_the_same(tmp_path):
     made = files()
-    folder = data.load(str(make_folder(tmp_path / "plain", made)), 16)
+    folder = load_domains(str(make_folder(tmp_path / "plain", made)), 16)
     assert [part.shape for part in parts_of(folder)] == [(n, 16, 16, 3) for n in (5, 3, 2, 2)]
     assert all(part.dtype == np.uint8 for part in parts_of(folder))
-    inner = data.load(str(make_folder(tmp_path / "outer" / "fruit", made).parent), 16)
-    plain_zip = data.load(str(make_zip(tmp_path / "plain.zip", made)), 16)
-    named_zip = data.load(
+    inner = load_domains(str(make_folder(tmp_path / "outer" / "fruit", made).parent), 16)
+    plain_zip = load_domains(str(make_zip(tmp_path / "plain.zip", made)), 16)
+    named_zip = load_domains(
         str(
             make_zip(
                 tmp_path / "fruit.zip",
@@ -75,7 +76,7 @@ def test_folder_and_zip_give_the_same(tmp_path):
         assert other.sha256 == folder.sha256
         for one, another in zip(parts_of(folder), parts_of(other), strict=True):
             assert np.array_equal(one, another)
-    first = data.resize(imageio.imread(tmp_path / "plain/trainA/0.png"), 16, 16)
+    first = photos.resize(imageio.imread(tmp_path / "plain/trainA/0.png"), 16, 16)
     assert np.array_equal(folder.train_A[0], first)
 
 
@@ -84,69 +85,69 @@ def test_other_images_have_another_hash(tmp_path):
     moved = dict(made)  # the same images in the same order, but the last of A is the first of B now
     moved["trainB/-1.jpg"] = moved.pop("trainA/4.jpg")
     one, other = (
-        data.load(str(make_folder(tmp_path / name, part)), 16)
+        load_domains(str(make_folder(tmp_path / name, part)), 16)
         for name, part in (("whole", made), ("moved", moved))
     )
     assert (len(one.train_A), len(other.train_A)) == (5, 4) and one.sha256 != other.sha256
-    whole = data.load(str(make_folder(tmp_path / "one", made)), 16)
+    whole = load_domains(str(make_folder(tmp_path / "one", made)), 16)
     made["trainB/1.jpg"] = made["trainA/1.jpg"]
-    assert data.load(str(make_folder(tmp_path / "two", made)), 16).sha256 != whole.sha256
+    assert load_domains(str(make_folder(tmp_path / "two", made)), 16).sha256 != whole.sha256
 
 
 def test_beyond_the_bound_images_are_read_as_they_are_needed(tmp_path):
     path = str(make_zip(tmp_path / "fruit.zip", files()))
-    kept, streamed = data.load(path, 16), data.load(path, 16, memory=8 * 16 * 16 * 3 - 1)
-    assert isinstance(kept.train_A, np.ndarray) and isinstance(streamed.train_A, data.Streamed)
+    kept, streamed = load_domains(path, 16), load_domains(path, 16, memory=8 * 16 * 16 * 3 - 1)
+    assert isinstance(kept.train_A, np.ndarray) and isinstance(
+        streamed.train_A, photos.StreamedPhotos
+    )
     assert isinstance(streamed.test_A, np.ndarray)
     assert streamed.sha256 == kept.sha256 and streamed.image_shape == kept.image_shape
     one, other = (
-        list(stream.batches(part, 2, seed=1, start=3, block=2).take(4).as_numpy_iterator())
+        list(stream.batches(part, 2, seed=1, start=3).take(4).as_numpy_iterator())
         for part in (kept.train_A, streamed.train_A)
     )
-    assert one[0].shape == (2, 2, 16, 16, 3)
+    assert one[0].shape == (2, 16, 16, 3)
     assert np.array_equal(one, other)
-    exactly = data.load(path, 16, memory=8 * 16 * 16 * 3)
+    exactly = load_domains(path, 16, memory=8 * 16 * 16 * 3)
     assert isinstance(exactly.train_A, np.ndarray)
 
 
 def test_image_that_goes_missing_in_training_is_named(tmp_path):
     folder = make_folder(tmp_path / "fruit", files())
-    domains = data.load(str(folder), 16, memory=0)
+    found = load_domains(str(folder), 16, memory=0)
     (folder / "trainA" / "1.jpg").unlink()
-    batches = stream.batches(domains.train_A, 5, seed=1)
+    batches = stream.batches(found.train_A, 5, seed=1)
     with pytest.raises(UserError, match=r"trainA/1\.jpg: cannot be read"):
-        with data.reading_errors(domains):
+        with domains.reading_errors(found):
             next(iter(batches))
 
 
 def test_the_last_training_images_can_take_the_test_images_place(tmp_path):
     path = str(make_folder(tmp_path / "fruit", files()))
-    whole, held = data.load(path, 16), data.load(path, 16, validation_images=2)
+    whole, held = load_domains(path, 16), load_domains(path, 16, validation_images=2)
     assert np.array_equal(held.train_A, whole.train_A[:3])
     assert np.array_equal(held.test_A, whole.train_A[3:])
     assert np.array_equal(held.train_B, whole.train_B[:1])
     assert np.array_equal(held.test_B, whole.train_B[1:])
     with pytest.raises(UserError, match="--validation-images 3: there are 3 of trainB"):
-        data.load(path, 16, validation_images=3)
+        load_domains(path, 16, validation_images=3)
 
 
 def test_resizing_smooths():
     stripes = np.tile(np.array([0, 255], np.uint8), (64, 32))[..., np.newaxis]
-    assert np.all(np.abs(data.resize(stripes, 8, 8).astype(int) - 127) < 12)
+    assert np.all(np.abs(photos.resize(stripes, 8, 8).astype(int) - 127) < 12)
 
 
 def test_two_classes_of_a_labelled_set():
-    from common import data as labelled
-
-    whole = labelled.load("fashion_sample")
-    shoes = data.load("fashion_sample:sneaker:ankle-boot", 32)
+    whole = data.load("fashion_sample")
+    shoes = load_domains("fashion_sample:sneaker:ankle-boot", 32)
     assert shoes.names == ("sneaker", "ankle-boot") and shoes.image_shape == (32, 32, 1)
     sneakers = whole.x_train[whole.y_train == 7]
     assert len(shoes.train_A) == len(sneakers)
-    assert np.array_equal(shoes.train_A[3], data.resize(sneakers[3], 32, 32))
+    assert np.array_equal(shoes.train_A[3], photos.resize(sneakers[3], 32, 32))
     boots = whole.x_test[whole.y_test == 9]
-    assert np.array_equal(shoes.test_B[-1], data.resize(boots[-1], 32, 32))
-    held = data.load("fashion_sample:sneaker:ankle-boot", 32, validation_images=100)
+    assert np.array_equal(shoes.test_B[-1], photos.resize(boots[-1], 32, 32))
+    held = load_domains("fashion_sample:sneaker:ankle-boot", 32, validation_images=100)
     assert np.array_equal(held.test_A, shoes.train_A[-100:])
     assert held.sha256 != shoes.sha256
 
@@ -170,26 +171,26 @@ def test_what_is_refused(tmp_path, change, words):
     change(made)
     path = make_zip(tmp_path / "fruit.zip", made)
     with pytest.raises(UserError) as error:
-        data.load(str(path), 16)
+        load_domains(str(path), 16)
     assert words in str(error.value) and "\n" not in str(error.value)
 
 
 def test_a_member_that_unpacks_to_anything_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(data, "LARGEST_FILE", 500)
+    monkeypatch.setattr(photos, "LARGEST_FILE", 500)
     with pytest.raises(UserError, match=r"trainA/0\.png: cannot be read: it has [\d,]+ bytes"):
-        data.load(str(make_zip(tmp_path / "fruit.zip", files())), 16)
+        load_domains(str(make_zip(tmp_path / "fruit.zip", files())), 16)
 
 
 def test_broken_archives(tmp_path):
     path = make_zip(tmp_path / "fruit.zip", files())
     (tmp_path / "half.zip").write_bytes(path.read_bytes()[:2000])
     with pytest.raises(UserError, match=r"half\.zip: is neither a folder nor a whole zip"):
-        data.load(str(tmp_path / "half.zip"), 16)
+        load_domains(str(tmp_path / "half.zip"), 16)
     raw = bytearray(path.read_bytes())
     raw[200] ^= 255  # in the middle of the first image
     (tmp_path / "flipped.zip").write_bytes(raw)
     with pytest.raises(UserError, match=r"flipped\.zip/trainA/0\.png: cannot be read: \S"):
-        data.load(str(tmp_path / "flipped.zip"), 16)
+        load_domains(str(tmp_path / "flipped.zip"), 16)
 
 
 # Sets by name
@@ -198,15 +199,15 @@ def test_broken_archives(tmp_path):
 def test_named_set_is_found_where_one_says(tmp_path, monkeypatch):
     made = files()
     make_zip(tmp_path / "apple2orange.zip", made, "apple2orange/")
-    found = data.load("apple2orange", 16, str(tmp_path))
+    found = load_domains("apple2orange", 16, str(tmp_path))
     assert found.source == str(tmp_path / "apple2orange.zip") and len(found.train_A) == 5
     make_folder(tmp_path / "horse2zebra", made)
     monkeypatch.setenv("GANS_DATA", str(tmp_path))
-    assert len(data.load("horse2zebra", 16).train_A) == 5
+    assert len(load_domains("horse2zebra", 16).train_A) == 5
     with pytest.raises(UserError, match="holds neither a folder maps"):
-        data.load("maps", 16, str(tmp_path))
+        load_domains("maps", 16, str(tmp_path))
     with pytest.raises(UserError, match="there is no such folder"):
-        data.load("maps", 16, str(tmp_path / "none"))
+        load_domains("maps", 16, str(tmp_path / "none"))
 
 
 class Server(http.server.ThreadingHTTPServer):
@@ -299,7 +300,7 @@ def test_offline_says_where_from_and_what_to_do(monkeypatch, tmp_path):
     monkeypatch.setattr("urllib.request.urlopen", refuse)
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     with pytest.raises(UserError) as error:
-        data.load("apple2orange", 16)
+        load_domains("apple2orange", 16)
     message = str(error.value)
     assert "http://efrosgans.eecs.berkeley.edu/cyclegan/datasets/apple2orange.zip" in message
     assert "no network" in message and "by hand" in message and "\n" not in message
@@ -309,5 +310,5 @@ def test_download_lies_in_keras_cache(serve, content, monkeypatch, tmp_path):
     server = serve(content)
     monkeypatch.setattr(download, "ORIGIN", f"http://127.0.0.1:{server.server_port}/")
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    assert len(data.load("maps", 16).train_A) == 5
+    assert len(load_domains("maps", 16).train_A) == 5
     assert (tmp_path / "datasets" / "maps.zip").read_bytes() == content

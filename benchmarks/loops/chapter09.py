@@ -35,7 +35,7 @@ class Chapter09:
         from common import data
 
         def adam():
-            return keras.optimizers.Adam(BOOK["learning_rate"], BOOK["beta_1"])
+            return keras.optimizers.Adam(BOOK.learning_rate, BOOK.beta_1)
 
         random = np.random.default_rng(0)
         images_A, images_B = data.scale(cls.images())
@@ -51,7 +51,7 @@ class Chapter09:
         combined = keras.Model(
             [A, B], [d_A(fake_A), d_B(fake_B), g_BA(fake_B), g_AB(fake_A), g_BA(A), g_AB(B)]
         )
-        weights = [1, 1] + 2 * [BOOK["lambda_cycle"]] + 2 * [BOOK["lambda_identity"]]
+        weights = [1, 1] + 2 * [BOOK.lambda_cycle] + 2 * [BOOK.lambda_identity]
         combined.compile(loss=["mse"] * 2 + ["mae"] * 4, loss_weights=weights, optimizer=adam())
 
         def train_loop(iterations):
@@ -75,12 +75,12 @@ class Chapter09:
         from chapter09_cyclegan.train import BOOK
         from common import stream
 
-        gan = CycleGAN(*cls.networks(), (64, 64, 3))
-        adams = [keras.optimizers.Adam(BOOK["learning_rate"], BOOK["beta_1"]) for _ in range(3)]
+        gan = CycleGAN(*cls.networks())
+        adams = [keras.optimizers.Adam(BOOK.learning_rate, BOOK.beta_1) for _ in range(3)]
         gan.compile(*adams, steps_per_execution=10)
         batches = tf.data.Dataset.zip(
             *(
-                stream.batches(part, cls.batch_size, seed=seed, block=10)
+                stream.batches(part, cls.batch_size, seed=seed)
                 for seed, part in enumerate(cls.images())
             )
         )
@@ -92,3 +92,7 @@ class Chapter09:
 class Chapter09Batch8(Chapter09):
     short = (*Chapter09.short[:-4], "--batch-size", "8", "--epochs", "20")
     batch_size = 8
+
+
+LOOPS = {"": Chapter09, "batch 8": Chapter09Batch8}
+MEASURED = ["quick"]  # book takes a GPU

@@ -1,0 +1,32 @@
+"""DiscoGAN (Kim et al. 2017), published in the same month: CycleGAN's algorithm, other losses."""
+
+import keras
+from keras import ops
+
+from chapter09_cyclegan.paper import PaperCycleGAN
+
+cross_entropy = keras.losses.BinaryCrossentropy(from_logits=True)
+
+
+class DiscoGAN(PaperCycleGAN):
+    """Cross-entropy of logits for least squares, and a squared cycle error.
+
+    The authors have no identity loss and no image pool, and weigh the cycle loss and the
+    adversarial loss equally: `lambda_identity=0`, `pool_size=0`, `lambda_cycle=1`. The networks
+    are CycleGAN's here.
+    """
+
+    @staticmethod
+    def loss_real(logits):
+        """Mean of -log P(real). Logits n×h×w×1, a scalar."""
+        return cross_entropy(ops.ones_like(logits), logits)
+
+    @staticmethod
+    def loss_fake(logits):
+        """Mean of -log(1 - P(real))."""
+        return cross_entropy(ops.zeros_like(logits), logits)
+
+    @staticmethod
+    def loss_cycle(images, reconstructed):
+        """Mean squared difference of images and what comes back from a cycle."""
+        return ops.mean(ops.square(images - reconstructed))

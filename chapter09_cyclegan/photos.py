@@ -1,0 +1,141 @@
+"""Photos of a folder or a zip: listed, checked, decoded, and brought to one size.
+
+Zips are read, never unpacked.
+"""
+
+import hashlib
+import warnings
+import zipfile
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import tensorflow as tf
+
+from chapter09_cyclegan.download import ZIP_ERRORS
+from common import UserError, images
+
+SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff"}
+THREADS = 4  # that decode; each may hold a photo of many megapixels
+LARGEST_FILE = 200 * 2**20  # bytes of an image in a zip, which might unpack to anything
+
+
+def is_image(name: str) -> bool:
+    """Whether a file's name is that of an image, and not of one that a Mac or a camera hides."""
+    return PurePosixPath(name).suffix.lower() in SUFFIXES and not Path(name).name.startswith(".")
+
+
+def resize(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Brings images, uint8, (n×)h×w×channels, to a size; smooths where they become smaller."""
+    resized = tf.image.resize(pixels, (height, width), antialias=True)
+    return np.clip(np.round(resized.numpy()), 0, 255).astype(np.uint8)
+
+
+class PhotoFiles:
+    """The image files of a folder or a zip.
+
+    Args:
+        path: the folder or zip.
+        names: of all files in it, relative, with / between folders.
+        read_bytes: gives a file's bytes by its name.
+
+    Attributes:
+        names: of the image files, sorted.
+
+    Raises:
+        UserError: a name would leave the folder.
+    """
+
+    def __init__(self, path: Path, names: Iterable[str], read_bytes: Callable[[str], bytes]):
+        self.path = path
+        self.read_bytes = read_bytes
+        self.names = []
+        for name in sorted(set(names)):
+            place = PurePosixPath(name)
+            if place.is_absolute() or ".." in place.parts:
+                raise UserError(f"{path}: is refused, as {name} would lie outside of its folder")
+            if is_image(name) and "__MACOSX" not in place.parts:
+                self.names.append(name)
+
+    def read_image(self, name: str, size: int) -> tuple[np.ndarray, bytes]:
+        """One image, uint8, size×size×3, and its file's hash.
+
+        Raises:
+            UserError: it cannot be read, or is broken.
+        """
+        full_name = f"{self.path}/{name}"
+        try:
+            raw = self.read_bytes(name)
+        except ZIP_ERRORS as error:
+            raise UserError(f"{full_name}: cannot be read: {error}") from error
+        return resize(images.read_photo(raw, full_name), size, size), hashlib.sha256(raw).digest()
+
+    def read(self, names: Sequence[str], size: int, keep: bool):
+        """Decodes images, so that a broken one is found now and not in the middle of training.
+
+        Args:
+            keep: keep them in memory.
+
+        Returns:
+            The images, n×size×size×3, or `StreamedPhotos`; and the files' hashes.
+        """
+        kept = np.empty((len(names), size, size, 3), np.uint8) if keep else None
+        digests = bytearray()
+        # Pillow warns of what cameras write into files, and decodes without holding Python's lock.
+        with warnings.catch_warnings(action="ignore"), ThreadPoolExecutor(THREADS) as pool:
+            decoded = pool.map(lambda name: self.read_image(name, size), names)
+            for i, (pixels, digest) in enumerate(decoded):
+                digests += digest
+                if kept is not None:
+                    kept[i] = pixels
+        return (StreamedPhotos(self, names, size) if kept is None else kept), bytes(digests)
+
+
+class StreamedPhotos:
+    """Images that are read when they are asked for: `photos[indices]` is n×size×size×3, uint8."""
+
+    def __init__(self, files: PhotoFiles, names: Sequence[str], size: int):
+        self.files, self.names = files, names
+        self.shape = (len(names), size, size, 3)
+        # What reading ended in; TensorFlow passes on no more than its text.
+        self.error: UserError | None = None
+
+    def __len__(self):
+        return len(self.names)
+
+    def __getitem__(self, indices) -> np.ndarray:
+        flat = np.reshape(indices, -1)
+        try:
+            decoded = [self.files.read_image(self.names[i], self.shape[1])[0] for i in flat]
+        except UserError as error:
+            self.error = error
+            raise
+        return np.reshape(decoded, (*np.shape(indices), *self.shape[1:]))
+
+
+def open_files(path: Path, patterns: Sequence[str]) -> PhotoFiles:
+    """The image files of a folder or a zip.
+
+    Args:
+        patterns: glob patterns of the files of a folder that are listed; of a zip, all files are.
+
+    Raises:
+        UserError: the path is neither a folder nor a whole zip, or a name would leave the folder.
+    """
+    if path.is_dir():
+        found = [file for pattern in patterns for file in path.glob(pattern)]
+        names = [file.relative_to(path).as_posix() for file in found]
+        return PhotoFiles(path, names, lambda name: (path / name).read_bytes())
+    try:
+        archive = zipfile.ZipFile(path)
+    except ZIP_ERRORS as error:
+        raise UserError(f"{path}: is neither a folder nor a whole zip: {error}") from error
+
+    def read_bytes(name):
+        size = archive.getinfo(name).file_size
+        if size > LARGEST_FILE:
+            raise OSError(f"it has {size:,} bytes")
+        return archive.read(name)
+
+    return PhotoFiles(path, archive.namelist(), read_bytes)
