@@ -34,11 +34,11 @@ def main():
     import numpy as np
     from loops.chapter10 import toolbox_pgd
 
-    from chapter10_adversarial import attacks, evaluation
+    from chapter10_adversarial import attacks, evaluation, train
     from common import data, runs
 
     keras.utils.set_random_seed(0)  # the toolbox draws from NumPy's
-    run = runs.find_trained("chapter10_adversarial", arguments.run)
+    run = runs.find_trained("chapter10_adversarial", train.Settings, arguments.run)
     dataset = data.load(
         run.config.dataset,
         arguments.data_dir or run.config.data_dir,
@@ -50,24 +50,24 @@ def main():
     row = "{:<14}{:>8}{:>12}{:>12}{:>12}{:>12}{:>10}"
     print(row.format("network", "epsilon", "theirs", "ours", "seconds", "seconds", "ratio"))
     for name in ("undefended", "defended") if run.config.defend else ("undefended",):
-        network = run.load_model(f"{name}.keras")
+        network = run.load_model(name)
         for epsilon in arguments.epsilons:
 
             def ours(images, labels, network=network, epsilon=epsilon):
                 settings = {"logits": network, "epsilon": epsilon, "bounds": (0, 1)}
                 settings |= {"steps": 40, "step_size": 1 / 30}
-                changed = attacks.pgd(
+                adversarial = attacks.pgd(
                     images=images, labels=labels, batch_size=BATCH_SIZE, **settings
                 )
-                return changed.numpy()
+                return adversarial.numpy()
 
             left, seconds = [], []
             for attack in (toolbox_pgd(network, epsilon, BATCH_SIZE), ours):
                 attack(images[:BATCH_SIZE], labels[:BATCH_SIZE])  # compiles
                 started = time.perf_counter()
-                changed = attack(images, labels)
+                adversarial = attack(images, labels)
                 seconds.append(time.perf_counter() - started)
-                left.append(float(np.mean(evaluation.is_right(network, changed, labels))))
+                left.append(evaluation.accuracy(network, adversarial, labels))
             shown = [f"{share:.2%}" for share in left] + [f"{s:.1f}" for s in seconds]
             print(row.format(name, f"{epsilon:g}", *shown, f"{seconds[0] / seconds[1]:.1f}"))
 

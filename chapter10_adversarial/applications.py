@@ -5,10 +5,12 @@ import inspect
 import json
 import os
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import keras
+import numpy as np
 
 from common import UserError, data
 
@@ -34,7 +36,7 @@ def find(name: str) -> tuple[Callable, Callable]:
         near = difflib.get_close_matches(name.lower(), builders, n=5, cutoff=0.4)
         raise UserError(f"--model {name}: Keras has {', '.join(near or builders)}")
     builder = builders[name.lower()]
-    return builder, inspect.getmodule(builder).preprocess_input
+    return builder, sys.modules[builder.__module__].preprocess_input
 
 
 class Classifier:
@@ -69,6 +71,13 @@ class Classifier:
         """Logits, n×1000. Preprocessing is inside, so that an epsilon is in units of 0 to 255."""
         images = keras.ops.convert_to_tensor(images)  # Keras preprocesses NumPy arrays in place
         return self.model(self.preprocess(images), training=False)
+
+
+def probabilities(classifier: Callable, images: np.ndarray, batch_size: int = 10) -> np.ndarray:
+    """Of each class, n×1000, for images n×size×size×3 in 0 to 255."""
+    batches = [images[i : i + batch_size] for i in range(0, len(images), batch_size)]
+    logits = keras.ops.concatenate([classifier(batch) for batch in batches])
+    return keras.ops.convert_to_numpy(keras.ops.softmax(keras.ops.cast(logits, "float32")))
 
 
 def _reason(name, weights, error):
@@ -122,6 +131,11 @@ class Classes:
         name = self.names[number]
         which = f" ({self.ids[number]})" if self.names.count(name) > 1 else ""
         return name.replace("_", " ") + which
+
+    def likeliest(self, probabilities: np.ndarray, count: int = 5) -> dict[str, float]:
+        """The likeliest classes of one image, from 1000 probabilities, best first."""
+        order = np.argsort(-probabilities, kind="stable")[:count]
+        return {self.title(i): float(probabilities[i]) for i in order}
 
     def number(self, name: str) -> int:
         """The class of a name, as "school bus", or of a WordNet id, as "n04146614".

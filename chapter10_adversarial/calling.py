@@ -1,39 +1,54 @@
-"""How attacks are called: checked, compiled, and so many images at a time."""
+"""How attacks are called: checked, compiled, repeated, and on so many images at a time."""
 
+import functools
 import math
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from chapter10_adversarial import geometry
+from chapter10_adversarial.objective import Objective
 
-def compile_attack(attack, logits, shape, *settings):
-    """The attack on any number of images of this shape; and how many classes the classifier has."""
-    tried = tf.convert_to_tensor(logits(tf.zeros((1, *shape))))
-    classes = tried.shape
-    if len(classes) != 2 or classes[1] < 2:
-        raise ValueError(f"the classifier gives {classes} for one image, not 1×K, K at least 2")
-    if tf.executing_eagerly() and _are_probabilities(tried):
-        raise ValueError(
-            "the classifier gives probabilities, not logits: leave out its softmax, as with "
-            "model.layers[-1].activation = keras.activations.linear"
-        )
-    bound = tf.TensorSpec(())
-    signature = [
-        tf.TensorSpec((None, *shape)),
-        tf.TensorSpec((None,), tf.int32),
-        tf.TensorSpec((None, 1, 1, 1)),
-        bound,
-        bound,
-        tf.TensorSpec((2,), tf.int32),
-        *(tf.TensorSpec((), dtype) for dtype in settings),
-    ]
-    compiled = tf.function(attack, input_signature=signature)
-    return compiled.get_concrete_function(), classes[1]
+CACHE_SIZE = 100
 
 
-def in_batches(compiled, batch_size, images, labels, epsilon, bounds, seed, *settings):
-    """Checks what an attack is given, and calls it for so many images at a time."""
-    attack, classes = compiled
+def run(
+    algorithm,
+    *settings,
+    logits,
+    images,
+    labels,
+    epsilon,
+    bounds,
+    targeted,
+    batch_size,
+    norm="inf",
+    seed=(0, 0),
+    attempts=1,
+    **constants,
+) -> tf.Tensor:
+    """Checks what an attack is given, and runs its algorithm on so many images at a time.
+
+    Args:
+        algorithm: a function of an `objective.Objective`, a ball of `geometry`, a seed, settings
+            and constants, that gives images, n×height×width×channels. It is compiled.
+        settings: tensors; a new value needs no new compilation.
+        logits, images, labels, epsilon, bounds, targeted, batch_size: see `attacks`.
+        norm: of the ball.
+        attempts: so often the algorithm is run, each time with a seed of its own. Of each image the
+            attempt is kept that fools the classifier most.
+        constants: values of which each needs a compilation.
+
+    Raises:
+        ValueError: see `attacks`.
+    """
+    images = _as_images(images)
+    ball: Any = geometry.ball_of(norm)
+    dtypes = tuple(setting.dtype for setting in settings)
+    attack, classes = _compile(
+        algorithm, logits, images.shape[1:], ball, targeted, attempts, dtypes, **constants
+    )
     check_counts(batch_size=batch_size)
     labels = tf.convert_to_tensor(labels)
     if not labels.dtype.is_integer or labels.shape.rank != 1:
@@ -44,37 +59,19 @@ def in_batches(compiled, batch_size, images, labels, epsilon, bounds, seed, *set
     epsilon = tf.reshape(_round_down(epsilon), (-1, 1, 1, 1))
     seed = tf.cast(seed, tf.int32)
     n = images.shape[0]
-    if tf.executing_eagerly():  # otherwise their values are not known yet
-        if len(labels) != n:
-            raise ValueError(f"{n} images but {len(labels)} labels")
-        if n and not 0 <= tf.reduce_min(labels) <= tf.reduce_max(labels) < classes:
-            raise ValueError(f"labels must be 0 to {classes - 1}, as the classifier has classes")
-        if not tf.reduce_all((epsilon >= 0) & tf.math.is_finite(epsilon)):
-            raise ValueError("epsilon must be a number of at least 0")
-        if len(epsilon) not in (1, n):
-            raise ValueError(f"{n} images but {len(epsilon)} epsilons")
-        if not tf.reduce_all((images >= low) & (images <= high)):  # NaN is not either
-            raise ValueError(f"images lie outside the bounds, {bounds[0]} to {bounds[1]}")
-        if seed.shape != (2,):
-            raise ValueError("seed must be two whole numbers")
+    if tf.executing_eagerly():  # inside a tf.function the values are not known yet
+        _check_values(images, labels, epsilon, low, high, seed, classes)
     if n is None or n <= batch_size:
         return attack(images, labels, epsilon, low, high, seed, *settings)
     epsilon = tf.broadcast_to(epsilon, (n, 1, 1, 1))
     parts = []
     for number, start in enumerate(range(0, n, batch_size)):
         part = slice(start, start + batch_size)
-        own_seed = tf.random.experimental.stateless_fold_in(seed, number)
-        given = (images[part], labels[part], epsilon[part], low, high, own_seed)
-        parts.append(attack(*given, *settings))
+        part_seed = tf.random.experimental.stateless_fold_in(seed, number)
+        parts.append(
+            attack(images[part], labels[part], epsilon[part], low, high, part_seed, *settings)
+        )
     return tf.concat(parts, axis=0)
-
-
-def as_images(images):
-    """Images of any type as a float32 tensor; a ValueError if they are no n×h×w×c."""
-    images = tf.cast(tf.convert_to_tensor(images), tf.float32)
-    if images.shape.rank != 4:
-        raise ValueError(f"images must be n×height×width×channels, not {images.shape}")
-    return images
 
 
 def check_counts(**counts):
@@ -82,6 +79,91 @@ def check_counts(**counts):
     for name, count in counts.items():
         if count < 1:
             raise ValueError(f"{name} {count} is less than 1")
+
+
+def forget() -> None:
+    """Empties the LRU cache of compiled attacks, which keeps their classifiers in memory."""
+    _compile.cache_clear()
+
+
+@functools.lru_cache(maxsize=CACHE_SIZE)
+def _compile(algorithm, logits, shape, ball, targeted, attempts, dtypes, **constants):
+    """The attack on any number of images of this shape; and how many classes the classifier has."""
+    classes = _count_classes(logits, shape)
+
+    def attack(images, labels, epsilon, low, high, seed, *settings):
+        objective = Objective(logits, labels, targeted)
+        allowed = ball(images, epsilon, low, high)
+
+        def attempt(seed):
+            return algorithm(objective, allowed, seed, *settings, **constants)
+
+        return _best_of(attempts, attempt, seed, objective)
+
+    bound = tf.TensorSpec(())
+    signature = [
+        tf.TensorSpec((None, *shape)),
+        tf.TensorSpec((None,), tf.int32),
+        tf.TensorSpec((None, 1, 1, 1)),
+        bound,
+        bound,
+        tf.TensorSpec((2,), tf.int32),
+        *(tf.TensorSpec((), dtype) for dtype in dtypes),
+    ]
+    compiled = tf.function(attack, input_signature=signature)
+    return compiled.get_concrete_function(), classes
+
+
+def _best_of(attempts, attempt, seed, objective):
+    """Of several attempts, for each image the one with the largest margin."""
+    best = attempt(seed)
+    if attempts == 1:
+        return best
+    best_margins = objective.margins(best)
+    for number in tf.range(1, attempts):
+        adversarial = attempt(tf.random.experimental.stateless_fold_in(seed, number))
+        margins = objective.margins(adversarial)
+        best = tf.where((margins > best_margins)[:, None, None, None], adversarial, best)
+        best_margins = tf.maximum(margins, best_margins)
+    return best
+
+
+def _count_classes(logits, shape):
+    """How many classes the classifier has; a ValueError if it does not give logits, n×K."""
+    output = tf.convert_to_tensor(logits(tf.zeros((1, *shape))))
+    classes = output.shape
+    if len(classes) != 2 or classes[1] < 2:
+        raise ValueError(f"the classifier gives {classes} for one image, not 1×K, K at least 2")
+    if tf.executing_eagerly() and _are_probabilities(output):
+        raise ValueError(
+            "the classifier gives probabilities, not logits: leave out its softmax, as with "
+            "model.layers[-1].activation = keras.activations.linear"
+        )
+    return classes[1]
+
+
+def _check_values(images, labels, epsilon, low, high, seed, classes):
+    n = len(images)
+    if len(labels) != n:
+        raise ValueError(f"{n} images but {len(labels)} labels")
+    if n and not 0 <= tf.reduce_min(labels) <= tf.reduce_max(labels) < classes:
+        raise ValueError(f"labels must be 0 to {classes - 1}, as the classifier has classes")
+    if not tf.reduce_all((epsilon >= 0) & tf.math.is_finite(epsilon)):
+        raise ValueError("epsilon must be a number of at least 0")
+    if len(epsilon) not in (1, n):
+        raise ValueError(f"{n} images but {len(epsilon)} epsilons")
+    if not tf.reduce_all((images >= low) & (images <= high)):  # NaN is not either
+        raise ValueError(f"images lie outside the bounds, {low:g} to {high:g}")
+    if seed.shape != (2,):
+        raise ValueError("seed must be two whole numbers")
+
+
+def _as_images(images):
+    """Images of any type as a float32 tensor; a ValueError if they are no n×h×w×c."""
+    images = tf.cast(tf.convert_to_tensor(images), tf.float32)
+    if images.shape.rank != 4:
+        raise ValueError(f"images must be n×height×width×channels, not {images.shape}")
+    return images
 
 
 def _are_probabilities(logits):

@@ -1,16 +1,17 @@
-"""How classifiers stand up to attacks, and whether the attacks are as strong as they can be."""
+"""How classifiers withstand attacks, while they are trained and afterwards."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import keras
 import numpy as np
 
 from chapter10_adversarial import attacks
-from chapter10_adversarial.training import BOUNDS, cross_entropy
+from chapter10_adversarial.training import BOUNDS
+from common import images as pictures
 
 BATCH_SIZE = 500
-COMPARED = ("noise", "fgsm", "pgd")
-HALVINGS = 7
+COMPARED = ("random", "fgsm", "pgd")
+IN_HISTORY = 500  # at most so many images are attacked after each epoch
 
 
 def predict(network: keras.Model, images: np.ndarray) -> np.ndarray:
@@ -23,6 +24,11 @@ def is_right(network: keras.Model, images: np.ndarray, labels: np.ndarray) -> np
     return predict(network, images).argmax(axis=1) == labels
 
 
+def accuracy(network: keras.Model, images: np.ndarray, labels: np.ndarray) -> float:
+    """The share of images that the network sees as what they are."""
+    return float(np.mean(is_right(network, images, labels)))
+
+
 class Attacks:
     """The attacks on images in [0, 1], at any epsilon, L∞, with one's settings.
 
@@ -33,8 +39,14 @@ class Attacks:
     """
 
     def __init__(self, steps: int, step_size: float, seed: int):
-        self.settings = {
-            "noise": {"seed": (seed, 0)},
+        self.functions: dict[str, Callable] = {
+            "random": attacks.random_perturbation,
+            "fgsm": attacks.fgsm,
+            "pgd": attacks.pgd,
+            "square": attacks.square,
+        }
+        self.settings: dict[str, dict] = {
+            "random": {"seed": (seed, 0)},
             "fgsm": {},
             "pgd": {"seed": (seed, 0), "steps": steps, "step_size": step_size},
             "square": {"seed": (seed, 0)},
@@ -44,7 +56,7 @@ class Attacks:
         """The images as an attack on this network changes them.
 
         Args:
-            name: "noise", "fgsm", "pgd" or "square".
+            name: "random", "fgsm", "pgd" or "square".
             images, labels: n×28×28×1 in [0, 1], and n.
             epsilon: one number, or n.
             settings: in place of the attack's usual ones.
@@ -52,10 +64,81 @@ class Attacks:
         Returns:
             n×28×28×1 in [0, 1].
         """
-        attack = getattr(attacks, name)
-        settings = self.settings[name] | settings
-        common = {"logits": network, "images": images, "labels": labels, "epsilon": epsilon}
-        return attack(**common, bounds=BOUNDS, batch_size=BATCH_SIZE, **settings).numpy()
+        return self.functions[name](
+            logits=network,
+            images=images,
+            labels=labels,
+            epsilon=epsilon,
+            bounds=BOUNDS,
+            batch_size=BATCH_SIZE,
+            **(self.settings[name] | settings),
+        ).numpy()
+
+
+class Evaluator:
+    """Attacks networks with test images, at one epsilon.
+
+    Args:
+        networks: by name: "undefended", "second", maybe "defended". All but the second are
+            attacked; that one only sees what was made for another.
+        attack: the attacks' settings.
+        x_test, y_test: images, uint8, n×28×28×1, and labels, n.
+        epsilon: how far a pixel, in [0, 1], may be changed.
+        count: so many of the first images serve for what would take too long with all.
+    """
+
+    def __init__(
+        self,
+        networks: Mapping[str, keras.Model],
+        attack: Attacks,
+        x_test: np.ndarray,
+        y_test: np.ndarray,
+        epsilon: float,
+        count: int,
+    ):
+        self.networks = networks
+        self.attacked = [name for name in networks if name != "second"]
+        self.attack = attack
+        self.images = x_test.astype(np.float32) / 255
+        self.labels = y_test
+        self.epsilon = epsilon
+        self.count = count
+        # The first image of each class.
+        self.shown = [np.flatnonzero(y_test == label)[0] for label in np.unique(y_test)]
+
+    def adversarial(self, name: str, chosen) -> np.ndarray:
+        """What PGD makes of the chosen images (indices or a slice) for a network, in [0, 1]."""
+        images, labels = self.images[chosen], self.labels[chosen]
+        return self.attack("pgd", self.networks[name], images, labels, self.epsilon)
+
+    def sample_images(self) -> np.ndarray:
+        """An image of each class; under it, what PGD makes of it for each attacked network."""
+        rows = [self.images[self.shown]]
+        rows += [self.adversarial(name, self.shown) for name in self.attacked]
+        return pictures.grid(np.concatenate(rows) * 2 - 1, columns=len(self.shown))
+
+    def evaluate(self) -> dict[str, float]:
+        """Accuracy of the attacked networks on the first test images, as they are and under PGD."""
+        first = slice(0, min(self.count, IN_HISTORY))
+        images, labels = self.images[first], self.labels[first]
+        accuracies = {}
+        for name in self.attacked:
+            network = self.networks[name]
+            accuracies[f"{name}_accuracy"] = accuracy(network, images, labels)
+            adversarial = self.adversarial(name, first)
+            accuracies[f"{name}_pgd_accuracy"] = accuracy(network, adversarial, labels)
+        return accuracies
+
+    def plots(self) -> dict[str, dict[str, str]]:
+        """The panels of history.png."""
+        return {
+            "loss": {f"{name}_loss": name for name in self.networks},
+            "accuracy, first test images": {
+                f"{name}_{kind}accuracy": f"{name}{text}"
+                for name in self.attacked
+                for kind, text in (("", ""), ("pgd_", ", under PGD"))
+            },
+        }
 
 
 def compare(
@@ -64,7 +147,7 @@ def compare(
     images: np.ndarray,
     labels: np.ndarray,
     epsilons: Sequence[float],
-    make: Attacks,
+    attack: Attacks,
 ) -> list[dict]:
     """Accuracy by attack and epsilon: of the network that is attacked, and of the others.
 
@@ -78,113 +161,17 @@ def compare(
     """
     rows = []
     for made_for in attacked:
-        for attack in COMPARED:
+        for name in COMPARED:
             for epsilon in epsilons:
-                changed = make(attack, networks[made_for], images, labels, epsilon)
+                adversarial = attack(name, networks[made_for], images, labels, epsilon)
                 for seen_by, network in networks.items():
-                    accuracy = float(np.mean(is_right(network, changed, labels)))
                     rows.append(
                         {
                             "made_for": made_for,
-                            "attack": attack,
+                            "attack": name,
                             "epsilon": epsilon,
                             "seen_by": seen_by,
-                            "accuracy": accuracy,
+                            "accuracy": accuracy(network, adversarial, labels),
                         }
                     )
-    return rows
-
-
-def smallest_epsilon(network, images, labels, most, make: Attacks) -> np.ndarray:
-    """For each image an epsilon at which PGD fools the network, as small as halving finds it.
-
-    Args:
-        most: the largest that is tried. The result is exact to most / 2^HALVINGS, if PGD with a
-            larger epsilon is never weaker.
-
-    Returns:
-        n, multiples of that; 0 where the network needs no attack to be wrong, infinity where
-        nothing was enough.
-    """
-
-    def fooled(epsilons):
-        return ~is_right(network, make("pgd", network, images, labels, epsilons), labels)
-
-    too_little = np.zeros(len(images))
-    enough = np.where(fooled(np.full(len(images), float(most))), most, np.inf)
-    for _ in range(HALVINGS):
-        middle = (too_little + np.minimum(enough, most)) / 2
-        wrong = fooled(middle)
-        enough = np.where(wrong, middle, enough)
-        too_little = np.where(wrong, too_little, middle)
-    enough[~is_right(network, images, labels)] = 0
-    return enough
-
-
-def check_strength(
-    network,
-    other,
-    images,
-    labels,
-    epsilon,
-    make: Attacks,
-    *,
-    restarts: int,
-    tries: int,
-    queries: int,
-) -> dict[str, float]:
-    """Whether PGD is as strong as it can be, image by image.
-
-    A network may only hide its gradients (Athalye et al. 2018). Then it falls to attacks that take
-    fewer steps, need no gradient, or were made for another network, and not to PGD.
-
-    Args:
-        other: a network that attacks are transferred from.
-        restarts: of PGD.
-        tries: of the search among random noise.
-        queries: of the Square attack.
-
-    Returns:
-        `pgd`, `pgd_restarts`, `noise_search`, `square`: accuracies under these. `fgsm_only`,
-        `noise_only`, `square_only`, `transfer_only`: the share of images that fall to this and not
-        to PGD with restarts. `worst`: the share that is right as it is and withstands all of them.
-    """
-    made = {
-        "as_it_is": images,
-        "pgd": make("pgd", network, images, labels, epsilon),
-        "pgd_restarts": make("pgd", network, images, labels, epsilon, restarts=restarts),
-        "noise_search": make("noise", network, images, labels, epsilon, tries=tries),
-        "square": make("square", network, images, labels, epsilon, queries=queries),
-        "fgsm": make("fgsm", network, images, labels, epsilon),
-        "transfer": make("pgd", other, images, labels, epsilon),
-    }
-    right = {name: is_right(network, changed, labels) for name, changed in made.items()}
-    of = ("pgd", "pgd_restarts", "noise_search", "square")
-    left = right["pgd_restarts"]
-    only = {
-        f"{name.split('_')[0]}_only": left & ~right[name]
-        for name in ("fgsm", "noise_search", "square", "transfer")
-    }
-    worst = np.logical_and.reduce(list(right.values()))
-    found = {name: right[name] for name in of} | only | {"worst": worst}
-    return {name: float(np.mean(which)) for name, which in found.items()}
-
-
-def by_step_size(network, images, labels, epsilon, make: Attacks, step_sizes) -> list[dict]:
-    """What PGD achieves with other steps: for each size, loss (nats an image) and accuracy.
-
-    Args:
-        step_sizes: shares of epsilon.
-    """
-    rows = []
-    for step_size in step_sizes:
-        changed = make("pgd", network, images, labels, epsilon, step_size=step_size)
-        logits = predict(network, changed)
-        rows.append(
-            {
-                "step_size": step_size,
-                "loss": float(cross_entropy(labels, logits)),
-                "accuracy": float(np.mean(logits.argmax(axis=1) == labels)),
-            }
-        )
     return rows

@@ -1,13 +1,14 @@
 """The figures of chapter 10. All give PNG."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from common import images
 
-NAMES = {"noise": "noise", "fgsm": "FGSM", "pgd": "PGD"}
+NAMES = {"random": "random", "fgsm": "FGSM", "pgd": "PGD"}
 
 
 def accuracy_curves(rows: Sequence[dict], title: str) -> bytes:
@@ -30,7 +31,7 @@ def accuracy_curves(rows: Sequence[dict], title: str) -> bytes:
                     == (network, attack, seen_by)
                 ]
                 transfer = seen_by != network
-                if transfer and (network != "undefended" or attack == "noise"):
+                if transfer and (network != "undefended" or attack == "random"):
                     continue
                 ax.plot(
                     [row["epsilon"] for row in chosen],
@@ -49,7 +50,7 @@ def accuracy_curves(rows: Sequence[dict], title: str) -> bytes:
 def gallery(
     originals: np.ndarray,
     adversarial: Mapping[str, np.ndarray],
-    seen: Mapping[str, tuple[np.ndarray, np.ndarray]],
+    seen: Mapping[str, Sequence[np.ndarray]],
     epsilon: float,
 ) -> bytes:
     """Images, what was added to them, and the sum, with what the network sees and how surely.
@@ -62,45 +63,46 @@ def gallery(
     n = len(originals)
     figure = Figure(figsize=(1.25 * n, 4.9 * len(adversarial)), layout="constrained")
     parts = figure.subfigures(len(adversarial), squeeze=False)[:, 0]
-    for part, (network, changed) in zip(parts, adversarial.items(), strict=True):
+    for part, (network, images_for_it) in zip(parts, adversarial.items(), strict=True):
         part.suptitle(f"{network} network, PGD, epsilon {epsilon:g}")
         axes = part.subplots(3, n)
-        shown = (
-            ("original", originals, seen[network][0]),
-            (f"change, {0.5 / epsilon:.2g} times", None, None),
-            ("adversarial", changed, seen[network][1]),
-        )
-        for row, (name, pictures, probabilities) in zip(axes, shown, strict=True):
+        names = ("original", f"change, {0.5 / epsilon:.2g} times", "adversarial")
+        for row, name in zip(axes, names, strict=True):
             row[0].set_ylabel(name)
+        perturbations = images_for_it - originals
+        for i, ax in enumerate(axes[1]):
+            ax.imshow(perturbations[i, ..., 0], cmap="gray", vmin=-epsilon, vmax=epsilon)
+        before, after = seen[network]
+        for row, pixels, probabilities in (
+            (axes[0], originals, before),
+            (axes[2], images_for_it, after),
+        ):
             for i, ax in enumerate(row):
-                if pictures is None:
-                    change = (changed[i] - originals[i])[..., 0]
-                    ax.imshow(change, cmap="gray", vmin=-epsilon, vmax=epsilon)
-                else:
-                    ax.imshow(pictures[i, ..., 0], cmap="gray", vmin=0, vmax=1)
-                    best = probabilities[i].argmax()
-                    ax.set_title(f"{best}: {probabilities[i, best]:.0%}", fontsize=10)
-                ax.set(xticks=[], yticks=[])
+                ax.imshow(pixels[i, ..., 0], cmap="gray", vmin=0, vmax=1)
+                best = probabilities[i].argmax()
+                ax.set_title(f"{best}: {probabilities[i, best]:.0%}", fontsize=10)
+        for ax in axes.flat:
+            ax.set(xticks=[], yticks=[])
     return images.figure_png(figure)
 
 
 def smallest_epsilons(
-    epsilons: Mapping[str, np.ndarray], most: float, parts: int, title: str
+    epsilons: Mapping[str, np.ndarray], largest: float, parts: int, title: str
 ) -> bytes:
     """A histogram of the smallest epsilon that is enough, image by image.
 
     Args:
-        epsilons: for each network's name, n multiples of most / parts; 0 where the network is wrong
-            without any, infinite where `most` is not enough.
+        epsilons: for each network's name, n multiples of largest / parts; 0 where the network is
+            wrong without any, infinite where `largest` is not enough.
     """
     figure = Figure(figsize=(6, 4), layout="constrained")
     ax = figure.subplots()
     # Four of these multiples each; the first, beside 0, only the images that need no attack.
-    bins = np.arange(-3.5, parts + 4, 4) / parts * most
+    bins: Any = np.arange(-3.5, parts + 4, 4) / parts * largest
     for name, values in epsilons.items():
         inside = values[np.isfinite(values)]
         beyond = 1 - len(inside) / len(values)
-        label = f"{name} network ({beyond:.0%} withstand {most:g})"
+        label = f"{name} network ({beyond:.0%} withstand {largest:g})"
         ax.hist(inside, bins, weights=np.full(len(inside), 1 / len(values)), alpha=0.6, label=label)
     ax.set(
         xlabel="smallest epsilon that PGD needs (left of 0: none)",
@@ -150,7 +152,7 @@ def photo(
     """
     change = adversarial.astype(np.float32) - original
     figure = Figure(figsize=(10.5, 5.4), layout="constrained")
-    panels = (
+    panels: tuple[tuple[str, np.ndarray, Mapping[str, float]], ...] = (
         ("original", original, before),
         (f"change, {127.5 / epsilon:.3g} times", 0.5 + change / (2 * epsilon), {}),
         ("adversarial", adversarial, after),

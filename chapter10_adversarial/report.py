@@ -1,11 +1,10 @@
 """What a run of chapter 10 leaves at its end: tables, figures, and the numbers of results.json."""
 
-from collections.abc import Mapping, Sequence
-
 import keras
 import numpy as np
 
-from chapter10_adversarial import evaluation, figures
+from chapter10_adversarial import checks, evaluation, figures
+from common.files import Files
 
 # Of the curves, shares of the run's epsilon: .05 to .4, where that is .3.
 EPSILONS = tuple(i / 6 for i in range(9))
@@ -16,107 +15,91 @@ class Report:
     """Attacks trained networks, and writes what comes of it into the run's folder.
 
     Args:
-        run: the `runs.Run`; its config has epsilon, attacked_images, restarts, noise_tries and
-            square_queries.
-        networks: by name.
-        attacked: the names of those that images are made for.
-        images, labels: of the test set; in [0, 1], n×28×28×1, and n.
-        make: `evaluation.Attacks`.
+        files: the run's folder.
+        evaluator: has the networks, the test images and the attacks.
         title: of the figures.
     """
 
-    def __init__(
-        self,
-        run,
-        networks: Mapping[str, keras.Model],
-        attacked: Sequence[str],
-        images: np.ndarray,
-        labels: np.ndarray,
-        make: evaluation.Attacks,
-        title: str,
-    ):
-        self.run = run
-        self.config = run.config
+    def __init__(self, files: Files, evaluator: evaluation.Evaluator, title: str):
+        self.files = files
+        self.networks = evaluator.networks
+        self.attacked = evaluator.attacked
+        self.attack = evaluator.attack
+        self.images = evaluator.images
+        self.labels = evaluator.labels
+        self.first = evaluator.images[: evaluator.count], evaluator.labels[: evaluator.count]
+        self.shown = evaluator.shown
+        self.epsilon = evaluator.epsilon
+        self.epsilons = [round(share * self.epsilon, 6) for share in EPSILONS]
         self.title = title
-        self.epsilons = [round(share * run.config.epsilon, 6) for share in EPSILONS]
-        self.networks = networks
-        self.attacked = attacked
-        self.images = images
-        self.labels = labels
-        self.make = make
 
-    def gallery(self, shown: np.ndarray) -> None:
-        """gallery.png: the test images of these indices, before and after PGD."""
-        originals, epsilon = self.images[shown], self.config.epsilon
+    def gallery(self) -> None:
+        """gallery.png: an image of each class, before and after PGD."""
+        originals, labels = self.images[self.shown], self.labels[self.shown]
         adversarial, probabilities = {}, {}
         for name in self.attacked:
             network = self.networks[name]
-            adversarial[name] = self.make("pgd", network, originals, self.labels[shown], epsilon)
+            adversarial[name] = self.attack("pgd", network, originals, labels, self.epsilon)
             probabilities[name] = [
-                keras.ops.convert_to_numpy(keras.ops.softmax(evaluation.predict(network, pictures)))
-                for pictures in (originals, adversarial[name])
+                keras.ops.convert_to_numpy(keras.ops.softmax(evaluation.predict(network, shown)))
+                for shown in (originals, adversarial[name])
             ]
-        self.run.write(
-            "gallery.png", figures.gallery(originals, adversarial, probabilities, epsilon)
-        )
+        page = figures.gallery(originals, adversarial, probabilities, self.epsilon)
+        self.files.write("gallery.png", page)
 
     def curves(self) -> None:
         """robustness.csv, accuracy.png and a table: accuracy against epsilon, by attack."""
-        n = self.config.attacked_images
-        print(f"attacking {n} test images with each of {len(self.epsilons)} epsilons")
-        rows = evaluation.compare(
-            self.networks, self.attacked, self.images[:n], self.labels[:n], self.epsilons, self.make
-        )
-        self.run.write_csv("robustness.csv", rows)
-        self.run.write("accuracy.png", figures.accuracy_curves(rows, self.title))
-        print(f"{'accuracy, epsilon':<44}" + "".join(f"{epsilon:>7g}" for epsilon in self.epsilons))
-        lines = {}
+        n, epsilons = len(self.first[0]), self.epsilons
+        print(f"attacking {n} test images with each of {len(epsilons)} epsilons")
+        rows = evaluation.compare(self.networks, self.attacked, *self.first, epsilons, self.attack)
+        self.files.write_csv("robustness.csv", rows)
+        self.files.write("accuracy.png", figures.accuracy_curves(rows, self.title))
+        print(f"{'accuracy, epsilon':<44}" + "".join(f"{epsilon:>7g}" for epsilon in epsilons))
+        lines: dict[str, list[float]] = {}
         for row in rows:
             line = f"{row['made_for']}, {figures.NAMES[row['attack']]}"
             if row["seen_by"] != row["made_for"]:
-                if row["attack"] == "noise":  # which was not made for anyone
+                if row["attack"] == "random":  # which was not made for anyone
                     continue
                 line += f", seen by {row['seen_by']}"
             lines.setdefault(line, []).append(row["accuracy"])
         for line, accuracies in lines.items():
             print(f"{line:<44}" + "".join(f"{accuracy:>7.1%}" for accuracy in accuracies))
 
-    def checks(self) -> dict[str, float]:
-        """smallest_epsilon.png, step_size.png and .csv; and whether PGD is as strong as it can be.
+    def checks(self, *, restarts: int, tries: int, queries: int) -> dict[str, float | None]:
+        """smallest_epsilon.png, step_size.png and .csv; and the search for gradient masking.
+
+        Args:
+            restarts, tries, queries: see `checks.check_strength`.
 
         Returns:
             Of the first test images, for each attacked network NAME: `NAME_median_epsilon`, the
             median of the smallest that is enough, None if that is none; and `NAME_check_…`, what
-            `evaluation.check_strength` gives.
+            `checks.check_strength` gives.
         """
-        config, n, most = self.config, self.config.attacked_images, max(self.epsilons)
-        results, smallest, step_sizes = {}, {}, {}
+        attack, epsilon, largest = self.attack, self.epsilon, max(self.epsilons)
+        counts = {"restarts": restarts, "tries": tries, "queries": queries}
+        results: dict[str, float | None] = {}
+        smallest, step_sizes = {}, {}
         for name in self.attacked:
-            of = self.networks[name], self.images[:n], self.labels[:n]
+            network, second = self.networks[name], self.networks["second"]
             print(f"{name} network: the smallest epsilon that is enough, image by image")
-            smallest[name] = evaluation.smallest_epsilon(*of, most, self.make)
+            smallest[name] = checks.smallest_epsilon(network, *self.first, largest, attack)
             median = float(np.median(smallest[name]))
             results[f"{name}_median_epsilon"] = median if np.isfinite(median) else None
             print(f"{name} network: PGD with other steps")
-            step_sizes[name] = evaluation.by_step_size(*of, config.epsilon, self.make, STEP_SIZES)
-            print(f"{name} network: PGD with restarts, and attacks without gradients")
-            checked = evaluation.check_strength(
-                self.networks[name],
-                self.networks["second"],
-                *of[1:],
-                config.epsilon,
-                self.make,
-                restarts=config.restarts,
-                tries=config.noise_tries,
-                queries=config.square_queries,
+            step_sizes[name] = checks.by_step_size(
+                network, *self.first, epsilon, attack, STEP_SIZES
             )
-            results |= {f"{name}_check_{what}": value for what, value in checked.items()}
-        self.run.write(
+            print(f"{name} network: PGD with restarts, and attacks without gradients")
+            found = checks.check_strength(network, second, *self.first, epsilon, attack, **counts)
+            results |= {f"{name}_check_{what}": value for what, value in found.items()}
+        self.files.write(
             "smallest_epsilon.png",
-            figures.smallest_epsilons(smallest, most, 2**evaluation.HALVINGS, self.title),
+            figures.smallest_epsilons(smallest, largest, 2**checks.HALVINGS, self.title),
         )
-        self.run.write("step_size.png", figures.step_sizes(step_sizes, self.title))
-        self.run.write_csv(
+        self.files.write("step_size.png", figures.step_sizes(step_sizes, self.title))
+        self.files.write_csv(
             "step_size.csv",
             [{"network": name} | row for name, rows in step_sizes.items() for row in rows],
         )
@@ -127,23 +110,22 @@ class Report:
 
         Returns:
             For each network NAME: `NAME_accuracy`. For those that are attacked, with ATTACK each of
-            noise, fgsm and pgd: `NAME_ATTACK_accuracy`. With images made for the undefended network
-            and shown to another: `NAME_ATTACK_transferred_accuracy`.
+            random, fgsm and pgd: `NAME_ATTACK_accuracy`. With images made for the undefended
+            network and shown to another: `NAME_ATTACK_transferred_accuracy`.
         """
-        print(f"attacking all {len(self.labels)} test images")
+        images, labels = self.images, self.labels
+        print(f"attacking all {len(labels)} test images")
         results = {
-            f"{name}_accuracy": float(
-                np.mean(evaluation.is_right(network, self.images, self.labels))
-            )
+            f"{name}_accuracy": evaluation.accuracy(network, images, labels)
             for name, network in self.networks.items()
         }
         rows = evaluation.compare(
-            self.networks, self.attacked, self.images, self.labels, [self.config.epsilon], self.make
+            self.networks, self.attacked, images, labels, [self.epsilon], self.attack
         )
         for row in rows:
             name = f"{row['seen_by']}_{row['attack']}"
             if row["seen_by"] == row["made_for"]:
                 results[f"{name}_accuracy"] = row["accuracy"]
-            elif row["made_for"] == "undefended" and row["attack"] != "noise":
+            elif row["made_for"] == "undefended" and row["attack"] != "random":
                 results[f"{name}_transferred_accuracy"] = row["accuracy"]
         return results

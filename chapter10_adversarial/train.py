@@ -10,291 +10,169 @@ On two CPU cores:
 The book's own experiment, on photos, is imagenet.py.
 """
 
-import argparse
 import sys
 from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 if not __package__:  # run by its path: find `common` from whatever folder we were started in
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from common import UserError, cli
-
-# GANs in Action attacks networks that others have trained. Here `book` is the longer run; it stands
-# beside Madry et al. (2018), MNIST.
-BOOK = {
-    "dataset": "mnist",
-    "validation_images": 0,
-    "defend": False,
-    "epsilon": 0.3,
-    "attack_steps": 40,
-    "attack_step_size": 1 / 30,  # .01 where epsilon is .3
-    "attacked_images": 2_000,
-    "restarts": 10,
-    "noise_tries": 100,
-    "square_queries": 1_000,
-    "filters": 32,  # theirs has 32 and 64 too, before pooling, and then 1,024 units
-    "units": 128,
-    "training_steps": 7,  # theirs are 40, of .033
-    "training_step_size": 0.3,
-    "warmup": 0.3,  # of the training; with all of epsilon at once, nothing was learned
-    "epochs": 20,  # theirs are 83
-    "batch_size": 100,
-    "learning_rate": 2e-3,
-    "seed": 0,
-    "precision": "float32",
-}
-PRESETS = {
-    "quick": BOOK
-    | {
-        # What these do, measured, is in the chapter's README.
-        "attacked_images": 1_000,
-        "restarts": 5,
-        "filters": 16,  # as Wong et al. (2020)
-        "units": 100,
-        "training_steps": 3,
-        "training_step_size": 0.5,
-        "epochs": 10,
-        "learning_rate": 3e-3,
-    },
-    "book": BOOK,
-    "smoke": BOOK
-    | {
-        "dataset": "sample",  # needs no network
-        "attack_steps": 3,
-        "attack_step_size": 0.8,
-        "attacked_images": 20,
-        "restarts": 2,
-        "noise_tries": 2,
-        "square_queries": 2,
-        "filters": 4,
-        "units": 16,
-        "training_steps": 2,
-        "epochs": 2,
-        "batch_size": 500,
-    },
-}
+from common.settings import EpochSettings, Fraction
+from common.training import TrainingRun
 
 
-def build_parser() -> argparse.ArgumentParser:
-    parser = cli.parser(__doc__, PRESETS, unit="epochs")
-    group = parser.add_argument_group("this chapter")
-    group.add_argument(
-        "--defend",
-        action=argparse.BooleanOptionalAction,
-        help="also train a network on adversarial images, and attack it beside the others",
-    )
-    group.add_argument(
-        "--epsilon",
-        type=cli.positive_float,
-        metavar="X",
-        help="how far a pixel may be changed, from 0 to 1, in training and in all tests",
-    )
-    group.add_argument(
-        "--attack-steps",
-        type=cli.positive_int,
-        metavar="N",
-        help="steps of PGD on test images",
-    )
-    group.add_argument(
-        "--attack-step-size",
-        type=cli.positive_float,
-        metavar="X",
-        help="the length of these steps, times epsilon; with fewer steps take longer ones",
-    )
-    group.add_argument(
-        "--attacked-images",
-        type=cli.positive_int,
-        metavar="N",
-        help="test images that the curves, the histogram and the checks are made from (and, up to "
-        "500, the history)",
-    )
-    group.add_argument(
-        "--restarts",
-        type=cli.positive_int,
-        metavar="N",
-        help="how often PGD begins anew in the checks, where the best attempt counts",
-    )
-    group.add_argument(
-        "--noise-tries",
-        type=cli.positive_int,
-        metavar="N",
-        help="how much noise the checks draw for an image, where the best counts",
-    )
-    group.add_argument(
-        "--square-queries",
-        type=cli.positive_int,
-        metavar="N",
-        help="squares that the Square attack tries in the checks",
-    )
-    group.add_argument(
-        "--filters",
-        type=cli.positive_int,
-        metavar="N",
-        help="filters of the networks' first convolution; the second has twice as many",
-    )
-    group.add_argument(
-        "--units",
-        type=cli.positive_int,
-        metavar="N",
-        help="units of the networks' hidden dense layer",
-    )
-    group.add_argument(
-        "--training-steps",
-        type=cli.positive_int,
-        metavar="N",
-        help="steps of the attack that the defended network is trained with",
-    )
-    group.add_argument(
-        "--training-step-size",
-        type=cli.positive_float,
-        metavar="X",
-        help="the length of these steps, times epsilon",
-    )
-    group.add_argument(
-        "--warmup",
-        type=cli.fraction,
-        metavar="X",
-        help="the first share of training in which the epsilon of this attack grows from 0",
-    )
-    group.add_argument(
-        "--learning-rate",
-        type=cli.positive_float,
-        metavar="X",
-        help="learning rate of the networks' Adams, lowered linearly to 0",
-    )
-    return parser
+class Settings(EpochSettings):
+    """None is the book's, which attacks networks that others have trained. In comments: those of
+    Madry et al. (2018), MNIST."""
 
+    defend: bool = False
+    """also train a network on adversarial images, and attack it beside the others"""
+    epsilon: Annotated[float, Field(gt=0, le=1)] = 0.3
+    """how far a pixel may be changed, from 0 to 1, in training and in all tests"""
+    attack_steps: PositiveInt = 40
+    """steps of PGD on test images"""
+    attack_step_size: PositiveFloat = 1 / 30  # .01 where epsilon is .3
+    """the length of these steps, times epsilon; with fewer steps take longer ones"""
+    attacked_images: PositiveInt = 2_000
+    """test images that the curves, the histogram and the checks are made from (and, up to 500, the
+    history)"""
+    restarts: PositiveInt = 10
+    """how often PGD begins anew in the checks, where the best attempt counts"""
+    random_tries: PositiveInt = 100
+    """how many random perturbations the checks draw for an image, where the best counts"""
+    square_queries: PositiveInt = 1_000
+    """squares that the Square attack tries in the checks"""
+    filters: PositiveInt = 32  # theirs: 32 and 64 too, before pooling
+    """filters of the networks' first convolution; the second has twice as many"""
+    units: PositiveInt = 128  # theirs: 1,024
+    """units of the networks' hidden dense layer"""
+    training_steps: PositiveInt = 7  # theirs: 40, of .033
+    """steps of the attack that the defended network is trained with"""
+    training_step_size: PositiveFloat = 0.3
+    """the length of these steps, times epsilon"""
+    warmup: Fraction = 0.3  # with all of epsilon at once, nothing was learned
+    """the first share of training in which the epsilon of this attack grows from 0"""
+    learning_rate: PositiveFloat = 2e-3
+    """learning rate of the networks' Adams, lowered linearly to 0"""
 
-def main(argv: list[str] | None = None) -> dict | None:
-    config, options = cli.parse(build_parser(), PRESETS, argv)
-    from common import runs
-
-    run = runs.open_run("chapter10_adversarial", config, options)
-    if config.epsilon > 1:
-        raise UserError(f"--epsilon {config.epsilon:g} is more than images in [0, 1] have room for")
-    if config.attack_steps * config.attack_step_size < 1:
-        raise UserError(
-            f"--attack-steps {config.attack_steps} of --attack-step-size "
-            f"{config.attack_step_size:g} do not get as far as epsilon; take more or longer ones"
-        )
-    if options.dry_run:
-        return cli.show(config)
-
-    # TensorFlow takes seconds to load, so it is left until the flags are known to be right.
-    import numpy as np
-
-    from chapter10_adversarial import evaluation, networks
-    from chapter10_adversarial.report import Report
-    from chapter10_adversarial.training import Training
-    from common import callbacks, data, device, images, optimizers, stream
-
-    device_name = device.setup(config.seed, config.precision)
-    dataset = data.load(config.dataset, config.data_dir, config.validation_images)
-    stream.check_batch_size(config.batch_size, dataset.x_train)
-    if config.attacked_images > len(dataset.x_test):
-        if "attacked_images" in options.given:
-            raise UserError(
-                f"--attacked-images {config.attacked_images} is more than the "
-                f"{len(dataset.x_test)} test images"
+    @model_validator(mode="after")
+    def _steps_reach_epsilon(self) -> Self:
+        if self.attack_steps * self.attack_step_size < 1:
+            raise ValueError(
+                f"--attack-steps {self.attack_steps} of --attack-step-size "
+                f"{self.attack_step_size:g} do not get as far as epsilon; take more or longer ones"
             )
-        config.attacked_images = len(dataset.x_test)  # of the preset's: as many as there are
-    config.sample_interval = len(dataset.x_train) // config.batch_size  # an epoch
-    config.iterations = config.epochs * config.sample_interval
+        return self
 
-    def build_classifier():
-        return networks.build_classifier(config.filters, config.units)
 
-    classifiers = {"undefended": build_classifier(), "second": build_classifier()}
-    if config.defend:
-        classifiers["defended"] = build_classifier()
-    attacked = [name for name in classifiers if name != "second"]
-    training = Training(
-        classifiers["undefended"],
-        classifiers["second"],
-        classifiers.get("defended"),
+# Here `book` is the longer run, to be compared with Madry et al. (2018).
+BOOK = Settings(epochs=20, batch_size=100)  # theirs: 83 epochs
+PRESETS = {
+    # What these do, measured, is in the chapter's README.
+    "quick": BOOK.replace(
+        attacked_images=1_000,
+        restarts=5,
+        filters=16,  # as Wong et al. (2020)
+        units=100,
+        training_steps=3,
+        training_step_size=0.5,
+        epochs=10,
+        learning_rate=3e-3,
+    ),
+    "book": BOOK,
+    "smoke": BOOK.replace(
+        dataset="sample",  # needs no network
+        attack_steps=3,
+        attack_step_size=0.8,
+        attacked_images=20,
+        restarts=2,
+        random_tries=2,
+        square_queries=2,
+        filters=4,
+        units=16,
+        training_steps=2,
+        epochs=2,
+        batch_size=500,
+    ),
+}
+
+
+def train(config: Settings, run: TrainingRun) -> dict:
+    """Data → networks → model → fit → results. What `run` does is in common/training.py."""
+    from chapter10_adversarial.evaluation import Attacks, Evaluator
+    from chapter10_adversarial.networks import build_classifier
+    from chapter10_adversarial.report import Report
+    from chapter10_adversarial.training import BOUNDS
+    from common import optimizers
+
+    dataset = run.load_data()
+    count = count_attacked(config, run, len(dataset.x_test))
+
+    names = ["undefended", "second"] + (["defended"] if config.defend else [])
+    classifiers = {name: build_classifier(config.filters, config.units) for name in names}
+    model = build_training(config, classifiers, run.iterations)
+    model.compile(
+        *(optimizers.adam(config.learning_rate, 0.9, run.iterations) for _ in classifiers),
+        steps_per_execution=run.steps_per_execution(),
+    )
+
+    attack = Attacks(config.attack_steps, config.attack_step_size, config.seed)
+    evaluator = Evaluator(
+        classifiers, attack, dataset.x_test, dataset.y_test, config.epsilon, count
+    )
+
+    run.begin(model, dataset.describe())
+    model.fit(
+        run.batches(dataset.x_train, dataset.y_train, value_range=BOUNDS),
+        callbacks=run.callbacks(evaluator.sample_images, evaluator.evaluate),
+        **run.fit_arguments,
+    )
+
+    title = f"Chapter 10, {config.dataset}"
+    run.plot_history(evaluator.plots(), title)
+    run.save_models(**classifiers)
+    report = Report(run, evaluator, title)
+    report.gallery()
+    report.curves()
+    checks = report.checks(
+        restarts=config.restarts, tries=config.random_tries, queries=config.square_queries
+    )
+    return run.finish(checks | report.accuracies())
+
+
+def count_attacked(config, run, test_images):
+    """How many images are attacked: of a preset's number as many as there are; of one's own all.
+
+    Raises:
+        UserError: --attacked-images was typed, and there are not so many.
+    """
+    if config.attacked_images > test_images and "attacked_images" in run.typed:
+        raise UserError(
+            f"--attacked-images {config.attacked_images} is more than the {test_images} test images"
+        )
+    return min(config.attacked_images, test_images)
+
+
+def build_training(config, classifiers, iterations):
+    """The Keras model that trains them, with or without adversarial images."""
+    from chapter10_adversarial.training import AdversarialTraining, Training
+
+    if not config.defend:
+        return Training(**classifiers)
+    return AdversarialTraining(
+        **classifiers,
         epsilon=config.epsilon,
-        warmup=round(config.warmup * config.iterations),
+        warmup=round(config.warmup * iterations),
         steps=config.training_steps,
         step_size=config.training_step_size,
         seed=config.seed,
     )
-    block = stream.steps_per_block(config.sample_interval, config.batch_size)
-    training.compile(
-        *(optimizers.adam(config.learning_rate, 0.9, config.iterations) for _ in classifiers),
-        steps_per_execution=block,
-    )
 
-    make = evaluation.Attacks(config.attack_steps, config.attack_step_size, config.seed)
-    test_images = dataset.x_test.astype(np.float32) / 255
-    labels = dataset.y_test
-    n = config.attacked_images
-    shown = [np.flatnonzero(labels == label)[0] for label in np.unique(labels)]  # one of each
 
-    def adversarial(name, chosen):
-        """Images that PGD makes for a network."""
-        return make("pgd", classifiers[name], test_images[chosen], labels[chosen], config.epsilon)
-
-    def picture():
-        """An image of each class; under it, what PGD makes of it for each attacked network."""
-        rows = [test_images[shown], *(adversarial(name, shown) for name in attacked)]
-        return images.grid(np.concatenate(rows) * 2 - 1, columns=len(shown))
-
-    def measure():
-        """Accuracy of the attacked networks on the first test images, as they are and attacked."""
-        first = slice(0, min(n, 500))
-        accuracies = {}
-        for name in attacked:
-            for kind, pictures in (
-                ("", test_images[first]),
-                ("pgd_", adversarial(name, first)),
-            ):
-                right = evaluation.is_right(classifiers[name], pictures, labels[first])
-                accuracies[f"{name}_{kind}accuracy"] = float(np.mean(right))
-        return accuracies
-
-    done = run.restore(training)
-    batches = stream.batches(
-        dataset.x_train,
-        config.batch_size,
-        labels=dataset.y_train,
-        seed=config.seed,
-        start=done,
-        block=block,
-        value_range=(0.0, 1.0),
-    )
-    run.start(dataset.describe())
-    print(f"{len(dataset.x_train)} training images: {dataset.source}")
-    print(f"training on the {device_name} into {run.path}")
-    with run.resumable():
-        training.fit(
-            batches,
-            epochs=config.epochs,
-            initial_epoch=done // config.sample_interval,
-            steps_per_epoch=config.sample_interval,
-            callbacks=[callbacks.SaveRun(run, picture, measure)],
-            shuffle=False,  # the stream has done it
-            verbose=1 if sys.stdout.isatty() else 2,
-        )
-
-        title = f"Chapter 10, {config.dataset}"
-        panels = {
-            "loss": {f"{name}_loss": name for name in classifiers},
-            "accuracy, first test images": {
-                f"{name}_{kind}accuracy": f"{name}{text}"
-                for name in attacked
-                for kind, text in (("", ""), ("pgd_", ", under PGD"))
-            },
-        }
-        run.write("history.png", images.plot_history(run.history, panels, title))
-        run.write("progress.gif", images.film((run.path / "samples").glob("[0-9]*.png")))
-        for name, network in classifiers.items():
-            run.save_model(f"{name}.keras", network)
-
-        report = Report(run, classifiers, attacked, test_images, labels, make, title)
-        report.gallery(shown)
-        report.curves()
-        return run.finish(report.checks() | report.accuracies())
-
+main = cli.program("chapter10_adversarial", __doc__, PRESETS, train)
 
 if __name__ == "__main__":
     cli.run(main)

@@ -1,4 +1,4 @@
-"""Chapter 10's program for photos, on a classifier with random weights and made-up classes."""
+"""Chapter 10's program for photos, on stand-ins for classifiers and made-up classes."""
 
 import json
 from urllib.error import URLError
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from conftest import error_of
 
-from chapter10_adversarial import applications, attacks, imagenet
+from chapter10_adversarial import applications, attacks, gaussian_noise, imagenet, photos
 from common import UserError
 
 # Keras says so of layers that have no weights.
@@ -84,7 +84,7 @@ def test_a_photo_is_fooled_within_epsilon(linear, flags, photo, tmp_path, capsys
     (found,) = results["attacked"]
     assert (found["image"], found["folder"]) == (photo, "01-photo")
     seen = found["seen"]
-    assert list(seen) == ["before", "after", "after, saved", "noise"]
+    assert list(seen) == ["before", "after", "after, saved", "random"]
     for shares in seen.values():
         assert len(shares) == 5 and list(shares.values()) == sorted(shares.values(), reverse=True)
     label = next(iter(seen["before"]))
@@ -92,7 +92,7 @@ def test_a_photo_is_fooled_within_epsilon(linear, flags, photo, tmp_path, capsys
     run = tmp_path / "run"
     assert json.loads((run / "results.json").read_text()) == results
     adversarial = imageio.imread(run / "01-photo" / "adversarial.png")
-    original = imagenet.read(photo, 32)
+    original = photos.read(photo, 32)
     assert adversarial.shape == (32, 32, 3)
     assert 1 <= np.abs(adversarial - original).max() <= 4
     assert imageio.imread(run / "01-photo" / "comparison.png").shape[0] > 400
@@ -103,9 +103,9 @@ def test_a_target_becomes_likelier(linear, flags, photo, tmp_path):
     adversarial = imageio.imread(tmp_path / "run" / "01-photo" / "adversarial.png").astype(
         np.float32
     )
-    both = np.stack([imagenet.read(photo, 32), adversarial])
+    both = np.stack([photos.read(photo, 32), adversarial])
     assert 4 < np.abs(both[1] - both[0]).max() <= 8
-    before, after = imagenet.probabilities(linear, both)[:, 5]
+    before, after = applications.probabilities(linear, both)[:, 5]
     assert before < 0.5 and after > 0.99
 
 
@@ -115,12 +115,12 @@ def test_mobilenet_itself_is_attacked(flags, photo, tmp_path):
     (found,) = imagenet.main([photo, *flags])["attacked"]
     assert len(found["seen"]["after"]) == 5
     adversarial = imageio.imread(tmp_path / "run" / "01-photo" / "adversarial.png")
-    original = imagenet.read(photo, 224)
+    original = photos.read(photo, 224)
     assert adversarial.shape == (224, 224, 3)
     assert 1 <= np.abs(adversarial - original).max() <= 4
 
 
-def test_noise(flags, tmp_path, capsys):
+def test_noise(linear, flags, tmp_path, capsys):
     results = imagenet.main(["--noise", "--target", "n00000008", *flags])
     assert len(results["noise"]) == 25
     assert {row["mean"] for row in results["noise"]} == {50, 85, 120, 155, 190}
@@ -131,12 +131,12 @@ def test_noise(flags, tmp_path, capsys):
 
 
 def test_noise_has_the_means_and_deviations_it_says():
-    noise = imagenet.gaussian_noise(64, seed=0).reshape(5, 5, -1)
-    assert np.allclose(noise.mean(axis=2), np.reshape(imagenet.MEANS, (5, 1)), atol=2.5)
-    assert np.allclose(noise[2].std(axis=1), imagenet.DEVIATIONS, atol=1)
+    noise = gaussian_noise.draw(64, seed=0).reshape(5, 5, -1)
+    assert np.allclose(noise.mean(axis=2), np.reshape(gaussian_noise.MEANS, (5, 1)), atol=2.5)
+    assert np.allclose(noise[2].std(axis=1), gaussian_noise.DEVIATIONS, atol=1)
 
 
-def test_each_photo_has_a_folder(flags, photo, tmp_path):
+def test_each_photo_has_a_folder(linear, flags, photo, tmp_path):
     (tmp_path / "other").mkdir()
     other = tmp_path / "other" / ("photo" + 200 * "o" + ".png")  # and a long one
     imageio.imwrite(other, np.zeros((40, 40), np.uint8))
@@ -153,14 +153,14 @@ def test_grey_and_transparent_photos_are_read_right(tmp_path, mode):
         pixels = np.dstack([pixels, pixels, pixels, np.full_like(pixels, 255)])
         pixels[:25, :, 3] = 0
     imageio.imwrite(tmp_path / "photo.png", pixels)
-    picture = imagenet.read(str(tmp_path / "photo.png"), 32)
+    picture = photos.read(str(tmp_path / "photo.png"), 32)
     assert picture.shape == (32, 32, 3) and picture.dtype == np.float32
     assert np.all(picture[-1] == 100)
     assert np.all(picture[0] == (255 if mode == "alpha" else 100))
 
 
 def test_the_middle_square_is_taken(photo):
-    picture = imagenet.read(photo, 48)
+    picture = photos.read(photo, 48)
     red = (picture[..., 0] > 250) & (picture[..., 1] < 5)
     assert not red.any()
 
@@ -208,7 +208,7 @@ class TestClasses:
         assert [classes.title(i) for i in (5, 6)] == ["school bus", "crane (n00000006)"]
         shares = np.zeros(1000)
         shares[[6, 7]] = 0.5
-        assert len(imagenet.best(shares, classes)) == 5
+        assert len(classes.likeliest(shares)) == 5
 
     def test_a_broken_list(self, tmp_path):
         (tmp_path / "imagenet_class_index.json").write_text('{"0": ["n0", "tench"]}')
@@ -223,24 +223,51 @@ class TestClasses:
         (["nothing.jpg"], "nothing.jpg: there is no such file"),
         (["TEXT"], "text.txt: cannot be read as an image"),
         (["--noise", "--target", "zebbra"], "near are zebra"),
-        (["--noise", "--epsilon", "-1"], "--epsilon"),
-        (["--noise", "--epsilon", "0.5"], "--epsilon 0.5 is less than 1"),
-        (["--noise", "--epsilon", "300"], "--epsilon 300 is more than 255"),
+        (["--noise", "--epsilon", "-1"], "--epsilon -1: should be greater than or equal to 1"),
+        (["--noise", "--epsilon", "0.5"], "--epsilon 0.5: should be greater than or equal to 1"),
+        (["--noise", "--epsilon", "300"], "--epsilon 300: should be less than or equal to 255"),
         (["--noise", "--steps", "2"], "--steps 2 of --step-size 0.1 do not get as far"),
         (["--noise", "--target", ""], "ImageNet has none"),
+        (["--noise", "--target", "zebra", "--label", "zebra"], "--target and --label both name"),
+    ],
+)
+def test_a_mistake_is_one_line(linear, flags, tmp_path, capsys, wrong, said):
+    check_mistake(flags, tmp_path, capsys, wrong, said)
+
+
+@pytest.mark.parametrize(
+    "wrong, said",
+    [
         (["--noise", "--model", "resnet51"], "resnet50"),
         (["--noise", "--model", "resnet50"], "--alpha: resnet50 comes in one width"),
         (["--noise", "--weights", "none.h5"], "none.h5: there is no such file"),
         (["--noise", "--weights", "TEXT"], "text.txt: cannot be loaded"),
         (["--noise", "--alpha", "0.5"], "cannot be loaded"),
-        (["--noise", "--target", "zebra", "--label", "zebra"], "not allowed with"),
     ],
 )
-def test_a_mistake_is_one_line(flags, tmp_path, capsys, wrong, said):
+def test_a_mistake_in_the_classifier_is_one_line(flags, tmp_path, capsys, wrong, said):
+    check_mistake(flags, tmp_path, capsys, wrong, said)
+
+
+def check_mistake(flags, tmp_path, capsys, wrong, said):
     (tmp_path / "text.txt").write_text("this is no image")
     wrong = [str(tmp_path / "text.txt") if word == "TEXT" else word for word in wrong]
     assert said in error_of(imagenet.main, [*flags, *wrong], capsys)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_finished_run_is_not_overwritten(linear, flags, photo, tmp_path, capsys):
+    imagenet.main([photo, *flags])
+    before = (tmp_path / "run" / "config.json").read_bytes()
+    assert "holds a finished run" in error_of(imagenet.main, ["--noise", *flags], capsys)
+    assert (tmp_path / "run" / "config.json").read_bytes() == before
+
+
+def test_epsilon_depends_on_the_target_and_is_kept(linear, flags, photo, tmp_path):
+    imagenet.main([photo, "--target", "zebra", *flags])
+    record = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert (record["chapter"], record["preset"]) == ("chapter10_imagenet", None)
+    assert record["settings"]["photos"] == [photo] and record["settings"]["epsilon"] == 8
 
 
 def test_without_a_network_the_address_is_said(capsys, monkeypatch, tmp_path):
@@ -250,7 +277,7 @@ def test_without_a_network_the_address_is_said(capsys, monkeypatch, tmp_path):
 
 
 def test_without_a_network_the_list_of_classes_is_asked_for(
-    flags, files, tmp_path, capsys, monkeypatch
+    linear, flags, files, tmp_path, capsys, monkeypatch
 ):
     monkeypatch.setattr("urllib.request.OpenerDirector.open", _offline)
     alone = tmp_path / "mobile.weights.h5"
