@@ -62,5 +62,5 @@ def test_both_loops_of_each_chapter_run(name):
         pytest.importorskip("art", reason="benchmarks/requirements.txt is not installed")
     chapter, dataset = loops.compared()[name], data.load("sample")
     chapter.books(dataset)(1)
-    least = {2000: 100, 2400: 100, 1: 1}  # a block, or all that is measured
+    least = {2000: 100, 2400: 100, 1: 1}  # one program's steps, or all that is measured
     chapter.ours(dataset)(least.get(chapter.our_iterations, 20))
