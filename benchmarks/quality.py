@@ -1,9 +1,9 @@
 """Trains a chapter's presets over several seeds and prints the results beside the published ones.
 
-    python benchmarks/quality.py chapter03_gan --data-dir DIR                 quick and book
+    python benchmarks/quality.py chapter03_gan                                quick and book
     python benchmarks/quality.py chapter03_gan --presets book --seeds 0 1     two runs
     python benchmarks/quality.py chapter10_adversarial --flags=--defend       more flags for it
-    python benchmarks/quality.py floor --data-dir DIR                         what a FID means
+    python benchmarks/quality.py floor                                        what a FID means
 
 The runs stay in --output-dir; what is finished there is not trained again, so this can be stopped
 and started as one likes. `floor` measures real images and bad generators

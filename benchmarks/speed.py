@@ -3,10 +3,9 @@
     python benchmarks/speed.py                       every chapter
     python benchmarks/speed.py chapter03_gan         one
 
-The loops are in loops/. Both train on the same images: the bundled sample, unless --data-dir
-names a folder with MNIST. Times depend on the machine and on what else it does, so the two take
-turns, and what counts is their ratio. Each has a process of its own, as ours runs with
-deterministic operations and the book's loop does not.
+The loops are in loops/. Both train on the same images, MNIST. Times depend on the machine and on
+what else it does, so the two take turns, and what counts is their ratio. Each has a process of its
+own, as ours runs with deterministic operations and the book's loop does not.
 
 Chapter 10 attacks rather than trains, and is compared with the adversarial-robustness-toolbox (pip
 install -r benchmarks/requirements.txt).
@@ -38,7 +37,7 @@ def prepare(chapter, which, precision, data_dir):
 
     if which == "ours":
         device.setup(seed=0, precision=precision)
-    dataset = data.load("mnist" if data_dir else "sample", data_dir)
+    dataset = data.load("mnist", data_dir)
     train = getattr(LOOPS[chapter], which)(dataset)
     train(LOOPS[chapter].our_iterations if which == "ours" else 5)
 
@@ -75,7 +74,7 @@ def peak_memory(chapter, precision, data_dir):
         command += ["--output-dir", f"{folder}/run", *LOOPS[chapter].short]
         command += ["--precision", precision]
         if "--dataset" not in command:
-            command += ["--data-dir", data_dir] if data_dir else ["--dataset", "sample"]
+            command += ["--data-dir", data_dir] if data_dir else []
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         _, status, usage = os.wait4(process.pid, 0)
     if status:
@@ -89,7 +88,9 @@ def main():
     )
     chapters = list(dict.fromkeys(name.split()[0] for name in LOOPS))
     flags.add_argument("chapters", nargs="*", metavar="CHAPTER", help=", ".join(chapters))
-    flags.add_argument("--data-dir", metavar="DIR", help="a folder with MNIST")
+    flags.add_argument(
+        "--data-dir", metavar="DIR", help="MNIST from this folder, rather than the bundled one"
+    )
     arguments = flags.parse_args()
     for name in arguments.chapters:
         if name not in chapters:

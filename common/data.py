@@ -14,10 +14,11 @@ import numpy as np
 
 from common import UserError, formats
 
+MNIST = Path(__file__).resolve().parent / "mnist"  # all of it, bundled
+SAMPLE = (4_000, 1_000)  # training and test images of --dataset sample: the first of MNIST
 SAMPLES = Path(__file__).resolve().parent / "samples"
 ORIGIN = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/"  # as keras.datasets
 TIMEOUT = 15  # seconds that a download may stand still before it is given up
-MNIST_SHA256 = "731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1"
 NAMES = {  # what --dataset takes: which data set that is
     "mnist": "mnist",
     "fashion_mnist": "fashion_mnist",
@@ -87,15 +88,16 @@ def load(name: str, folder: str | None = None, validation_images: int = 0) -> Da
     """Loads MNIST or Fashion-MNIST whole into memory (55 MB).
 
     Args:
-        name: "mnist" or "fashion_mnist", or "sample" or "fashion_sample" for the bundled ones.
+        name: "mnist" or "fashion_mnist"; "sample", the first images of MNIST; or "fashion_sample",
+            the bundled part of Fashion-MNIST.
         folder: a folder that holds `mnist.npz` in Keras' layout or the four IDX files, gzipped or
             not, itself or in a folder `mnist` of its own.
         validation_images: if not 0, so many of the last training images take the test images'
             place, so that settings can be chosen without looking at the test images.
 
-    Looks in `folder`; without one, in the folder that the environment's GANS_DATA names, then in
-    Keras' cache, then downloads into that cache. Where that fails, the bundled sample stands in,
-    and one line says so.
+    Looks in `folder`. Without one, MNIST is the bundled one. Fashion-MNIST is looked for in the
+    folder that the environment's GANS_DATA names, then in Keras' cache, and then downloaded into
+    that; where the download fails, the bundled part stands in, and one line says so.
 
     Raises:
         UserError: there is no data set of that name, the folder is missing or holds no such data,
@@ -109,8 +111,13 @@ def _load(name: str, folder: str | None) -> Dataset:
     _check_name(name)
     if folder and name.endswith("sample"):
         raise UserError(f"--data-dir has no part in --dataset {name}, which is bundled")
-    if name in ("sample", "fashion_sample"):
-        return _bundled(NAMES[name])
+    if name == "sample":
+        source = f"bundled MNIST, the first {SAMPLE[0]:,} and {SAMPLE[1]:,} images"
+        return Dataset("mnist", source, *formats.read_idx("mnist", MNIST, SAMPLE))
+    if name == "fashion_sample":
+        return _fashion_sample()
+    if name == "mnist" and folder is None:
+        return Dataset(name, "bundled MNIST", *formats.read_idx(name, MNIST))
     searched = ""
     for origin, place in places(folder):
         if found := _from_folder(name, place):
@@ -119,16 +126,17 @@ def _load(name: str, folder: str | None) -> Dataset:
         if folder:
             raise UserError(searched)
     try:
-        return _from_keras(name)
+        return _fashion_from_keras()
     except UserError:
         raise
     except Exception as error:  # get_file raises a plain Exception when the network fails
-        sample = _bundled(name)
+        sample = _fashion_sample()
         reason = " ".join(str(error).split())
         print(
             f"{name} could not be downloaded ({reason}); going on with the bundled sample of "
-            f"{len(sample.x_train)} training images. "
-            + (searched or "--data-dir names a folder that has it."),
+            f"{len(sample.x_train)} training images: expect plainer pictures, fewer kinds of them, "
+            "and other figures than the README's. "
+            + (searched or "--data-dir names a folder that has all of it."),
             file=sys.stderr,
         )
         return sample
@@ -167,8 +175,9 @@ def _check_name(name: str) -> None:
         raise UserError(f"there is no data set {name}; choose from {', '.join(NAMES)}")
 
 
-def _bundled(name: str) -> Dataset:
-    return Dataset(name, "bundled sample", *formats.read_npz(name, SAMPLES / f"{name}.npz"))
+def _fashion_sample() -> Dataset:
+    arrays = formats.read_npz("fashion_mnist", SAMPLES / "fashion_mnist.npz")
+    return Dataset("fashion_mnist", "bundled sample", *arrays)
 
 
 def _from_folder(name: str, folder: Path) -> Dataset | None:
@@ -182,21 +191,16 @@ def _from_folder(name: str, folder: Path) -> Dataset | None:
     return None
 
 
-def _from_keras(name: str) -> Dataset:
-    """From Keras' cache, or downloaded into it by Keras."""
+def _fashion_from_keras() -> Dataset:
+    """Fashion-MNIST from Keras' cache, or downloaded into it by Keras."""
     with socket_timeout(TIMEOUT):
-        if name == "mnist":
-            path = keras.utils.get_file(
-                "mnist.npz", ORIGIN + "mnist.npz", file_hash=MNIST_SHA256, cache_subdir="datasets"
-            )
-            return Dataset(name, f"{ORIGIN}mnist.npz", *formats.read_npz(name, Path(path)))
         for file in formats.IDX_FILES:
             path = keras.utils.get_file(
                 f"{file}.gz", f"{ORIGIN}{file}.gz", cache_subdir="datasets/fashion-mnist"
             )
+    folder = Path(path).parent
     try:
-        folder = Path(path).parent
-        return Dataset(name, str(folder), *formats.read_idx(name, folder))
+        return Dataset("fashion_mnist", str(folder), *formats.read_idx("fashion_mnist", folder))
     except UserError as error:  # a download that was killed leaves half a file
         raise UserError(f"{error}; delete it, and it is downloaded again") from error
 

@@ -5,9 +5,11 @@ to 9.
 """
 
 import gzip
+import lzma
 import math
 import zipfile
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +29,20 @@ FIRST_LABELS = {
     "mnist": [5, 0, 4, 1, 9, 2, 1, 3, 1, 4],
     "fashion_mnist": [9, 0, 0, 3, 0, 2, 7, 2, 5, 5],
 }
-READ_ERRORS = (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error)
+READ_ERRORS = (
+    OSError,
+    EOFError,
+    ValueError,
+    KeyError,
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+)
+OPENERS: dict[str, Callable] = {
+    "": open,
+    ".gz": gzip.open,
+    ".xz": lzma.open,
+}  # by the suffix of an IDX file
 
 
 def read_npz(name: str, path: Path) -> Arrays:
@@ -47,36 +62,51 @@ def read_npz(name: str, path: Path) -> Arrays:
     return _checked(name, str(path), [path] * 4, arrays)
 
 
-def read_idx(name: str, folder: Path) -> Arrays:
-    """Reads the four IDX files of a folder, gzipped or not.
+def read_idx(name: str, folder: Path, first: tuple[int, int] | None = None) -> Arrays:
+    """Reads the four IDX files of a folder, as they are or compressed with gzip or xz.
+
+    Args:
+        first: so many training and test images, from the beginning; None for all.
 
     Raises:
         UserError: one is missing, cannot be read, or holds something else.
     """
     paths = []
     for file in IDX_FILES:
-        found = [path for path in (folder / file, folder / f"{file}.gz") if path.exists()]
+        found = [path for end in OPENERS if (path := folder / f"{file}{end}").exists()]
         if not found:
             raise UserError(f"{folder}: holds no {file} and no {file}.gz")
         paths.append(found[0])
-    return _checked(name, str(folder), paths, [_read_idx_file(path) for path in paths])
+    train, test = first or (None, None)
+    counts = (train, train, test, test)
+    arrays = [_read_idx_file(path, count) for path, count in zip(paths, counts, strict=True)]
+    return _checked(name, str(folder), paths, arrays)
 
 
-def _read_idx_file(path: Path) -> np.ndarray:
-    """Reads the IDX format: two zero bytes, type (8 is uint8), rank, the sizes, then the values."""
+def _read_idx_file(path: Path, count: int | None) -> np.ndarray:
+    """Reads the IDX format: two zero bytes, type (8 is uint8), rank, the sizes, then the values.
+
+    Args:
+        count: how many entries along the first axis; None for all.
+    """
+    suffix = path.suffix if path.suffix in OPENERS else ""
     try:
-        raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        with OPENERS[suffix](path, "rb") as file:
+            start = file.read(4)
+            if start[:3] != b"\0\0\x08":
+                raise UserError(f"{path}: is not an IDX file of bytes")
+            header = file.read(4 * start[3])
+            sizes = [int.from_bytes(header[i : i + 4], "big") for i in range(0, len(header), 4)]
+            if count is not None:
+                sizes[0] = min(count, sizes[0])
+            values = file.read(math.prod(sizes)) if count is not None else file.read()
     except READ_ERRORS as error:
         raise UserError(f"{path}: cannot be read: {error}") from error
-    if len(raw) < 4 or raw[:3] != b"\0\0\x08":
-        raise UserError(f"{path}: is not an IDX file of bytes")
-    start = 4 + 4 * raw[3]
-    sizes = [int.from_bytes(raw[i : i + 4], "big") for i in range(4, start, 4)]
-    if len(raw) != start + math.prod(sizes):
+    if len(values) != math.prod(sizes) or len(header) != 4 * start[3]:
         raise UserError(
-            f"{path}: holds {len(raw)} bytes where its header promises {start + math.prod(sizes)}"
+            f"{path}: holds {len(values)} values where its header promises {math.prod(sizes)}"
         )
-    return np.frombuffer(raw, np.uint8, offset=start).reshape(sizes)
+    return np.frombuffer(values, np.uint8).reshape(sizes)
 
 
 def _checked(name: str, source: str, paths: list[Path], arrays: list[np.ndarray]) -> Arrays:

@@ -26,6 +26,7 @@ Fraction = Annotated[float, Field(ge=0, lt=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]  # NumPy takes none below 0, int32 none above
 # Absolute, so that a run can be resumed from anywhere.
 Folder = Annotated[str, AfterValidator(lambda path: os.path.abspath(os.path.expanduser(path)))]
+CHOSEN_FOR = 60_000  # training images of MNIST and of Fashion-MNIST
 DigitSet = Literal["mnist", "fashion_mnist", "sample", "fashion_sample"]
 
 
@@ -64,8 +65,9 @@ class Settings(Frozen):
     """The settings of every chapter."""
 
     data_dir: Folder | None = None
-    """a folder with the data set, as mnist.npz or as IDX files (without it: the folder that the
-    environment's GANS_DATA names, then Keras' cache, then a download)"""
+    """a folder with the data set, as NAME.npz or IDX files; without it, MNIST is the bundled one,
+    and others are looked for in the folder that the environment's GANS_DATA names, in Keras' cache,
+    and then downloaded"""
     validation_images: NonNegativeInt = 0
     """measure on the last N training images, which are then left out of training, instead of on the
     test images; for choosing settings"""
@@ -90,8 +92,8 @@ class DigitSettings(Settings):
     """The settings of the chapters that train on MNIST or Fashion-MNIST."""
 
     dataset: DigitSet = "mnist"
-    """digits or clothes; the samples are bundled: 4,000 training images of MNIST, 8,000 of
-    Fashion-MNIST"""
+    """digits or clothes; sample is the first 4,000 training images of MNIST, fashion_sample the
+    bundled 8,000 of Fashion-MNIST"""
 
     @model_validator(mode="after")
     def _samples_are_bundled(self) -> Self:
@@ -111,6 +113,9 @@ class EpochSettings(DigitSettings):
     def schedule(self, images: int) -> tuple[int, int]:
         """Iterations of the run, and of an interval, which is an epoch, with so many images."""
         return self.epochs * (images // self.batch_size), images // self.batch_size
+
+    def advice(self, images: int) -> None:
+        """With fewer images, epochs are as many passes, and shorter: there is nothing to lower."""
 
 
 class GANSettings(DigitSettings):
@@ -147,6 +152,22 @@ class GANSettings(DigitSettings):
     def schedule(self, images: int) -> tuple[int, int]:
         """Iterations of the run, and of a sample interval, whatever the number of images."""
         return self.iterations, self.sample_interval
+
+    def advice(self, images: int) -> str | None:
+        """One line, if there are far fewer training images than the presets were chosen for.
+
+        A discriminator that sees each image too often learns them by heart, and the generator
+        collapses to a few modes.
+        """
+        passes = self.iterations * self.batch_size / images
+        if images > CHOSEN_FOR / 2 or passes < 20:
+            return None
+        fewer = max(1, round(self.iterations * images / CHOSEN_FOR / self.sample_interval))
+        return (
+            f"{images} training images make {passes:.0f} passes, where the presets were chosen for "
+            f"{CHOSEN_FOR} images; if they lead to mode collapse, lower --iterations: "
+            f"{fewer * self.sample_interval} make as many passes as there"
+        )
 
 
 def divisor(

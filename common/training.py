@@ -96,6 +96,8 @@ class TrainingRun(Run):
         dataset = data.load(config.dataset, config.data_dir, config.validation_images)
         stream.check_batch_size(config.batch_size, dataset.x_train)
         self.schedule(*config.schedule(len(dataset.x_train)))
+        if advice := config.advice(len(dataset.x_train)):
+            print(advice, file=sys.stderr)
         return dataset
 
     def schedule(self, iterations: int, interval: int) -> None:

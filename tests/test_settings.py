@@ -120,6 +120,17 @@ def test_dry_run_prints_a_setting_a_line(capsys):
     assert set(lines) == {"preset"} | {name.replace("_", "-") for name in Example.model_fields}
 
 
+def test_far_fewer_images_than_the_preset_was_chosen_for_get_a_line():
+    settings = BOOK.replace(iterations=60_000, sample_interval=3_000, batch_size=128)
+    assert settings.advice(60_000) is None and settings.advice(50_000) is None
+    line = settings.advice(8_000)
+    assert (
+        "8000 training images make 960 passes" in line and "lower --iterations: 9000 make" in line
+    )
+    assert settings.replace(iterations=3_000).advice(8_000) is not None
+    assert settings.replace(iterations=3_000, batch_size=16).advice(8_000) is None  # 6 passes
+
+
 def test_an_epoch_is_a_pass_over_the_whole_batches():
     config = EpochSettings(epochs=3, batch_size=100)
     assert config.schedule(images=1050) == (30, 10)

