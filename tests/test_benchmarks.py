@@ -1,5 +1,6 @@
 """The benchmarks start, train and print; their figures are for people to read."""
 
+import functools
 import json
 import sys
 
@@ -55,9 +56,14 @@ def test_speed_names_the_chapters_it_knows(program):
 
 
 @pytest.mark.parametrize("name", [name for name in loops.compared() if "batch" not in name])
-def test_both_loops_of_each_chapter_run(name):
+def test_both_loops_of_each_chapter_run(name, monkeypatch):
+    from chapter09_cyclegan import networks
     from common import data
 
+    # Chapter 9's networks are large, and compiling takes most of the time.
+    for build in ("build_unet", "build_discriminator"):
+        small = functools.partial(getattr(networks, build), filters=2)
+        monkeypatch.setattr(networks, build, small)
     if name == "chapter10_adversarial":
         pytest.importorskip("art", reason="benchmarks/requirements.txt is not installed")
     chapter, dataset = loops.compared()[name], data.load("sample")

@@ -712,8 +712,12 @@ def test_without_defence(short_report, tmp_path, capsys, monkeypatch):
     assert not any(name.startswith("defended") for name in results)
 
 
-def test_killed_and_resumed(short_report, tmp_path, program):
-    check_killed_and_resumed(train, [*SMOKE, "--defend"], tmp_path, program)
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="finds files through /proc")
+def test_killed_while_the_second_network_is_saved_and_resumed(short_report, tmp_path, program):
+    flags, whole = [*SMOKE, "--defend"], tmp_path / "whole"
+    train.main([*flags, "--output-dir", str(whole)])
+    run = tmp_path / "run"
+    check_killed_and_resumed(train, flags, whole, run, program, "second.keras", 1)
 
 
 @pytest.mark.parametrize(
