@@ -22,6 +22,10 @@ import pytest
 
 from common import device
 
+# A shell that starts pytest in the background lets it ignore Ctrl-C, and so all that it starts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 # For `python -c`: runs the script that is named third, and kills it (SIGKILL, no clean-up) the nth
