@@ -92,7 +92,8 @@ def run(main: Callable) -> None:
         try:
             main()
         finally:
-            sys.stdout.flush()
+            if sys.stdout is not None:  # as it is where the shell has closed it
+                sys.stdout.flush()
     except UserError as error:
         print("error: " + " ".join(str(error).split()), file=sys.stderr)  # one line
         sys.exit(2)

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 
@@ -57,6 +58,15 @@ def test_output_into_a_closed_pipe_is_no_error(tmp_path, flag):
     )
     os.close(write)
     assert (done.returncode, done.stderr) == (1, b"")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="closes it as a POSIX shell does")
+def test_a_closed_standard_output_is_no_error(tmp_path):
+    command = f"exec {shlex.quote(sys.executable)} {shlex.quote(str(CHAPTERS[0]))}/train.py"
+    done = subprocess.run(
+        f"{command} --dry-run >&-", shell=True, cwd=tmp_path, stderr=subprocess.PIPE
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 def documented_commands():
