@@ -104,35 +104,39 @@ class Stopped(BaseException):
     """Ends a run in this process, as a kill does: nothing of ours catches it."""
 
 
-def check_stopped_and_resumed(train, flags, tmp_path, file="latest.weights.h5", number=2):
-    """A run that ends when it is about to put `file` in its place the nth time, and is resumed.
+def check_stopped_and_resumed(train, flags, whole, run, between=lambda: None):
+    """A run that ends when it is about to put its second checkpoint in place, and is resumed.
 
     It is compared with a whole run. All is in this process, which saves the start of another; that
     a real kill is survived, too, tests of chapter 3 show for what all chapters share.
 
     Args:
         train: a chapter's `train` module.
+        whole: the folder of the whole run, with the same flags; it is trained if it is not there.
+        run: the folder of the other.
+        between: called before that is resumed.
     """
-    train.main([*flags, "--output-dir", str(tmp_path / "whole")])
-    left, replace = number, os.replace
+    if not whole.exists():
+        train.main([*flags, "--output-dir", str(whole)])
+    left, replace = 2, os.replace
 
     def stop(source, target):
         nonlocal left
-        left -= os.fspath(target).endswith(file)
+        left -= os.fspath(target).endswith("latest.weights.h5")
         if left == 0:
             raise Stopped
         replace(source, target)
 
-    run = tmp_path / "run"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "replace", stop)
         with contextlib.suppress(Stopped):
             train.main([*flags, "--output-dir", str(run)])
     gc.collect()  # which closes the run's lock
     assert list(run.rglob(".writing-*")) and not (run / "results.json").exists()
+    between()
     train.main(["--resume", str(run)])
     assert not list(run.rglob(".writing-*"))
-    assert_same_run(run, tmp_path / "whole")
+    assert_same_run(run, whole)
 
 
 def check_killed_and_resumed(train, flags, whole, run, program, file, number):
