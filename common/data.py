@@ -9,7 +9,6 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import keras
 import numpy as np
 
 from common import UserError, formats
@@ -193,6 +192,8 @@ def _from_folder(name: str, folder: Path) -> Dataset | None:
 
 def _fashion_from_keras() -> Dataset:
     """Fashion-MNIST from Keras' cache, or downloaded into it by Keras."""
+    import keras  # here, as it takes seconds, and all other data does without
+
     with socket_timeout(TIMEOUT):
         for file in formats.IDX_FILES:
             path = keras.utils.get_file(

@@ -16,11 +16,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.pop("GANS_DATA", None)
 
 import imageio.v3 as imageio
-import keras
 import numpy as np
 import pytest
-
-from common import device
 
 # A shell that starts pytest in the background lets it ignore Ctrl-C, and so all that it starts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -50,9 +47,19 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 
 
 @pytest.fixture(autouse=True)
-def same_start():
-    """What `device.setup` sets for the whole process, set again for each test."""
-    device.setup(seed=0)
+def same_start(request):
+    """What `device.setup` sets for the whole process, set again for each test with TensorFlow.
+
+    What stands in `without_tensorflow` may not import it.
+    """
+    imported = "tensorflow" in sys.modules
+    if imported:
+        from common import device
+
+        device.setup(seed=0)
+    yield
+    if "without_tensorflow" in request.path.parts:
+        assert ("tensorflow" in sys.modules) == imported
 
 
 @pytest.fixture
@@ -85,6 +92,8 @@ def error_of(main, argv, capsys):
 
 def weights_of(path):
     """All numbers of a saved network, to compare bits."""
+    import keras
+
     return np.concatenate([w.ravel() for w in keras.models.load_model(path).get_weights()])
 
 
@@ -173,6 +182,8 @@ def in_the_books_keras(network, updates):
 
     Keras 3's are those, times 1 - momentum^updates, plus momentum^updates times their start.
     """
+    import keras
+
     copy = keras.models.clone_model(network)
     copy.set_weights(network.get_weights())
     for layer in copy.layers:

@@ -1,49 +1,14 @@
 """Data sets from every place they can come from, and the broken ones."""
 
-import contextlib
-import gzip
 import hashlib
-import http.server
 import lzma
-import socket
-import threading
 
 import numpy as np
 import pytest
 from conftest import error_of
+from datasets import arrays, assert_holds, write_idx
 
 from common import UserError, data, formats
-
-
-def arrays(n_train=6, n_test=4):
-    random = np.random.default_rng(0)
-    return {
-        "x_train": random.integers(0, 256, (n_train, 28, 28), np.uint8),
-        "y_train": random.integers(0, 10, n_train, np.uint8),
-        "x_test": random.integers(0, 256, (n_test, 28, 28), np.uint8),
-        "y_test": random.integers(0, 10, n_test, np.uint8),
-    }
-
-
-def idx(array):
-    sizes = b"".join(size.to_bytes(4, "big") for size in array.shape)
-    return b"\0\0\x08" + bytes([array.ndim]) + sizes + array.tobytes()
-
-
-def write_idx(folder, contents, compress=False):
-    folder.mkdir(exist_ok=True)
-    for name, array in zip(formats.IDX_FILES, contents.values(), strict=True):
-        if compress:
-            (folder / f"{name}.gz").write_bytes(gzip.compress(idx(array)))
-        else:
-            (folder / name).write_bytes(idx(array))
-
-
-def assert_holds(dataset, contents):
-    for key, array in contents.items():
-        found = getattr(dataset, key)
-        assert np.array_equal(found[..., 0] if key[0] == "x" else found, array)
-    assert dataset.x_train.dtype == np.uint8 and dataset.y_train.dtype == np.int32
 
 
 def test_all_of_mnist_is_bundled(monkeypatch):
@@ -196,80 +161,6 @@ def test_idx_files_of_the_other_data_set_are_told_apart(tmp_path):
 def test_folder_without_the_data_set(tmp_path, capsys):
     line = error_of(lambda argv: data.load("mnist", str(tmp_path)), [], capsys)
     assert "holds neither mnist.npz nor IDX files" in line
-
-
-@contextlib.contextmanager
-def served(folder):
-    """An HTTP server on this machine, whose requests are counted."""
-    requests = []
-
-    class Handler(http.server.SimpleHTTPRequestHandler):
-        def __init__(self, *args):
-            super().__init__(*args, directory=folder)
-
-        def log_message(self, *args):
-            requests.append(self.path)
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/", requests
-    finally:
-        server.shutdown()
-        server.server_close()
-
-
-@pytest.fixture
-def keras_cache(tmp_path, monkeypatch):
-    """An empty cache: Keras reads KERAS_HOME only once, at its import."""
-    from keras.src.backend import config
-
-    (tmp_path / "cache").mkdir()
-    monkeypatch.setattr(config, "_KERAS_DIR", str(tmp_path / "cache"))
-    return tmp_path / "cache"
-
-
-def test_download_fills_keras_cache(tmp_path, keras_cache, monkeypatch):
-    (tmp_path / "served").mkdir()
-    contents = arrays()
-    write_idx(tmp_path / "served", contents, compress=True)
-    with served(tmp_path / "served") as (origin, requests):
-        monkeypatch.setattr(data, "ORIGIN", origin)
-        for _ in range(2):
-            assert_holds(data.load("fashion_mnist"), contents)
-        assert len(requests) == 4  # the second time, all came from the cache
-    assert (keras_cache / "datasets" / "fashion-mnist").exists()
-
-
-def test_a_network_that_never_answers(keras_cache, monkeypatch, capsys):
-    before = socket.getdefaulttimeout()
-    with socket.create_server(("127.0.0.1", 0)) as silent:  # connects, but says nothing
-        monkeypatch.setattr(data, "ORIGIN", f"http://127.0.0.1:{silent.getsockname()[1]}/")
-        monkeypatch.setattr(data, "TIMEOUT", 0.3)
-        dataset = data.load("fashion_mnist")
-    assert dataset.source == "bundled sample" and len(dataset.x_train) == 8000
-    lines = capsys.readouterr().err.splitlines()
-    assert len(lines) == 1 and "could not be downloaded" in lines[0] and "timed out" in lines[0]
-    assert socket.getdefaulttimeout() == before
-
-
-def test_the_fallback_says_where_it_has_looked(tmp_path, keras_cache, monkeypatch, capsys):
-    monkeypatch.setattr(data, "ORIGIN", "http://127.0.0.1:9/")
-    (tmp_path / "empty").mkdir()
-    monkeypatch.setenv("GANS_DATA", str(tmp_path / "empty"))
-    assert data.load("fashion_mnist").source == "bundled sample"
-    assert "GANS_DATA" in capsys.readouterr().err
-
-
-def test_broken_file_in_the_cache_is_named(keras_cache, monkeypatch):
-    write_idx(keras_cache.parent / "made", arrays(), compress=True)
-    (keras_cache / "datasets").mkdir(parents=True)
-    (keras_cache.parent / "made").rename(keras_cache / "datasets" / "fashion-mnist")
-    broken_file = keras_cache / "datasets" / "fashion-mnist" / "train-images-idx3-ubyte.gz"
-    broken_file.write_bytes(b"half")
-    monkeypatch.setattr(data, "ORIGIN", "http://127.0.0.1:9/")
-    with pytest.raises(UserError, match=r"fashion-mnist/train-images-idx3-ubyte\.gz.*; delete it"):
-        data.load("fashion_mnist")
 
 
 def test_validation_images_are_the_last_training_images():
