@@ -12,13 +12,13 @@ import sys
 from pathlib import Path
 from typing import Literal
 
-from pydantic import PositiveFloat, PositiveInt
+from pydantic import PositiveFloat
 
 if not __package__:  # run by its path: find `common` from whatever folder we were started in
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from common import cli
-from common.settings import EpochSettings
+from common.settings import EpochSettings, Width
 from common.training import TrainingRun
 
 
@@ -27,7 +27,7 @@ class Settings(EpochSettings):
 
     model: Literal["vae", "autoencoder"] = "vae"
     """the variational autoencoder or the plain one"""
-    latent_dim: PositiveInt = 2
+    latent_dim: Width = 2
     """size of the code z"""
     learning_rate: PositiveFloat = 1e-3  # RMSprop's default in Keras
     """of RMSprop"""

@@ -47,16 +47,17 @@ def main(argv: list[str] | None = None) -> dict:
     settings = cli.read(__doc__, Settings, argv)
     run = runs.find_trained("chapter04_dcgan", train.Settings, settings.run)
 
-    from common import data, device
+    from common import data
 
-    device.setup(settings.seed)
+    cli.setup(settings.seed)
     dataset = data.load(
         run.config.dataset,
         settings.data_dir or run.config.data_dir,
         run.config.validation_images,
     )
     run.check_data(dataset.describe())
-    generator = run.load_model("generator")
+    shape = (None, *dataset.x_train.shape[1:])
+    generator = run.load_model("generator", [(None, run.config.latent_dim)], [shape])
     random = np.random.default_rng(settings.seed)
 
     def draw_noise(count):

@@ -14,27 +14,27 @@ import sys
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, PositiveFloat, model_validator
 
 if not __package__:  # run by its path: find `common` from whatever folder we were started in
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from common import cli
-from common.settings import Fraction, GANSettings
+from common.settings import Count, Fraction, GANSettings, Width
 from common.training import TrainingRun
 
 
 class Settings(GANSettings):
     """GANs in Action, section 7.3, Korean edition, whose SGAN is the better one."""
 
-    batch_size: PositiveInt = 32
+    batch_size: Count = 32
     """unlabelled images of one training step, and as many generated ones"""
-    labeled: PositiveInt = 100
+    labeled: Count = 100
     """how many training images have labels: N/10 of each class with --balanced, or else the first
     N"""
     balanced: bool = False
     """draw the same number of labelled images from each class, at random by the seed"""
-    labeled_batch_size: PositiveInt = 32
+    labeled_batch_size: Width = 32
     """labelled images of one training step; all of them, where there are fewer"""
     networks: Literal["convolutional", "dense"] = "convolutional"
     """convolutional: the book's; dense: dense layers with Gaussian noise (Salimans et al. 2016)"""
@@ -61,7 +61,7 @@ class Settings(GANSettings):
     """momentum of the GAN's Adam optimisers"""
     learning_rate_decay: bool = False
     """lower the GAN's learning rates linearly to 0"""
-    baseline_epochs: PositiveInt = 30
+    baseline_epochs: Count = 30
     """passes of the baseline over the labelled images"""
 
     @model_validator(mode="after")

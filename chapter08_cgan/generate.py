@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Self
 
 import numpy as np
-from pydantic import AfterValidator, Field, PositiveInt, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 if not __package__:  # run by its path: find `common` from whatever folder we were started in
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
@@ -39,7 +39,7 @@ class Settings(Frozen):
     """write this number, 1 to 100 digits"""
     class_name: str | None = Field(None, alias="class")
     """draw images of this class: a digit, or sneaker, bag, …"""
-    count: PositiveInt = 10
+    count: Annotated[int, Field(gt=0, le=10_000)] = 10
     """how many images of the class"""
     variation: Fraction = 0.4
     """how much the handwriting differs from digit to digit of a number, from 0 to below 1"""
@@ -80,7 +80,7 @@ def main(argv: list[str] | None = None) -> Path:
     settings = cli.read(__doc__, Settings, argv)
     run = runs.find_trained("chapter08_cgan", train.Settings, settings.run)
 
-    from common import data, device, images
+    from common import data, images
 
     names = data.class_names(run.config.dataset)
     known = ", ".join(names)
@@ -88,9 +88,10 @@ def main(argv: list[str] | None = None) -> Path:
         raise UserError(f"{run.path} has learned no digits, but {known}; see --class")
     if not settings.digits and settings.class_name not in names:
         raise UserError(f"--class {settings.class_name}: {run.path} has learned {known}")
-    device.setup(settings.seed)
-    generator = run.load_model("generator")
-    latent_dim = generator.inputs[0].shape[-1]
+    cli.setup(settings.seed)
+    latent_dim = run.config.latent_dim
+    noise_and_label = [(None, latent_dim), (None,)]
+    generator = run.load_model("generator", noise_and_label, [(None, 28, 28, 1)])
 
     if settings.digits:
         labels = np.array([int(digit) for digit in settings.digits])

@@ -7,6 +7,7 @@ data sets of the paper do.
 import contextlib
 import dataclasses
 import hashlib
+import os
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -56,6 +57,11 @@ class Domains:
                 )
 
 
+def is_grey(name: str) -> bool:
+    """Whether a data set has one channel: classes of MNIST or Fashion-MNIST, and no photos."""
+    return name.split(":")[0] in data.NAMES
+
+
 def load_domains(
     name: str,
     size: int,
@@ -79,7 +85,7 @@ def load_domains(
         UserError: there is no such data, it cannot be downloaded, a domain is empty, an image is
             broken, or the zip is.
     """
-    if name.split(":")[0] in data.NAMES:
+    if is_grey(name):
         return _two_classes(name, size, folder, validation_images)
     files = _find(name, folder)
     parts = _parts(files)
@@ -119,8 +125,8 @@ def reading_errors(domains: Domains):
 def _find(name: str, folder: str | None) -> PhotoFiles:
     """The files of a data set that is named, or of a path."""
     if name not in download.NAMES:
-        path = Path(name).expanduser()
-        if not path.exists():
+        path = Path(os.path.expanduser(name))
+        if not os.path.exists(path):
             raise UserError(
                 f"--dataset {name}: is no folder, no zip, none of {', '.join(download.NAMES)}, and "
                 f"not SET:CLASS:CLASS with a SET of {', '.join(data.NAMES)}"
@@ -130,7 +136,7 @@ def _find(name: str, folder: str | None) -> PhotoFiles:
         return _open(path)
     for origin, place in data.places(folder):
         for path in (place / name, place / f"{name}.zip"):
-            if path.exists():
+            if os.path.exists(path):
                 return _open(path)
         if folder:
             raise UserError(f"{origin} {place}: holds neither a folder {name} nor {name}.zip")

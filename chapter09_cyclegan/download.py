@@ -1,13 +1,11 @@
 """Downloading the data sets of the CycleGAN paper: with progress, resumable, checked before use."""
 
 import http.client
-import lzma
 import os
 import sys
 import urllib.error
 import urllib.request
 import zipfile
-import zlib
 from pathlib import Path
 
 from common import UserError
@@ -27,8 +25,6 @@ NAMES = (
 )
 TIMEOUT = 15  # seconds that a download may stand still before it is given up
 CHUNK = 2**18  # bytes
-# What a zip raises that is broken, encrypted or packed by a method that Python has not.
-ZIP_ERRORS = (OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error, lzma.LZMAError)
 
 
 def fetch(url: str, target: Path) -> Path:
@@ -40,7 +36,7 @@ def fetch(url: str, target: Path) -> Path:
     Raises:
         UserError: the download failed, or what came is no whole zip.
     """
-    if target.exists():
+    if os.path.exists(target):
         return target
     part = target.with_name(target.name + ".part")
     by_hand = f"download {url} by hand, and name the file with --dataset"
@@ -55,8 +51,8 @@ def fetch(url: str, target: Path) -> Path:
     try:
         with zipfile.ZipFile(part) as archive:
             broken = archive.testzip()
-    except ZIP_ERRORS as error:
-        broken = str(error)
+    except Exception as error:  # zipfile raises whatever it comes upon
+        broken = str(error) or type(error).__name__
     if broken:
         part.unlink(missing_ok=True)
         raise UserError(f"{url}: what came is no whole zip ({broken}). Try again, or {by_hand}")

@@ -4,7 +4,7 @@ Zips are read, never unpacked.
 """
 
 import hashlib
-import warnings
+import os
 import zipfile
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,12 +13,11 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import tensorflow as tf
 
-from chapter09_cyclegan.download import ZIP_ERRORS
 from common import UserError, images
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff"}
 THREADS = 4  # that decode; each may hold a photo of many megapixels
-LARGEST_FILE = 200 * 2**20  # bytes of an image in a zip, which might unpack to anything
+LARGEST_FILE = 200 * 2**20  # bytes of an image's file; in a zip, it might unpack to anything
 
 
 def is_image(name: str) -> bool:
@@ -67,7 +66,7 @@ class PhotoFiles:
         full_name = f"{self.path}/{name}"
         try:
             raw = self.read_bytes(name)
-        except ZIP_ERRORS as error:
+        except Exception as error:  # zipfile raises whatever it comes upon
             raise UserError(f"{full_name}: cannot be read: {error}") from error
         return resize(images.read_photo(raw, full_name), size, size), hashlib.sha256(raw).digest()
 
@@ -82,8 +81,7 @@ class PhotoFiles:
         """
         kept = np.empty((len(names), size, size, 3), np.uint8) if keep else None
         digests = bytearray()
-        # Pillow warns of what cameras write into files, and decodes without holding Python's lock.
-        with warnings.catch_warnings(action="ignore"), ThreadPoolExecutor(THREADS) as pool:
+        with ThreadPoolExecutor(THREADS) as pool:  # Pillow decodes without holding Python's lock
             decoded = pool.map(lambda name: self.read_image(name, size), names)
             for i, (pixels, digest) in enumerate(decoded):
                 digests += digest
@@ -123,19 +121,35 @@ def open_files(path: Path, patterns: Sequence[str]) -> PhotoFiles:
     Raises:
         UserError: the path is neither a folder nor a whole zip, or a name would leave the folder.
     """
-    if path.is_dir():
-        found = [file for pattern in patterns for file in path.glob(pattern)]
+    if os.path.isdir(path):
+        try:
+            found = [file for pattern in patterns for file in path.glob(pattern)]
+        except OSError as error:
+            raise UserError(f"{path}: cannot be read: {error}") from error
         names = [file.relative_to(path).as_posix() for file in found]
-        return PhotoFiles(path, names, lambda name: (path / name).read_bytes())
+
+        def read_file(name):
+            file = path / name
+            if not os.path.isfile(file):  # a device or a pipe might never end
+                raise OSError("it is no file")
+            _check_length(file.stat().st_size)
+            return file.read_bytes()
+
+        return PhotoFiles(path, names, read_file)
+    if not os.path.isfile(path):
+        raise UserError(f"{path}: is neither a folder nor a zip")
     try:
         archive = zipfile.ZipFile(path)
-    except ZIP_ERRORS as error:
+    except Exception as error:  # zipfile raises whatever it comes upon
         raise UserError(f"{path}: is neither a folder nor a whole zip: {error}") from error
 
-    def read_bytes(name):
-        size = archive.getinfo(name).file_size
-        if size > LARGEST_FILE:
-            raise OSError(f"it has {size:,} bytes")
+    def read_member(name):
+        _check_length(archive.getinfo(name).file_size)
         return archive.read(name)
 
-    return PhotoFiles(path, archive.namelist(), read_bytes)
+    return PhotoFiles(path, archive.namelist(), read_member)
+
+
+def _check_length(length: int) -> None:
+    if length > LARGEST_FILE:
+        raise OSError(f"it has {length:,} bytes")

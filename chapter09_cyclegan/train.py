@@ -10,36 +10,30 @@ On two CPU cores:
 Then translate.py translates pictures of your own with what was trained.
 """
 
-import os
 import sys
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
-from pydantic import (
-    AfterValidator,
-    NonNegativeFloat,
-    NonNegativeInt,
-    PositiveFloat,
-    PositiveInt,
-    model_validator,
-)
+from pydantic import AfterValidator, Field, NonNegativeFloat, PositiveFloat, model_validator
 
 if not __package__:  # run by its path: find `common` from whatever folder we were started in
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from chapter09_cyclegan import download
 from common import cli, settings
-from common.settings import DigitSet, Fraction
+from common.settings import Count, DigitSet, Fraction, Width, absolute
 from common.training import TrainingRun
 
 
 def check_dataset(name: str) -> str:
     """A data set's name, or the path of one, made absolute: a run can be resumed from anywhere."""
     named = name in download.NAMES or name.split(":")[0] in get_args(DigitSet)
-    return name if named else os.path.abspath(os.path.expanduser(name))
+    return name if named else absolute(name)
 
 
 def check_size(size: int) -> int:
+    if size > 2048:
+        raise ValueError("is more than 2048, which fits in no memory")
     if size % 16 or size < 32:
         raise ValueError(
             "is not 32, 48, 64 or another multiple of 16, as the U-Net halves images four times "
@@ -57,18 +51,18 @@ class Settings(settings.Settings):
     fashion_mnist:shirt:dress"""
     size: Annotated[int, AfterValidator(check_size)] = 128
     """height and width of the images, a multiple of 16 from 32 on"""
-    epochs: PositiveInt = 100
+    epochs: Count = 100
     """passes over the training images of the larger domain"""
-    sample_epochs: PositiveInt = 5
+    sample_epochs: Count = 5
     """epochs from one picture, line of history and checkpoint to the next; where only --epochs is
     given, the next smaller number that divides these"""
     model: Literal["cyclegan", "discogan"] = "cyclegan"
     """the book's, or DiscoGAN (Kim et al. 2017): the same algorithm with other losses"""
     generator: Literal["unet", "resnet"] = "unet"
     """the book's, or the paper's, with the paper's discriminator"""
-    generator_filters: PositiveInt = 32
+    generator_filters: Width = 32
     """of the generator's first convolution"""
-    discriminator_filters: PositiveInt = 64
+    discriminator_filters: Width = 64
     """of the discriminator's first convolution"""
     patch: Literal[94, 70, 34, 16] = 94
     """height and width in pixels of what one of the discriminator's scores sees"""
@@ -82,13 +76,13 @@ class Settings(settings.Settings):
     """weight of the cycle-consistency loss"""
     lambda_identity: NonNegativeFloat = 9.0
     """weight of the identity loss, the change of images that are in the target domain already"""
-    pool_size: NonNegativeInt = 0
+    pool_size: Annotated[int, Field(ge=0, le=10_000)] = 0
     """how many earlier translations the discriminators may be shown; 0 for none"""
     separate_updates: bool = True
     """update discriminators on real and on generated images apart, as the book does"""
     augmentation: Literal["none", "flip", "cut", "jitter"] = "flip"
     """mirror training images, as the book does, or cut them out of slightly larger ones, or both"""
-    evaluator_epochs: PositiveInt = 20
+    evaluator_epochs: Count = 20
     """epochs of the classifier that evaluates the translations"""
 
     @model_validator(mode="after")

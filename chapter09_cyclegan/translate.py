@@ -7,6 +7,7 @@ The results go into the run's folder, under translated/, each time into a new on
 shows each original with its translation to the right.
 """
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
@@ -20,6 +21,7 @@ if not __package__:  # run by its path: find `common` from whatever folder we we
 from chapter09_cyclegan import train
 from common import UserError, cli, folders, runs
 from common.cli import POSITIONAL
+from common.files import shortened
 from common.settings import Frozen
 
 
@@ -32,8 +34,8 @@ class Settings(Frozen):
     """an image, or a folder of images"""
     direction: Literal["AtoB", "BtoA"]
     """from which domain to which"""
-    size: Annotated[int, Field(ge=32)] | None = None
-    """pixels of the shorter side to translate at, at least 32 (default: what the run was trained
+    size: Annotated[int, Field(ge=32, le=4096)] | None = None
+    """pixels of the shorter side to translate at, 32 to 4096 (default: what the run was trained
     at; it knows things of that size)"""
 
 
@@ -41,14 +43,16 @@ def main(argv: list[str] | None = None) -> Path:
     settings = cli.read(__doc__, Settings, argv)
     run = runs.find_trained("chapter09_cyclegan", train.Settings, settings.run)
 
-    from common import device
+    cli.setup(seed=0)
+    from chapter09_cyclegan.domains import is_grey
 
     files = find_images(settings.paths)
     size = settings.size or run.config.size
-    device.setup(0)
-    generator = run.load_model("g_AB" if settings.direction == "AtoB" else "g_BA")
+    grey = is_grey(run.config.dataset)
+    shape = (None, None, None, 1 if grey else 3)
+    generator = run.load_model(f"g_{settings.direction.replace('to', '')}", [shape], [shape])
 
-    originals = read_originals(files, size, grey=generator.input_shape[-1] == 1)
+    originals = read_originals(files, size, grey)
     translations = [translate(generator, original) for original in originals]
     folder = folders.make_next(run.path / "translated")
     save(run, f"translated/{folder.name}", files, originals, translations, max(size, 96))
@@ -66,12 +70,16 @@ def find_images(paths: list[str]) -> list[Path]:
 
     found = []
     for path in map(Path, paths):
-        if path.is_dir():
-            inside = sorted(f for f in path.iterdir() if is_image(f.name) and f.is_file())
+        if os.path.isdir(path):
+            try:
+                names = sorted(filter(is_image, os.listdir(path)))
+            except OSError as error:
+                raise UserError(f"{path}: cannot be read: {error.strerror}") from error
+            inside = [path / name for name in names if os.path.isfile(path / name)]
             if not inside:
                 raise UserError(f"{path}: holds no images")
             found += inside
-        elif path.exists():
+        elif os.path.isfile(path):
             found.append(path)
         else:
             raise UserError(f"{path}: there is no such file")
@@ -131,10 +139,11 @@ def save(run, folder: str, files: list[Path], originals, translations, side: int
 
     names = {"contact_sheet"}
     for file, translated in zip(files, translations, strict=True):
-        name, number = file.stem, 1
+        stem = shortened(file.stem, 200)
+        name, number = stem, 1
         while name.casefold() in names:  # of the same name, in another folder or format
             number += 1
-            name = f"{file.stem}-{number}"
+            name = f"{stem}-{number}"
         names.add(name.casefold())
         pixels = images.grid(translated[np.newaxis], columns=1, zoom=1, gap=0)
         run.write(f"{folder}/{name}.png", images.png(pixels))

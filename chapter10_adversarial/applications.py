@@ -2,7 +2,6 @@
 
 import difflib
 import inspect
-import json
 import os
 import re
 import sys
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+from pydantic import TypeAdapter
 
 from common import UserError, data
 
@@ -18,6 +18,7 @@ CLASS_INDEX = (
     "https://storage.googleapis.com/download.tensorflow.org/data/imagenet_class_index.json"
 )
 CLASS_INDEX_MD5 = "c2c37ea517e94d9795004a39431a14cb"  # as in Keras' own imagenet_utils
+CLASS_LIST = TypeAdapter(dict[str, tuple[str, str]])  # by number: WordNet id, name
 BOUNDS = (0.0, 255.0)
 
 
@@ -56,7 +57,7 @@ class Classifier:
         settings = {} if alpha is None else {"alpha": alpha}
         if settings and "alpha" not in inspect.signature(builder).parameters:
             raise UserError(f"--alpha: {name} comes in one width only")
-        if weights != "imagenet" and not Path(weights).is_file():
+        if weights != "imagenet" and not os.path.isfile(weights):
             raise UserError(f"--weights {weights}: there is no such file")
         try:
             with data.socket_timeout(data.TIMEOUT):
@@ -106,7 +107,7 @@ class Classes:
     def __init__(self, weights: str = "imagenet"):
         name = CLASS_INDEX.rsplit("/", 1)[1]
         path = Path(weights).parent / name
-        if weights == "imagenet" or not path.exists():
+        if weights == "imagenet" or not os.path.isfile(path):
             try:
                 with data.socket_timeout(data.TIMEOUT):
                     path = keras.utils.get_file(
@@ -121,10 +122,11 @@ class Classes:
                     f"elsewhere, and put it into {beside}"
                 ) from error
         try:
-            entries = json.loads(Path(path).read_text(encoding="utf-8"))
-            self.ids, self.names = zip(*(entries[str(i)] for i in range(1000)), strict=True)
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise UserError(f"{path}: is not the list of ImageNet's classes: {error}") from error
+            listed = CLASS_LIST.validate_json(Path(path).read_bytes(), strict=True)
+            self.ids, self.names = zip(*(listed[str(i)] for i in range(1000)), strict=True)
+        except (OSError, ValueError, KeyError) as error:  # pydantic's is a ValueError
+            reason = str(error).splitlines()[0]
+            raise UserError(f"{path}: is not the list of ImageNet's classes: {reason}") from error
 
     def title(self, number: int) -> str:
         """A class's name for people, with its WordNet id where two classes have one name."""

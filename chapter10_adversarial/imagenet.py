@@ -11,18 +11,19 @@ added to it, and the sum, with what the classifier sees; adversarial.png is the 
 """
 
 import hashlib
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, PositiveFloat, model_validator
 
 if not __package__:  # run by its path: find `common` from whatever folder we were started in
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from common import cli, folders, runs
 from common.cli import POSITIONAL
-from common.settings import Folder, Frozen, Seed
+from common.settings import Count, Folder, Frozen, Seed
 
 
 class Settings(Frozen):
@@ -45,7 +46,7 @@ class Settings(Frozen):
     epsilon: Annotated[float, Field(ge=1, le=255)]
     """how far a value of 0 to 255 may be changed; below 1, no image file would show it (default: 4;
     with --target 8)"""
-    steps: PositiveInt = 40
+    steps: Count = 40
     """steps of PGD"""
     step_size: PositiveFloat = 0.1
     """the length of these steps, times epsilon"""
@@ -66,7 +67,7 @@ class Settings(Frozen):
         if self.target is not None and self.label is not None:
             raise ValueError("--target and --label both name a class; give one of them")
         for path in self.photos:
-            if not Path(path).is_file():
+            if not os.path.isfile(path):
                 raise ValueError(f"{path}: there is no such file")
         if self.steps * self.step_size < 1:
             raise ValueError(
@@ -79,15 +80,14 @@ class Settings(Frozen):
 def main(argv: list[str] | None = None) -> dict:
     config = cli.read(__doc__, Settings, argv)
     path = Path(config.output_dir) if config.output_dir else None
-    if path and path.exists():
+    if path and os.path.lexists(path):
         folders.refuse_used(path)
     run = runs.Run("chapter10_imagenet", config, path)
 
     # TensorFlow takes seconds to load, so it is left until the flags are known to be right.
+    cli.setup(config.seed)
     from chapter10_adversarial import applications, gaussian_noise, photos
-    from common import device
 
-    device.setup(config.seed)
     classifier = applications.Classifier(config.model, config.weights, config.alpha)
     classes = applications.Classes(config.weights)
     name_of_class = config.label if config.target is None else config.target

@@ -7,7 +7,7 @@ import numpy as np
 
 from chapter10_adversarial import applications, attacks, figures
 from common import images
-from common.files import Files
+from common.files import Files, shortened
 
 WIDTH = 30  # of a table's columns
 
@@ -95,7 +95,7 @@ def write(
 
 def folder_name(number: int, name: str) -> str:
     """The folder of an attacked image in the run's."""
-    return f"{number:02d}-{Path(name).stem[:80]}"
+    return f"{number:02d}-{shortened(Path(name).stem)}"
 
 
 def print_table(seen: dict[str, dict[str, float]]) -> None:

@@ -14,13 +14,13 @@ import sys
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, PositiveFloat, model_validator
 
 if not __package__:  # run by its path: find `common` from whatever folder we were started in
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from common import UserError, cli
-from common.settings import EpochSettings, Fraction
+from common.settings import Count, EpochSettings, Fraction, Width
 from common.training import TrainingRun
 
 
@@ -32,24 +32,24 @@ class Settings(EpochSettings):
     """also train a network on adversarial images, and attack it beside the others"""
     epsilon: Annotated[float, Field(gt=0, le=1)] = 0.3
     """how far a pixel may be changed, from 0 to 1, in training and in all tests"""
-    attack_steps: PositiveInt = 40
+    attack_steps: Count = 40
     """steps of PGD on test images"""
     attack_step_size: PositiveFloat = 1 / 30  # .01 where epsilon is .3
     """the length of these steps, times epsilon; with fewer steps take longer ones"""
-    attacked_images: PositiveInt = 2_000
+    attacked_images: Count = 2_000
     """test images that the curves, the histogram and the checks are made from (and, up to 500, the
     history)"""
-    restarts: PositiveInt = 10
+    restarts: Count = 10
     """how often PGD begins anew in the checks, where the best attempt counts"""
-    random_tries: PositiveInt = 100
+    random_tries: Count = 100
     """how many random perturbations the checks draw for an image, where the best counts"""
-    square_queries: PositiveInt = 1_000
+    square_queries: Count = 1_000
     """squares that the Square attack tries in the checks"""
-    filters: PositiveInt = 32  # theirs: 32 and 64 too, before pooling
+    filters: Width = 32  # theirs: 32 and 64 too, before pooling
     """filters of the networks' first convolution; the second has twice as many"""
-    units: PositiveInt = 128  # theirs: 1,024
+    units: Width = 128  # theirs: 1,024
     """units of the networks' hidden dense layer"""
-    training_steps: PositiveInt = 7  # theirs: 40, of .033
+    training_steps: Count = 7  # theirs: 40, of .033
     """steps of the attack that the defended network is trained with"""
     training_step_size: PositiveFloat = 0.3
     """the length of these steps, times epsilon"""

@@ -4,15 +4,18 @@ Imports no TensorFlow, so that `--help` and a mistake in a flag are answered at 
 """
 
 import argparse
+import contextlib
 import os
 import shutil
 import sys
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from types import NoneType
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 from common import UserError, training
-from common.settings import Frozen, Settings
+from common.files import readable
+from common.settings import NOT_UTF8, Frozen, Settings
 
 POSITIONAL = "positional"  # Annotated[str, POSITIONAL] marks an argument without a flag
 METAVARS = {int: "N", float: "X", str: "TEXT"}
@@ -53,13 +56,33 @@ def program(
         if dry_run:
             _show({"preset": run.preset, **run.config.model_dump()})
             return None
-        from common import device
-
-        run.device = device.setup(run.config.seed, run.config.precision)
+        run.device = setup(run.config.seed, run.config.precision)
         with run.resumable():
             return train(run.config, run)
 
     return main
+
+
+def setup(seed: int, precision: str = "float32") -> str:
+    """Imports TensorFlow and Keras, and sets them up: see `device.setup`.
+
+    Raises:
+        UserError: the user's keras.json, or a variable of the environment, is not what Keras takes,
+            or this code lies where TensorFlow cannot read it.
+    """
+    code = training.REPOSITORY
+    if readable(str(code)) != str(code):  # TensorFlow reads Python's code by its path
+        raise UserError(f"{code}: {NOT_UTF8}")
+    os.environ["KERAS_BACKEND"] = "tensorflow"  # whatever keras.json says
+    try:
+        from common import device
+    except (AssertionError, AttributeError, TypeError, ValueError) as error:
+        home = os.environ.get("KERAS_HOME", os.path.join("~", ".keras"))
+        raise UserError(
+            f"Keras does not start: {error}. Mend or delete {os.path.join(home, 'keras.json')}, "
+            "and look at the environment's KERAS_ variables"
+        ) from error
+    return device.setup(seed, precision)
 
 
 def read(description: str, settings: type[F], argv: list[str] | None) -> F:
@@ -68,7 +91,6 @@ def read(description: str, settings: type[F], argv: list[str] | None) -> F:
     Raises:
         UserError: a flag is unknown, or its value is not one that it takes.
     """
-    os.environ["KERAS_BACKEND"] = "tensorflow"  # whatever ~/.keras/keras.json says
     parser = _Parser(description)
     fields = settings.model_fields
     defaults = {
@@ -81,10 +103,13 @@ def read(description: str, settings: type[F], argv: list[str] | None) -> F:
 
 
 def run(main: Callable) -> None:
-    """Calls a main as a program: a UserError is one line and exit code 2.
+    """Calls a main as a program: what goes wrong is one line, and the exit code 2.
 
-    Ctrl-C is exit code 130, as shells have it.
+    That is a mistake of the user's, a full disk, or too little memory; what else goes wrong is a
+    mistake of ours, and has its traceback. Ctrl-C is exit code 130, as shells have it.
     """
+    _prepare_streams()
+    warnings.filterwarnings("ignore", module="PIL")  # of what cameras write into photos
     # Without an NVIDIA driver, TensorFlow logs as an error that it found none. It does no harm.
     gpu = shutil.which("nvidia-smi") is not None
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1" if gpu else "3")
@@ -92,22 +117,55 @@ def run(main: Callable) -> None:
         try:
             main()
         finally:
-            if sys.stdout is not None:  # as it is where the shell has closed it
-                sys.stdout.flush()
+            sys.stdout.flush()
     except UserError as error:
-        print("error: " + " ".join(str(error).split()), file=sys.stderr)  # one line
-        sys.exit(2)
+        _fail(error)
     except KeyboardInterrupt as interrupt:
         print(f"\n{interrupt or 'Stopped.'}", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:  # train.py | head
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         sys.exit(1)
+    except OSError as error:  # as of an output that goes to a full disk
+        _drop_output()
+        _fail(f"{error.filename or 'what is printed'}: {error.strerror or error}")
+    except Exception as error:
+        if not _is_of_memory(error):
+            raise
+        _fail("this does not fit in memory; smaller batches, images or networks need less")
+
+
+def _prepare_streams() -> None:
+    """What is printed reaches the terminal, whatever that can encode, or whether it is there."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # the shell has closed it
+            setattr(sys, name, open(os.devnull, "w"))
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _drop_output() -> None:
+    """What is still to be printed goes nowhere: Python prints it when it ends, which would fail."""
+    with contextlib.suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _fail(reason: Any) -> None:
+    """Ends the program with one line."""
+    print("error: " + " ".join(str(reason).split()), file=sys.stderr)
+    sys.exit(2)
+
+
+def _is_of_memory(error: Exception) -> bool:
+    """Whether NumPy, Python or TensorFlow, if it is loaded, has not got the memory it wanted."""
+    tensorflow = sys.modules.get("tensorflow")
+    kinds = (tensorflow.errors.ResourceExhaustedError,) if tensorflow else ()
+    return isinstance(error, (MemoryError, *kinds))
 
 
 def _parse(description, presets, argv) -> tuple[dict[str, Any], dict[str, Any]]:
     """A run's options (preset, output_dir, resume, dry_run), and the settings that were typed."""
-    os.environ["KERAS_BACKEND"] = "tensorflow"  # whatever ~/.keras/keras.json says
     preset: dict[str, Any] = {"choices": list(presets)}
     first = _Parser(description, add_help=False)  # for --help, which shows that preset's values
     first.add_argument("--preset", default=training.DEFAULT_PRESET, **preset)

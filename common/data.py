@@ -152,9 +152,13 @@ def places(folder: str | None) -> Iterator[tuple[str, Path]]:
     """
     for origin, named in (("--data-dir", folder), ("GANS_DATA", os.environ.get("GANS_DATA"))):
         if named:
-            place = Path(named).expanduser()
+            place = Path(os.path.expanduser(named))
             if not os.path.isdir(place):
                 raise UserError(f"{origin} {place}: there is no such folder")
+            try:
+                os.listdir(place)
+            except OSError as error:
+                raise UserError(f"{origin} {place}: cannot be read: {error.strerror}") from error
             yield origin, place
 
 
@@ -182,7 +186,7 @@ def _fashion_sample() -> Dataset:
 def _from_folder(name: str, folder: Path) -> Dataset | None:
     spellings = (name, name.replace("_", "-"))
     for npz in [folder / f"{spelling}.npz" for spelling in spellings]:
-        if npz.exists():
+        if os.path.isfile(npz):
             return Dataset(name, str(npz), *formats.read_npz(name, npz))
     for place in [folder / spelling for spelling in spellings] + [folder]:
         if any(place.glob("*-ubyte*")):

@@ -1,5 +1,7 @@
 """The machine: GPU memory, precision, seeds, determinism."""
 
+import logging
+
 import keras
 import tensorflow as tf
 
@@ -12,6 +14,8 @@ def setup(seed: int, precision: str = "float32") -> str:
             What is random during training is not drawn from these; see `model.ChapterModel`.
         precision: Keras' dtype policy, "float32" or "mixed_bfloat16".
 
+    What the user's keras.json says has no part in it.
+
     On a GPU, memory is taken as it is needed rather than all at once. Operations are
     deterministic on every device: the same seed gives the same bits on the same machine, with
     the same number of cores.
@@ -19,10 +23,21 @@ def setup(seed: int, precision: str = "float32") -> str:
     Returns:
         The device that TensorFlow will use, "CPU" or "GPU".
     """
+    tf.get_logger().addFilter(_is_worth_reading)
     gpus = tf.config.list_physical_devices("GPU")
     for gpu in gpus:
         tf.config.experimental.set_memory_growth(gpu, True)
+    keras.config.set_floatx("float32")
+    keras.config.set_epsilon(1e-7)
+    keras.config.set_image_data_format("channels_last")
+    keras.config.set_max_epochs(None)
+    keras.config.set_max_steps_per_epoch(None)
     keras.config.set_dtype_policy(precision)
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
     return "GPU" if gpus else "CPU"
+
+
+def _is_worth_reading(record: logging.LogRecord) -> bool:
+    """Not that a function was traced again: evaluation has batches of several sizes, each once."""
+    return "triggered tf.function retracing" not in record.getMessage()

@@ -1,18 +1,32 @@
 """The files of a run's folder, each written whole or not at all. Imports no TensorFlow."""
 
-import contextlib
 import csv
 import io
 import json
 import os
-import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from common import UserError
 
 TEMPORARY = ".writing-"  # how the names of files begin that are not whole yet
+Shape = tuple[int | None, ...]
+
+
+class InMemory(io.BytesIO):
+    """A file in memory that Keras takes for one of a name: it looks at the suffix before it opens.
+
+    HDF5 that comes upon a full disk takes the whole process down with it. So what Keras writes is
+    written here first, and then by `Files.write`, which can fail.
+    """
+
+    def __init__(self, name: str, content: bytes = b""):
+        super().__init__(content)
+        self._name = name
+
+    def __str__(self) -> str:
+        return self._name
 
 
 class Files:
@@ -24,32 +38,32 @@ class Files:
 
     path: Path
 
-    @contextlib.contextmanager
-    def writing(self, name: str) -> Iterator[Path]:
-        """Gives a temporary path to write to, which then takes the place of the file `name`.
+    def write(self, name: str, content: bytes) -> None:
+        """Writes bytes.
 
         Raises:
-            UserError: the file can't be written, as on a full disk.
+            UserError: the file can't be written, as on a full disk; or the folder is gone.
         """
+        if not os.path.isdir(self.path):
+            raise UserError(f"{self.path}: is gone; was it moved or deleted while it was in use?")
         target = self.path / name
         temporary = target.with_name(TEMPORARY + target.name)
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            yield temporary
-            with open(temporary, "rb+") as file:
+            with open(temporary, "wb") as file:
+                file.write(content)
+                file.flush()
                 os.fsync(file.fileno())
             os.replace(temporary, target)
         except OSError as error:
+            remove(temporary)  # so that it does not fill what room there is
             raise UserError(f"{target}: cannot be written: {error.strerror or error}") from error
-
-    def write(self, name: str, content: bytes) -> None:
-        """Writes bytes."""
-        with self.writing(name) as temporary:
-            temporary.write_bytes(content)
 
     def write_json(self, name: str, content: dict[str, Any]) -> None:
         """Writes a dict as JSON."""
-        self.write(name, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
+        text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+        # Names that are no UTF-8 hold lone surrogates, which JSON, too, writes with a backslash.
+        self.write(name, text.encode(errors="backslashreplace"))
 
     def write_csv(self, name: str, rows: Sequence[dict[str, Any]]) -> None:
         """Writes dicts of the same keys as CSV, a line each."""
@@ -59,32 +73,61 @@ class Files:
         writer.writerows(rows)
         self.write(name, text.getvalue().encode())
 
-    def read_csv(self, name: str, last: int) -> list[dict[str, Any]]:
-        """The numbers of a CSV file with a column "iteration", up to iteration `last`."""
-        path = self.path / name
+    def read(self, name: str) -> bytes:
+        """Reads bytes, or raises a UserError."""
         try:
-            with open(path, newline="") as file:
-                return [
-                    {k: int(v) if k == "iteration" else float(v) for k, v in row.items()}
-                    for row in csv.DictReader(file)
-                    if int(row["iteration"]) <= last
-                ]
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise UserError(f"{path}: cannot be read: {error}") from error
+            return (self.path / name).read_bytes()
+        except OSError as error:
+            raise UserError(f"{self.path / name}: cannot be read: {error.strerror}") from error
 
     def save_models(self, **networks: Any) -> None:
         """Writes NAME.keras for each: `keras.models.load_model` reads it without our code."""
         for name, network in networks.items():
-            with self.writing(f"{name}.keras") as temporary:
-                network.save(temporary)
+            file = InMemory(f"{name}.keras")
+            network.save(file)
+            self.write(f"{name}.keras", file.getvalue())
 
-    def load_model(self, name: str) -> Any:
-        """Reads a network that `save_models` has written."""
+    def load_model(self, name: str, inputs: Sequence[Shape], outputs: Sequence[Shape]) -> Any:
+        """Reads a network that `save_models` has written.
+
+        Args:
+            inputs, outputs: the shapes that it takes and gives; None for any size.
+
+        Raises:
+            UserError: it cannot be read, or is a network of other shapes.
+        """
         import keras  # here, so that a mistake in a flag need not wait for TensorFlow
 
         path = self.path / f"{name}.keras"
+        if not os.path.isfile(path):
+            raise UserError(f"{path}: there is no such file")
         try:
-            return keras.models.load_model(path, compile=False)
-        except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-            reason = (str(error).splitlines() or [""])[0]
+            network = keras.models.load_model(path, compile=False)
+            found = [[tuple(t.shape) for t in ends] for ends in (network.inputs, network.outputs)]
+        except Exception as error:  # Keras, zipfile and h5py raise whatever they come upon
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise UserError(f"{path}: cannot be loaded: {reason}") from error
+        if found != [list(inputs), list(outputs)]:
+            raise UserError(
+                f"{path}: is another network than the run's: from {found[0]} to "
+                f"{found[1]}, not from {list(inputs)} to {list(outputs)}"
+            )
+        return network
+
+
+def readable(name: str) -> str:
+    """A file's name as text: what is no UTF-8 in it, which Python keeps as surrogates, escaped."""
+    return name.encode(errors="backslashreplace").decode()
+
+
+def shortened(stem: str, length: int = 80) -> str:
+    """A file's name cut to so many bytes, which file systems count rather than letters."""
+    return stem.encode(errors="surrogateescape")[:length].decode(errors="ignore")
+
+
+def remove(path: Path) -> None:
+    """Deletes a file, if that can be done."""
+    try:
+        os.unlink(path)
+    except OSError:
+        pass

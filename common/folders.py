@@ -1,18 +1,16 @@
 """Finding, numbering and locking the folders of runs. Imports no TensorFlow."""
 
 import os
+import re
 from pathlib import Path
-from typing import TextIO
+
+import filelock
 
 from common import UserError
 from common.files import TEMPORARY
 
-try:
-    import fcntl
-except ImportError:  # Windows: there, two programs in one run's folder are not kept apart
-    fcntl = None  # type: ignore[assignment]
-
 LOCK = ".lock"
+NUMBER = re.compile("[0-9]{1,9}")
 
 
 def find_unfinished(home: Path, resume: str, output_dir: str | None) -> Path:
@@ -22,8 +20,8 @@ def find_unfinished(home: Path, resume: str, output_dir: str | None) -> Path:
     if resume == "latest" and not output_dir:
         for folder in reversed(numbered(home)):
             if _holds(folder, "config.json") and not _holds(folder, "results.json"):
-                if file := lock(folder):  # no other program is training it
-                    file.close()
+                if held := lock(folder):  # no other program is training it
+                    held.release()
                     return folder
         raise UserError(f"nothing to resume: there is no unfinished run in {home}")
     folder = Path(output_dir) if output_dir else folder_of(home, resume)
@@ -53,44 +51,40 @@ def find_finished(home: Path, name: str) -> Path:
 
 def folder_of(home: Path, name: str) -> Path:
     """The folder of a run that is named by its path or its number."""
-    if name.isdecimal() and not os.path.exists(name):
+    if NUMBER.fullmatch(name) and not os.path.exists(name):
         return home / f"{int(name):04d}"
     return Path(name)
 
 
 def numbered(home: Path) -> list[Path]:
     """The numbered folders in a folder, in their order."""
-    names = os.listdir(home) if os.path.isdir(home) else []
-    return [home / name for name in sorted(filter(str.isdecimal, names), key=int)]
+    try:
+        names = [name for name in os.listdir(home) if NUMBER.fullmatch(name)]
+    except OSError:  # there is none, or it may not be entered
+        return []
+    return [home / name for name in sorted(names, key=int)]
 
 
 def _holds(folder: Path, name: str) -> bool:
-    return os.path.exists(folder / name)  # unlike Path.exists, it never raises
+    return os.path.isfile(folder / name)  # unlike Path.is_file, it never raises
 
 
-def lock(folder: Path) -> TextIO | None:
-    """An open file that keeps others off the run until it is closed; None if they have it.
+def lock(folder: Path) -> filelock.BaseFileLock | None:
+    """A lock that keeps other programs off the run until it is released; None if one has it.
 
     The operating system lets go of it too when the program ends, however it ends.
 
     Raises:
         UserError: the folder can't be written to.
     """
+    held = filelock.FileLock(folder / LOCK)
     try:
-        file = open(folder / LOCK, "w")
+        held.acquire(blocking=False)
+    except filelock.Timeout:
+        return None
     except OSError as error:
         raise UserError(f"{folder}: cannot be written to: {error.strerror}") from error
-    try:
-        if fcntl:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.close()
-        return None
-    except (
-        OSError
-    ):  # a file system without locks: there, as on Windows, programs are not kept apart
-        pass
-    return file
+    return held
 
 
 def refuse_used(folder: Path) -> None:

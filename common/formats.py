@@ -7,8 +7,8 @@ to 9.
 import gzip
 import lzma
 import math
+import os
 import zipfile
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,15 +29,12 @@ FIRST_LABELS = {
     "mnist": [5, 0, 4, 1, 9, 2, 1, 3, 1, 4],
     "fashion_mnist": [9, 0, 0, 3, 0, 2, 7, 2, 5, 5],
 }
-READ_ERRORS = (
-    OSError,
-    EOFError,
-    ValueError,
-    KeyError,
-    zipfile.BadZipFile,
-    zlib.error,
-    lzma.LZMAError,
-)
+SIZE = (28, 28)  # of an image, height and width
+MOST = 1_000_000  # images; a header that promises more is not that of such a data set
+HEADERS = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
 OPENERS: dict[str, Callable] = {
     "": open,
     ".gz": gzip.open,
@@ -52,14 +49,29 @@ def read_npz(name: str, path: Path) -> Arrays:
         UserError: it cannot be read, or holds something else.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            missing = [key for key in KEYS if key not in archive]
+        with zipfile.ZipFile(path) as archive:
+            missing = [key for key in KEYS if f"{key}.npy" not in archive.namelist()]
             if missing:
                 raise UserError(f"{path}: has no {', '.join(missing)}")
-            arrays = [archive[key] for key in KEYS]
-    except READ_ERRORS as error:
+            arrays = [_read_npy(archive, path, key) for key in KEYS]
+    except UserError:
+        raise
+    except Exception as error:  # a broken archive makes zipfile and NumPy raise whatever there is
         raise UserError(f"{path}: cannot be read: {error}") from error
     return _checked(name, str(path), [path] * 4, arrays)
+
+
+def _read_npy(archive: zipfile.ZipFile, path: Path, key: str) -> np.ndarray:
+    """An array of an npz, whose header is checked before anything is read."""
+    with archive.open(f"{key}.npy") as file:
+        version = np.lib.format.read_magic(file)
+        if version not in HEADERS:
+            raise ValueError(f"{key} is of version {version} of NumPy's format")
+        shape, fortran_order, dtype = HEADERS[version](file)
+        _check_array(path, key, shape, dtype)
+        values = file.read(math.prod(shape) * dtype.itemsize)
+    # An error, if the values are fewer than the header promises.
+    return np.frombuffer(values, dtype).reshape(shape, order="F" if fortran_order else "C")
 
 
 def read_idx(name: str, folder: Path, first: tuple[int, int] | None = None) -> Arrays:
@@ -73,17 +85,17 @@ def read_idx(name: str, folder: Path, first: tuple[int, int] | None = None) -> A
     """
     paths = []
     for file in IDX_FILES:
-        found = [path for end in OPENERS if (path := folder / f"{file}{end}").exists()]
+        found = [path for end in OPENERS if os.path.isfile(path := folder / f"{file}{end}")]
         if not found:
             raise UserError(f"{folder}: holds no {file} and no {file}.gz")
         paths.append(found[0])
     train, test = first or (None, None)
     counts = (train, train, test, test)
-    arrays = [_read_idx_file(path, count) for path, count in zip(paths, counts, strict=True)]
+    arrays = [_read_idx_file(*file) for file in zip(paths, KEYS, counts, strict=True)]
     return _checked(name, str(folder), paths, arrays)
 
 
-def _read_idx_file(path: Path, count: int | None) -> np.ndarray:
+def _read_idx_file(path: Path, key: str, count: int | None) -> np.ndarray:
     """Reads the IDX format: two zero bytes, type (8 is uint8), rank, the sizes, then the values.
 
     Args:
@@ -93,32 +105,46 @@ def _read_idx_file(path: Path, count: int | None) -> np.ndarray:
     try:
         with OPENERS[suffix](path, "rb") as file:
             start = file.read(4)
-            if start[:3] != b"\0\0\x08":
+            if start[:3] != b"\0\0\x08" or len(start) < 4:
                 raise UserError(f"{path}: is not an IDX file of bytes")
             header = file.read(4 * start[3])
+            if len(header) < 4 * start[3]:
+                raise UserError(f"{path}: ends within its header")
             sizes = [int.from_bytes(header[i : i + 4], "big") for i in range(0, len(header), 4)]
+            _check_array(path, key, tuple(sizes), np.dtype(np.uint8))
+            promised = math.prod(sizes)
             if count is not None:
                 sizes[0] = min(count, sizes[0])
-            values = file.read(math.prod(sizes)) if count is not None else file.read()
-    except READ_ERRORS as error:
+            wanted = math.prod(sizes)
+            values = file.read(wanted)
+            # Of a whole file, the end is looked at: nothing may follow, and a checksum is right.
+            more = len(file.read(1)) if wanted == promised else 0
+    except UserError:
+        raise
+    except Exception as error:  # gzip and lzma raise whatever they come upon
         raise UserError(f"{path}: cannot be read: {error}") from error
-    if len(values) != math.prod(sizes) or len(header) != 4 * start[3]:
-        raise UserError(
-            f"{path}: holds {len(values)} values where its header promises {math.prod(sizes)}"
-        )
+    if len(values) + more != wanted:
+        found = "more" if more else len(values)
+        raise UserError(f"{path}: holds {found} values where its header promises {wanted}")
     return np.frombuffer(values, np.uint8).reshape(sizes)
 
 
+def _check_array(path: Path, key: str, shape: tuple[int, ...], dtype: np.dtype) -> None:
+    """Shape and type of an array of a data set, before it is read, or a UserError."""
+    is_shape = len(shape) == 3 and shape[1:] == SIZE if key[0] == "x" else len(shape) == 1
+    is_type = dtype == np.uint8 if key[0] == "x" else dtype.kind in "ui"
+    if not is_shape or not is_type:
+        wanted = f"uint8, n×{SIZE[0]}×{SIZE[1]}" if key[0] == "x" else "n whole numbers"
+        found = "×".join(map(str, shape[:5])) + ("×…" if len(shape) > 5 else "")
+        raise UserError(f"{path}: {key} must be {wanted}, but is {dtype}, {found}")
+    if not 0 <= shape[0] <= MOST:
+        raise UserError(f"{path}: {key} is said to hold {shape[0]}, not 0 to {MOST}")
+
+
 def _checked(name: str, source: str, paths: list[Path], arrays: list[np.ndarray]) -> Arrays:
-    """Shapes, types and labels as they should be, or a UserError that names the file."""
+    """Labels that go with each other and with the images, or a UserError that names the file."""
     for key, path, array in zip(KEYS, paths, arrays, strict=True):
-        if key.startswith("x"):
-            if array.dtype != np.uint8 or array.ndim != 3 or array.shape[1:] != (28, 28):
-                raise UserError(
-                    f"{path}: {key} must be uint8, n×28×28, but is {array.dtype}, "
-                    + "×".join(map(str, array.shape))
-                )
-        elif array.ndim != 1 or array.dtype.kind not in "ui" or np.any((array < 0) | (array > 9)):
+        if key[0] == "y" and np.any((array < 0) | (array > 9)):
             raise UserError(f"{path}: {key} must be whole numbers from 0 to 9, one an image")
     x_train, y_train, x_test, y_test = arrays
     for images, labels, part in ((x_train, y_train, "training"), (x_test, y_test, "test")):

@@ -7,8 +7,13 @@ from pathlib import Path
 import imageio.v3 as imageio
 import numpy as np
 from matplotlib.figure import Figure
+from PIL import Image, UnidentifiedImageError  # Pillow, by which imageio reads photos
 
 from common import UserError
+
+PHOTO_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")  # not all that Pillow knows: some
+# formats start another program, as EPS does Ghostscript
+MOST_PIXELS = 64_000_000  # of a photo: decoded and resized, one takes 14 bytes a pixel for a moment
 
 
 def grid(images: np.ndarray, columns: int, *, zoom: int = 3, gap: int = 2) -> np.ndarray:
@@ -89,8 +94,9 @@ def read_photo(file, name: str) -> np.ndarray:
         uint8, height×width×3. What is transparent is laid on white.
 
     Raises:
-        UserError: it is no image, or broken.
+        UserError: it is no image of a format in PHOTO_FORMATS, too large, or broken.
     """
+    _check_photo(file, name)
     try:
         with imageio.imopen(file, "r", plugin="pillow") as photo:
             eight_bits = photo.properties(index=0).dtype in (np.uint8, bool)
@@ -112,6 +118,26 @@ def read_photo(file, name: str) -> np.ndarray:
         return pixels
     opacity = pixels[..., 3:] / np.float32(255)
     return np.round(pixels[..., :3] * opacity + 255 * (1 - opacity)).astype(np.uint8)
+
+
+def _check_photo(file, name: str) -> None:
+    """Looks at a photo's header alone: its format, and how much memory it would take."""
+    try:
+        with Image.open(
+            io.BytesIO(file) if isinstance(file, bytes) else file, formats=PHOTO_FORMATS
+        ) as photo:
+            width, height = photo.size
+    except UnidentifiedImageError as error:
+        listed = ", ".join(PHOTO_FORMATS)
+        raise UserError(f"{name}: cannot be read as an image: it is none of {listed}") from error
+    except Exception as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(f"{name}: cannot be read as an image: {reason}") from error
+    if width * height > MOST_PIXELS:
+        raise UserError(
+            f"{name}: has {width}×{height} pixels; more than {MOST_PIXELS // 10**6} million take "
+            "too much memory. Make it smaller"
+        )
 
 
 def plot_history(

@@ -1,8 +1,10 @@
 """A run: its settings, its folder, and its config.json. Imports no TensorFlow."""
 
 import json
+import os
 import platform
 import sys
+import time
 from collections.abc import Collection
 from importlib import metadata
 from pathlib import Path
@@ -11,7 +13,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from common import UserError, folders
-from common.files import TEMPORARY, Files
+from common.files import TEMPORARY, Files, readable, remove
 
 PACKAGES = ("tensorflow", "keras", "numpy")
 ADVICE = (
@@ -94,12 +96,14 @@ class Run(Files):
         Raises:
             UserError: the folder can't be written to, or the data is not what the run began with.
         """
+        if time.localtime().tm_year < 1980:
+            raise UserError("the clock is before 1980, where zips, as .keras files are, begin")
         versions = {package: _version(package) for package in PACKAGES}
         record = Record(
             chapter=self.chapter,
             preset=self.preset,
             settings=self.config.model_dump(),
-            data=DataRecord(**data),
+            data=DataRecord(**data | {"source": readable(data["source"])}),
             versions={"python": platform.python_version(), **versions},
         )
         if self._record is None:
@@ -113,7 +117,8 @@ class Run(Files):
         self._lock = folders.lock(self.path)
         if self._lock is None:
             raise UserError(f"{self.path}: another program is training this run")
-        if (self.path / "results.json").exists():  # by a program that trained it meanwhile
+        # By a program that trained it meanwhile.
+        if os.path.exists(self.path / "results.json"):
             raise UserError(f"{self.path}: the run is finished")
         if self._record is None:
             folders.refuse_used(self.path)  # by a program that began after `open_run` looked
@@ -124,7 +129,7 @@ class Run(Files):
         if record.versions != self._record.versions:
             print("other versions than the run was begun with; bits may differ", file=sys.stderr)
         for leftover in self.path.rglob(TEMPORARY + "*"):  # of a run that was killed
-            leftover.unlink()
+            remove(leftover)
 
     def check_data(self, data: dict[str, Any]) -> None:
         """Raises a UserError if data, as described, is not what a run on disk began with."""

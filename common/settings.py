@@ -15,7 +15,6 @@ from pydantic import (
     ConfigDict,
     Field,
     NonNegativeInt,
-    PositiveInt,
     ValidationError,
     model_validator,
 )
@@ -23,9 +22,27 @@ from pydantic import (
 from common import UserError
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
+Count = Annotated[int, Field(gt=0, le=10**9)]  # of steps, images, …: less than int32 holds
+Width = Annotated[int, Field(gt=0, le=10_000)]  # of a layer or a vector: more fit in no memory
 Seed = Annotated[int, Field(ge=0, lt=2**31)]  # NumPy takes none below 0, int32 none above
-# Absolute, so that a run can be resumed from anywhere.
-Folder = Annotated[str, AfterValidator(lambda path: os.path.abspath(os.path.expanduser(path)))]
+NOT_UTF8 = "its path is not UTF-8, as of a folder unzipped in another encoding; rename it"
+
+
+def absolute(path: str) -> str:
+    """A path that means the same from every folder, so that a run can be resumed from anywhere.
+
+    Raises:
+        ValueError: its text can't stand in a file, for pydantic.
+    """
+    path = os.path.abspath(os.path.expanduser(path))
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        raise ValueError(NOT_UTF8) from None
+    return path
+
+
+Folder = Annotated[str, AfterValidator(absolute)]
 CHOSEN_FOR = 60_000  # training images of MNIST and of Fashion-MNIST
 DigitSet = Literal["mnist", "fashion_mnist", "sample", "fashion_sample"]
 
@@ -49,6 +66,8 @@ class Frozen(BaseModel):
         except ValidationError as error:
             first = error.errors()[0]
             problem = str(first.get("ctx", {}).get("error") or first["msg"].removeprefix("Input "))
+            if first["type"] == "string_unicode":
+                problem = NOT_UTF8
             if not first["loc"]:  # of several settings together
                 raise UserError(problem) from error
             flag = "--" + str(first["loc"][0]).replace("_", "-")
@@ -71,7 +90,7 @@ class Settings(Frozen):
     validation_images: NonNegativeInt = 0
     """measure on the last N training images, which are then left out of training, instead of on the
     test images; for choosing settings"""
-    batch_size: PositiveInt
+    batch_size: Count
     """images of one training step"""
     seed: Seed = 0
     """on the same machine and cores, the same seed gives the same run, to the bit"""
@@ -107,7 +126,7 @@ class DigitSettings(Settings):
 class EpochSettings(DigitSettings):
     """The settings of the chapters that count their training in epochs."""
 
-    epochs: PositiveInt
+    epochs: Count
     """passes over the training images"""
 
     def schedule(self, images: int) -> tuple[int, int]:
@@ -121,17 +140,17 @@ class EpochSettings(DigitSettings):
 class GANSettings(DigitSettings):
     """The settings of the GANs that make digits or clothes from noise."""
 
-    iterations: PositiveInt
+    iterations: Count
     """training steps of the whole run"""
-    sample_interval: PositiveInt
+    sample_interval: Count
     """iterations from one picture, line of history and checkpoint to the next; it must divide
     --iterations, and is lowered until it does where --iterations is given alone"""
-    latent_dim: PositiveInt = 100
+    latent_dim: Width = 100
     """size of the noise vector z"""
     fid: bool = False
     """measure the FID at each sample interval too, for history.csv, not only at the end; its
     features are those of the bundled MNIST or Fashion-MNIST classifier"""
-    fid_images: Annotated[int, Field(ge=65)] = 10_000
+    fid_images: Annotated[int, Field(ge=65, le=100_000)] = 10_000
     """images generated for the FID and the other metrics, more than the classifier's 64 features"""
 
     @model_validator(mode="after")

@@ -7,6 +7,8 @@ short, and overwrites what that left.
 """
 
 import contextlib
+import csv
+import hashlib
 import os
 import shlex
 import signal
@@ -17,12 +19,16 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, ValidationError
+
 from common import UserError, folders
-from common.runs import Run, read_config
+from common.files import InMemory
+from common.runs import ADVICE, Run, read_config
 from common.settings import Settings
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 CHECKPOINT = "checkpoint/latest.weights.h5"
+DIGESTS = "checkpoint/digests.json"
 DEFAULT_PRESET = "quick"
 
 
@@ -70,6 +76,24 @@ def open_run(
     return TrainingRun(chapter, config, folder, preset=record.preset, record=record)
 
 
+class Digests(BaseModel):
+    """A checkpoint's iteration, and SHA-256 of it and of the tables as they were then."""
+
+    iteration: int
+    weights: str
+    history: str
+    timings: str
+
+
+class Checkpoints(BaseModel):
+    """digests.json: those of the checkpoint and of the one before.
+
+    It is written before the checkpoint. A program that is killed in between leaves the one before.
+    """
+
+    digests: list[Digests]
+
+
 class TrainingRun(Run):
     """A run that is trained, from its beginning or from its checkpoint."""
 
@@ -83,6 +107,7 @@ class TrainingRun(Run):
         self.saved_iteration = 0  # of the checkpoint
         self.history: list[dict[str, Any]] = []
         self.timings: list[dict[str, Any]] = []
+        self._digests: list[Digests] = []
 
     def load_data(self) -> Any:
         """The `data.Dataset` that the settings name; and with it the length of the training.
@@ -101,7 +126,13 @@ class TrainingRun(Run):
         return dataset
 
     def schedule(self, iterations: int, interval: int) -> None:
-        """Sets how many training steps there will be, and how many lie between two pictures."""
+        """Sets how many training steps there will be, and how many lie between two pictures.
+
+        Raises:
+            UserError: they are more than can be counted.
+        """
+        if iterations >= 2**31:
+            raise UserError(f"{iterations} iterations are too many: int32 counts them")
         self.iterations, self.interval = iterations, interval
 
     def begin(self, model, data: dict[str, Any]) -> None:
@@ -125,33 +156,60 @@ class TrainingRun(Run):
         """Loads the checkpoint, if there is one, into a built model with built optimisers.
 
         Raises:
-            UserError: it cannot be loaded, or does not fit the run's settings or history.
+            UserError: it is not as it was written, or does not fit the run's settings.
         """
         checkpoint = self.path / CHECKPOINT
-        if not os.path.exists(checkpoint):
+        if not os.path.isfile(checkpoint):
             return
+        content = self.read(CHECKPOINT)
         try:
-            model.load_weights(checkpoint)
-        except (OSError, ValueError, KeyError) as error:
-            reason = str(error).splitlines()[0]
+            known = Checkpoints.model_validate_json(self.read(DIGESTS), strict=True).digests
+        except ValidationError as error:
+            raise UserError(f"{self.path / DIGESTS}: is broken. {ADVICE}") from error
+        found = [digests for digests in known if digests.weights == _sha256(content)]
+        if not found:
+            raise UserError(f"{checkpoint}: is not as it was written. {ADVICE}")
+        try:
+            model.load_weights(InMemory(checkpoint.name, content))
+        except Exception as error:  # Keras and h5py raise whatever they come upon
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise UserError(f"{checkpoint}: cannot be loaded: {reason}") from error
-        iteration = int(model.iterations)
+        self._digests = found
+        self.saved_iteration = iteration = found[0].iteration
         if iteration % self.interval or not 0 < iteration <= self.iterations:
             raise UserError(
                 f"{checkpoint}: is of iteration {iteration}, but the run has {self.iterations}, in "
                 f"intervals of {self.interval}"
             )
-        self.saved_iteration = iteration
-        self.history = self.read_csv("history.csv", self.saved_iteration)
-        self.timings = self.read_csv("timings.csv", self.saved_iteration)
-        if not self.history or self.history[-1]["iteration"] != iteration:
-            raise UserError(f"{self.path / 'history.csv'}: has no line of iteration {iteration}")
+        self.history = self._restore_table("history.csv", found[0].history)
+        self.timings = self._restore_table("timings.csv", found[0].timings)
+
+    def _restore_table(self, name: str, digest: str) -> list[dict[str, Any]]:
+        """The lines of a CSV file that the checkpoint knows; a later interval's is left out."""
+        lines = self.read(name).splitlines(keepends=True)
+        lines = lines[: 1 + self.saved_iteration // self.interval]
+        if _sha256(b"".join(lines)) != digest:
+            raise UserError(f"{self.path / name}: is not as it was written. {ADVICE}")
+        rows = csv.DictReader(line.decode() for line in lines)
+        return [
+            {k: int(v) if k == "iteration" else float(v) for k, v in row.items()} for row in rows
+        ]
 
     def save_checkpoint(self, model) -> None:
         """Writes one file with the weights, the optimisers' state and the iteration."""
-        with self.writing(CHECKPOINT) as temporary:
-            model.save_weights(temporary)
-        self.saved_iteration = int(model.iterations)
+        file = InMemory("latest.weights.h5")
+        model.save_weights(file)
+        content = file.getvalue()
+        now = Digests(
+            iteration=int(model.iterations),
+            weights=_sha256(content),
+            history=_sha256(self.read("history.csv")),
+            timings=_sha256(self.read("timings.csv")),
+        )
+        self._digests = [now, *self._digests[:1]]
+        self.write_json(DIGESTS, Checkpoints(digests=self._digests).model_dump())
+        self.write(CHECKPOINT, content)
+        self.saved_iteration = now.iteration
 
     def steps_per_execution(self, most: int = 100) -> int:
         """For `compile`: how many steps run as one program, a number that divides the interval.
@@ -236,7 +294,7 @@ class TrainingRun(Run):
             "data": self._record.data.source,
         }
         self.write_json("results.json", results)
-        self._lock.close()
+        self._lock.release()
         self._lock = None
         width = max(26, *(len(name) + 2 for name in results))
         for name, value in results.items():
@@ -262,8 +320,14 @@ class TrainingRun(Run):
                 f"Go on with\n  {command}"
             ) from None
         finally:
+            if self._lock is not None:
+                self._lock.release()
             if threading.current_thread() is threading.main_thread():
                 signal.signal(signal.SIGINT, handler)
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def _refuse(name, value, folder, saved):

@@ -6,8 +6,9 @@ import shlex
 import subprocess
 import sys
 
+import numpy as np
 import pytest
-from conftest import REPOSITORY
+from conftest import REPOSITORY, error_of
 
 from common import cli
 
@@ -67,6 +68,65 @@ def test_a_closed_standard_output_is_no_error(tmp_path):
         f"{command} --dry-run >&-", shell=True, cwd=tmp_path, stderr=subprocess.PIPE
     )
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="has no device that is full")
+def test_an_output_that_is_full_is_one_line(tmp_path):
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, str(CHAPTERS[0] / "train.py"), "--dry-run"]
+        done = subprocess.run(command, cwd=tmp_path, stdout=full, stderr=subprocess.PIPE)
+    assert done.returncode == 2
+    assert done.stderr.splitlines() == [b"error: what is printed: No space left on device"]
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+def test_help_is_printed_whatever_the_terminal_can_show(tmp_path, encoding):
+    environment = {**os.environ, "PYTHONIOENCODING": encoding}
+    for script in ("chapter09_cyclegan/train.py", "chapter10_adversarial/imagenet.py"):
+        command = [sys.executable, str(REPOSITORY / script), "--help"]
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True)
+        assert done.returncode == 0 and b"usage" in done.stdout
+
+
+def test_what_does_not_fit_in_memory_is_one_line(capsys):
+    def fill():
+        np.empty(2**58, np.uint8)
+
+    with pytest.raises(SystemExit) as stop:
+        cli.run(fill)
+    assert stop.value.code == 2
+    assert "this does not fit in memory" in capsys.readouterr().err
+
+
+def test_a_mistake_of_ours_has_its_traceback():
+    def mistaken():
+        return {}["key"]
+
+    with pytest.raises(KeyError):
+        cli.run(mistaken)
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--iterations", "1000000000000", "--sample-interval", "1000000000000"],
+        ["--iterations", "1" + "0" * 5000],
+        ["--latent-dim", "100000000"],
+        ["--batch-size", "99999999999999999999"],
+        ["--seed", "-9" + "0" * 400],
+        ["--learning-rate", "1e999"],
+        ["--output-dir", os.fsdecode(b"k\xb0\xa1"), "--data-dir", os.fsdecode(b"k\xb0\xa1")],
+        ["--resume", "n" * 300],
+        ["--resume", "~nobody-of-this-name/x"],
+    ],
+    ids=lambda flags: " ".join(flags)[:30].encode("ascii", "replace").decode(),
+)
+def test_flags_beyond_all_bounds_are_one_line(tmp_path, monkeypatch, capsys, flags):
+    from chapter03_gan import train
+
+    monkeypatch.chdir(tmp_path)
+    error_of(train.main, flags, capsys)
+    assert list(tmp_path.iterdir()) == []
 
 
 def documented_commands():

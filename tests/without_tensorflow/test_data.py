@@ -1,7 +1,12 @@
 """Data sets from every place they can come from, and the broken ones."""
 
+import gzip
 import hashlib
 import lzma
+import os
+import sys
+import tracemalloc
+import zipfile
 
 import numpy as np
 import pytest
@@ -85,7 +90,7 @@ def broken(change):
         (broken(lambda c: c.pop("y_test")), "has no y_test"),
         (
             broken(lambda c: c.update(x_train=np.array([{}, None]))),
-            "Object arrays cannot be loaded",
+            "x_train must be uint8, n×28×28, but is object, 2",
         ),
         (broken(lambda c: c.update(x_train=c["x_train"] / 255)), "x_train must be uint8"),
         (broken(lambda c: c.update(x_test=c["x_test"][:, :20])), "4×20×28"),
@@ -117,7 +122,7 @@ def test_npz_cut_short(tmp_path, keep):
             lambda raw: raw[:-7],
             "holds .* values where its header promises",
         ),
-        ("train-images-idx3-ubyte", lambda raw: raw[:6], "header promises"),
+        ("train-images-idx3-ubyte", lambda raw: raw[:6], "ends within its header"),
         ("t10k-labels-idx1-ubyte", lambda raw: b"", "not an IDX file"),
         ("t10k-labels-idx1-ubyte", lambda raw: b"\0\0\x0d" + raw[3:], "not an IDX file of bytes"),
         ("train-labels-idx1-ubyte", None, "holds no train-labels"),
@@ -132,6 +137,134 @@ def test_broken_idx(tmp_path, name, change, words):
     with pytest.raises(UserError, match=words) as error:
         data.load("mnist", str(tmp_path))
     assert name in str(error.value)
+
+
+def npy(shape, dtype="|u1", version=1):
+    """The header of an array in NumPy's format, without values."""
+    header = repr({"descr": dtype, "fortran_order": False, "shape": shape}).encode()
+    header += b" " * (117 - len(header)) + b"\n"
+    return b"\x93NUMPY" + bytes([version, 0]) + len(header).to_bytes(2, "little") + header
+
+
+@pytest.mark.parametrize(
+    "member, words",
+    [
+        (npy((10**11, 28, 28)), "said to hold 100000000000, not 0 to 1000000"),
+        (npy((6, 28, 28)), "cannot be read"),  # and no values
+        (npy((1,) * 65), "must be uint8, n×28×28"),
+        (npy((2**64, 28, 28)), "not 0 to 1000000"),
+        (npy((-1, 28, 28)), "said to hold -1"),
+        (npy((True, 28, 28)), "cannot be read"),
+        (npy((6, 28, 28), dtype="|O"), "must be uint8, n×28×28, but is object"),
+        (npy((6, 28, 28), version=9), "version"),
+        (npy((6, 28, 28))[:40], "cannot be read"),
+        (b"\x93NUMPY\x01\x00\x10\x00" + b"(" * 16, "cannot be read"),
+        (b"", "cannot be read"),
+    ],
+)
+def test_headers_of_npz_are_checked_before_anything_is_read(tmp_path, member, words):
+    np.savez(tmp_path / "others.npz", **arrays())
+    with (
+        zipfile.ZipFile(tmp_path / "others.npz") as others,
+        zipfile.ZipFile(tmp_path / "mnist.npz", "w") as archive,
+    ):
+        archive.writestr("x_train.npy", member)
+        for name in others.namelist():
+            if name != "x_train.npy":
+                archive.writestr(name, others.read(name))
+    with pytest.raises(UserError, match=words) as error:
+        data.load("mnist", str(tmp_path))
+    assert "\n" not in str(error.value) and len(str(error.value)) < 400
+
+
+def change_every_member(path, offset, value):
+    """Sets two bytes in the headers of a zip's members, at these places of both kinds of header."""
+    raw = bytearray(path.read_bytes())
+    for signature, place in ((b"PK\3\4", offset), (b"PK\1\2", offset + 2)):
+        start = raw.find(signature)
+        while start >= 0:
+            raw[start + place : start + place + 2] = value.to_bytes(2, "little")
+            start = raw.find(signature, start + 4)
+    path.write_bytes(raw)
+
+
+@pytest.mark.parametrize("what, offset, value", [("encrypted", 6, 1), ("unknown method", 8, 77)])
+def test_npz_that_python_cannot_unpack(tmp_path, what, offset, value):
+    np.savez(tmp_path / "mnist.npz", **arrays())
+    change_every_member(tmp_path / "mnist.npz", offset, value)
+    with pytest.raises(UserError, match=r"mnist\.npz: cannot be read"):
+        data.load("mnist", str(tmp_path))
+
+
+def test_an_array_that_is_called_npz(tmp_path):
+    np.save(tmp_path / "array.npy", np.zeros((6, 28, 28), np.uint8))
+    (tmp_path / "array.npy").rename(tmp_path / "mnist.npz")
+    with pytest.raises(UserError, match=r"mnist\.npz: cannot be read"):
+        data.load("mnist", str(tmp_path))
+
+
+def test_labels_of_any_whole_type_and_order(tmp_path):
+    contents = arrays()
+    contents["y_train"] = contents["y_train"].astype(">i8")
+    contents["x_train"] = np.asfortranarray(contents["x_train"])
+    np.savez_compressed(tmp_path / "mnist.npz", **contents)
+    assert_holds(data.load("mnist", str(tmp_path)), contents)
+
+
+@pytest.mark.parametrize(
+    "header, words",
+    [
+        (b"\0\0\x08\x03" + b"\xff" * 12, "must be uint8, n×28×28"),
+        (b"\0\0\x08\x03\xff\xff\xff\xff\0\0\0\x1c\0\0\0\x1c", "not 0 to 1000000"),
+        (b"\0\0\x08\xff" + b"\0\0\0\1" * 255, "must be uint8, n×28×28"),
+        (b"\0\0\x08", "not an IDX file"),
+    ],
+)
+def test_headers_of_idx_files_are_checked_before_anything_is_read(tmp_path, header, words):
+    write_idx(tmp_path, arrays())
+    (tmp_path / "train-images-idx3-ubyte").write_bytes(header)
+    with pytest.raises(UserError, match=words):
+        data.load("mnist", str(tmp_path))
+
+
+def test_gzip_that_unpacks_to_far_more_than_its_header_promises(tmp_path):
+    write_idx(tmp_path, arrays(), compress=True)
+    raw = gzip.decompress((tmp_path / "train-images-idx3-ubyte.gz").read_bytes())
+    with gzip.open(tmp_path / "train-images-idx3-ubyte.gz", "wb", compresslevel=1) as file:
+        file.write(raw)
+        for _ in range(50):
+            file.write(bytes(10**6))
+    tracemalloc.start()
+    with pytest.raises(UserError, match="holds more values where its header promises 4704"):
+        data.load("mnist", str(tmp_path))
+    assert tracemalloc.get_traced_memory()[1] < 10**7
+    tracemalloc.stop()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no named pipes")
+def test_a_pipe_is_no_file(tmp_path):
+    write_idx(tmp_path, arrays())
+    (tmp_path / "train-labels-idx1-ubyte").unlink()
+    os.mkfifo(tmp_path / "train-labels-idx1-ubyte")  # to open it would last for ever
+    with pytest.raises(UserError, match="holds no train-labels-idx1-ubyte"):
+        data.load("mnist", str(tmp_path))
+
+
+@pytest.mark.parametrize("folder", ["~nobody-of-this-name/x", "n" * 300, "\0"])
+def test_folders_that_cannot_be(folder):
+    with pytest.raises(UserError, match="there is no such folder"):
+        data.load("mnist", folder)
+
+
+def test_a_folder_that_may_not_be_entered(tmp_path, monkeypatch):
+    """Made to fail rather than locked: root, as which containers run tests, may enter any."""
+
+    def refuse(*args, **kwargs):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "listdir", refuse)
+    with pytest.raises(UserError, match="cannot be read: Permission denied"):
+        data.load("mnist", str(tmp_path))
 
 
 @pytest.mark.parametrize("damage", ["cut", "flip"])

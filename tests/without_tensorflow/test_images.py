@@ -1,6 +1,8 @@
 """Grids, PNG, GIF and plots, read back and looked at."""
 
 import io
+import warnings
+import zlib
 
 import numpy as np
 import pytest
@@ -130,3 +132,36 @@ def test_what_is_no_photo_is_named(what):
     with pytest.raises(UserError, match=r"^my photo\.jpg: ") as error:
         images.read_photo(raw, "my photo.jpg")
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("kind", ["EPS", "PPM", "ICO", "TGA", "PDF"])
+def test_other_formats_than_photos_have_are_not_opened(kind, tmp_path):
+    """Some start other programs, as EPS does Ghostscript; the name does not decide."""
+    raw = encoded(Image.new("RGB", (16, 16)), kind)
+    with pytest.raises(UserError, match=r"cat\.jpg: .* none of PNG, JPEG, WEBP, BMP, GIF, TIFF"):
+        images.read_photo(raw, "cat.jpg")
+    (tmp_path / "cat.jpg").write_bytes(raw)
+    with pytest.raises(UserError, match=r"cat\.jpg: .* none of PNG"):
+        images.read_photo(tmp_path / "cat.jpg", "cat.jpg")
+
+
+@pytest.mark.parametrize("kind", images.PHOTO_FORMATS)
+def test_all_formats_of_photos_are_read(kind):
+    photo = Image.new("RGB", (16, 24), (200, 100, 50))
+    read = images.read_photo(encoded(photo, kind), "photo")
+    assert read.shape == (24, 16, 3) and np.max(np.abs(read - np.array([200, 100, 50.0]))) < 6
+
+
+def test_a_photo_too_large_is_told_by_its_header_alone():
+    header = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + (20_000).to_bytes(4, "big") * 2
+    header += b"\x08\x02\0\0\0"
+    header += zlib.crc32(header[12:]).to_bytes(4, "big") + b"\0\0\0\0IDAT" + b"\x35\xaf\x06\x1e"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # `cli.run` silences Pillow's
+        with pytest.raises(UserError, match=r"^huge: (has 20000×20000 pixels|.* exceeds limit)"):
+            images.read_photo(header, "huge")
+
+
+def test_a_photo_of_a_phone_is_not_too_large():
+    raw = encoded(Image.new("1", (7_000, 9_000)), "PNG")
+    assert images.read_photo(raw, "photo").shape == (9_000, 7_000, 3)

@@ -1,5 +1,6 @@
 """Run folders: what starts, what is refused, what a resumed run may change."""
 
+import io
 import json
 import os
 import sys
@@ -195,11 +196,11 @@ class Counter:
     def __init__(self):
         self.iterations = 0
 
-    def save_weights(self, path):
-        path.write_text(str(self.iterations))
+    def save_weights(self, file):
+        file.write(str(self.iterations).encode())
 
-    def load_weights(self, path):
-        self.iterations = int(path.read_text())
+    def load_weights(self, file):
+        self.iterations = int(file.read())
 
 
 def test_restore_forgets_what_came_after_the_checkpoint():
@@ -261,8 +262,107 @@ def test_ctrl_c_tells_what_the_checkpoint_holds():
     assert str(stop.value).endswith("chapter03_gan/train.py --resume begun")
 
 
-def test_a_broken_checkpoint_is_named():
-    run = new_run("begun")
-    run.write(training.CHECKPOINT, b"not a number")
-    with pytest.raises(UserError, match=r"latest\.weights\.h5: cannot be loaded"):
+@pytest.mark.parametrize(
+    "file, change, words",
+    [
+        ("checkpoint/latest.weights.h5", lambda raw: b"9", "weights.h5: is not as it was written"),
+        ("checkpoint/digests.json", lambda raw: b"[" * 100_000, "digests.json: is broken"),
+        ("checkpoint/digests.json", lambda raw: raw.replace(b"10", b'"ten"'), "json: is broken"),
+        ("checkpoint/digests.json", None, "digests.json: cannot be read"),
+        ("checkpoint/latest.weights.h5", None, None),  # killed before there was one
+        ("history.csv", None, "history.csv: cannot be read"),
+        ("history.csv", lambda raw: b"", "history.csv: is not as it was written"),
+        ("history.csv", lambda raw: raw[:-1], "history.csv: is not as it was written"),
+        ("history.csv", lambda raw: raw + raw, None),  # what comes after the checkpoint's line
+        ("history.csv", lambda raw: raw.replace(b"10,", b"10,1"), "is not as it was written"),
+        ("history.csv", lambda raw: raw.replace(b"d_loss", b"g_loss"), "is not as it was written"),
+        ("timings.csv", lambda raw: raw.replace(b"3.0", b"nan"), "is not as it was written"),
+    ],
+)
+def test_a_checkpoint_and_its_tables_are_as_they_were_written(file, change, words):
+    run, model = new_run("begun"), Counter()
+    run.record(10, {"d_loss": 0.1}, 3.0)
+    model.iterations = 10
+    run.save_checkpoint(model)
+    path = run.path / file
+    path.write_bytes(change(path.read_bytes())) if change else path.unlink()
+    run = reopen(resume="begun")
+    if words is None:
         run.restore(Counter())
+        return
+    with pytest.raises(UserError, match=words):
+        run.restore(Counter())
+
+
+def test_killed_between_the_digests_and_the_checkpoint():
+    """The one before is whole, and known."""
+    run, model = new_run("begun"), Counter()
+    run.record(10, {"d_loss": 0.1}, 3.0)
+    model.iterations = 10
+    run.save_checkpoint(model)
+    before = (run.path / training.CHECKPOINT).read_bytes()
+    run.record(20, {"d_loss": 0.2}, 3.0)
+    model.iterations = 20
+    run.save_checkpoint(model)
+    (run.path / training.CHECKPOINT).write_bytes(before)
+    run = reopen(resume="begun")
+    run.restore(Counter())
+    assert run.saved_iteration == 10 and run.history == [{"iteration": 10, "d_loss": 0.1}]
+
+
+def test_a_run_that_is_moved_or_deleted_while_it_trains_is_missed_at_once(tmp_path):
+    run = new_run("begun")
+    (tmp_path / "begun").rename(tmp_path / "moved")
+    with pytest.raises(UserError, match="begun: is gone"):
+        run.record(10, {"d_loss": 0.1}, 3.0)
+    assert not (tmp_path / "begun").exists()
+
+
+def test_the_lock_is_released_where_the_program_goes_on(recwarn):
+    run = new_run("begun")
+    with pytest.raises(UserError), run.resumable():
+        raise UserError("anything")
+    assert reopen(resume="begun").start(DATA) is None  # nobody has it
+
+
+@pytest.mark.parametrize("name", ["²", "٣", "1" * 30, "-1", "1.5", " 1"])
+def test_folders_that_are_no_run_numbers_are_let_be(tmp_path, name):
+    (tmp_path / "runs" / "chapter03_gan" / name).mkdir(parents=True)
+    assert new_run().path.name == "0001"
+
+
+def test_a_clock_before_1980_is_told_at_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(runs.time, "localtime", lambda: runs.time.gmtime(0))
+    with pytest.raises(UserError, match="clock is before 1980"):
+        new_run()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_no_utf8_can_be_written_and_read(tmp_path):
+    name = os.fsdecode(b"k\xb0\xa1")
+    run = open_run(output_dir=name)
+    run.schedule(20, 10)
+    run.start({"source": name, "sha256": "1"})
+    again = open_run(resume=name)
+    assert again.path == run.path and again._record.data.source == r"k\udcb0\udca1"
+
+
+def test_a_full_disk_leaves_the_file_as_it_was_and_no_other(monkeypatch):
+    """The file system says so when it is to write, or only when it is to write to the disk."""
+    run = new_run("here")
+    run.write("b.txt", b"old")
+    whole = open
+
+    class Full(io.BytesIO):
+        def write(self, content):
+            raise OSError(28, "No space left on device")
+
+    def open_full(path, mode="r", **kwargs):
+        whole(path, mode, **kwargs).close()
+        return Full()
+
+    monkeypatch.setattr("builtins.open", open_full)
+    with pytest.raises(UserError, match=r"b\.txt: cannot be written: No space left"):
+        run.write("b.txt", b"new")
+    assert (run.path / "b.txt").read_bytes() == b"old"
+    assert not list(run.path.glob(".writing-*"))
