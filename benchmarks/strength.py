@@ -50,7 +50,7 @@ def main():
     row = "{:<14}{:>8}{:>12}{:>12}{:>12}{:>12}{:>10}"
     print(row.format("network", "epsilon", "theirs", "ours", "seconds", "seconds", "ratio"))
     for name in ("undefended", "defended") if run.config.defend else ("undefended",):
-        network = run.load_model(name)
+        network = run.load_model(name, [(None, 28, 28, 1)], [(None, 10)])
         for epsilon in arguments.epsilons:
 
             def ours(images, labels, network=network, epsilon=epsilon):

@@ -8,6 +8,7 @@ import gzip
 import lzma
 import math
 import os
+import warnings
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -67,7 +68,8 @@ def _read_npy(archive: zipfile.ZipFile, path: Path, key: str) -> np.ndarray:
         version = np.lib.format.read_magic(file)
         if version not in HEADERS:
             raise ValueError(f"{key} is of version {version} of NumPy's format")
-        shape, fortran_order, dtype = HEADERS[version](file)
+        with warnings.catch_warnings(action="ignore"):  # that Python 2 wrote it
+            shape, fortran_order, dtype = HEADERS[version](file)
         _check_array(path, key, shape, dtype)
         values = file.read(math.prod(shape) * dtype.itemsize)
     # An error, if the values are fewer than the header promises.

@@ -3,7 +3,6 @@
 import json
 import os
 import platform
-import sys
 import time
 from collections.abc import Collection
 from importlib import metadata
@@ -98,13 +97,12 @@ class Run(Files):
         """
         if time.localtime().tm_year < 1980:
             raise UserError("the clock is before 1980, where zips, as .keras files are, begin")
-        versions = {package: _version(package) for package in PACKAGES}
         record = Record(
             chapter=self.chapter,
             preset=self.preset,
             settings=self.config.model_dump(),
             data=DataRecord(**data | {"source": readable(data["source"])}),
-            versions={"python": platform.python_version(), **versions},
+            versions=installed_versions(),
         )
         if self._record is None:
             home = Path("runs") / self.chapter
@@ -126,8 +124,6 @@ class Run(Files):
             self.write_json("config.json", record.model_dump())
             return
         self.check_data(data)
-        if record.versions != self._record.versions:
-            print("other versions than the run was begun with; bits may differ", file=sys.stderr)
         for leftover in self.path.rglob(TEMPORARY + "*"):  # of a run that was killed
             remove(leftover)
 
@@ -176,6 +172,12 @@ def _first_problem(error: ValidationError, *place: str) -> str:
         return f"{key} is no setting. {ADVICE}"
     problem = first["msg"].removeprefix("Input ").removeprefix("Value error, ")
     return f"{key}: {problem}. {ADVICE}"
+
+
+def installed_versions() -> dict[str, str | None]:
+    """Of Python and of the packages that decide a run's bits."""
+    versions = {package: _version(package) for package in PACKAGES}
+    return {"python": platform.python_version(), **versions}
 
 
 def _version(package: str) -> str | None:

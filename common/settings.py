@@ -63,6 +63,8 @@ class Frozen(BaseModel):
         """Settings of these values, or a UserError of one line that names the first wrong flag."""
         try:
             return cls.model_validate(dict(values))
+        except UnicodeEncodeError as error:  # in what a check of ours says of it
+            raise UserError(f"{error.object}: {NOT_UTF8}") from error
         except ValidationError as error:
             first = error.errors()[0]
             problem = str(first.get("ctx", {}).get("error") or first["msg"].removeprefix("Input "))

@@ -23,7 +23,7 @@ from pydantic import BaseModel, ValidationError
 
 from common import UserError, folders
 from common.files import InMemory
-from common.runs import ADVICE, Run, read_config
+from common.runs import ADVICE, Run, installed_versions, read_config
 from common.settings import Settings
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -77,10 +77,11 @@ def open_run(
 
 
 class Digests(BaseModel):
-    """A checkpoint's iteration, and SHA-256 of it and of the tables as they were then."""
+    """A checkpoint's iteration, and SHA-256 of it and of what belongs to it, as that was then."""
 
     iteration: int
     weights: str
+    config: str
     history: str
     timings: str
 
@@ -147,6 +148,8 @@ class TrainingRun(Run):
         """
         self.start(data)
         self.restore(model)
+        if self._record and self._record.versions != installed_versions():
+            print("other versions than the run was begun with; bits may differ", file=sys.stderr)
         images = data["training_images"]
         count = " and ".join(map(str, images)) if isinstance(images, list) else images
         print(f"{count} training images: {data['source']}")
@@ -174,6 +177,8 @@ class TrainingRun(Run):
         except Exception as error:  # Keras and h5py raise whatever they come upon
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise UserError(f"{checkpoint}: cannot be loaded: {reason}") from error
+        if _sha256(self.read("config.json")) != found[0].config:
+            raise UserError(f"{self.path / 'config.json'}: is not as it was written. {ADVICE}")
         self._digests = found
         self.saved_iteration = iteration = found[0].iteration
         if iteration % self.interval or not 0 < iteration <= self.iterations:
@@ -203,6 +208,7 @@ class TrainingRun(Run):
         now = Digests(
             iteration=int(model.iterations),
             weights=_sha256(content),
+            config=_sha256(self.read("config.json")),
             history=_sha256(self.read("history.csv")),
             timings=_sha256(self.read("timings.csv")),
         )

@@ -1,6 +1,7 @@
 """Chapter 4: explore.py, with a generator whose images are known."""
 
 import shutil
+import zipfile
 
 import keras
 import numpy as np
@@ -106,6 +107,40 @@ def test_broken_network_is_one_line(run, tmp_path, capsys):
     content[middle : middle + 200] = bytes(200)
     (broken / "generator.keras").write_bytes(content)
     assert "generator.keras: cannot be loaded" in error_of(explore.main, [str(broken)], capsys)
+
+
+def write_zip(path, **members):
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name.replace("_", ".", 1), content)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK", "[" * 100_000, '{"module": "os"}', "{}", "null"])
+def test_what_is_no_network_is_one_line(run, tmp_path, capsys, content):
+    """Nothing, no zip, and zips with a config.json that is too deep, or names no network."""
+    broken = tmp_path / "broken"
+    shutil.copytree(run, broken)
+    if isinstance(content, bytes):
+        (broken / "generator.keras").write_bytes(content)
+    else:
+        write_zip(broken / "generator.keras", config_json=content, metadata_json="{}")
+    assert "generator.keras: cannot be loaded" in error_of(explore.main, [str(broken)], capsys)
+
+
+@pytest.mark.parametrize("latent_dim, pixels", [(7, 784), (100, 10)])
+def test_another_network_is_one_line(run, tmp_path, capsys, latent_dim, pixels):
+    other = tmp_path / "other"
+    shutil.copytree(run, other)
+    network = keras.Sequential([keras.Input((latent_dim,)), layers.Dense(pixels)])
+    network.save(other / "generator.keras")
+    line = error_of(explore.main, [str(other)], capsys)
+    assert f"is another network than the run's: from [(None, {latent_dim})]" in line
+
+
+def test_a_network_that_is_missing_is_one_line(run, tmp_path, capsys):
+    shutil.copytree(run, tmp_path / "run", ignore=shutil.ignore_patterns("*.keras"))
+    line = error_of(explore.main, [str(tmp_path / "run")], capsys)
+    assert "generator.keras: there is no such file" in line
 
 
 def test_other_data_than_the_runs_is_refused(run, tmp_path, capsys):

@@ -614,10 +614,21 @@ def test_translating_pictures_of_ones_own(finished, tmp_path, capsys):
     assert imageio.imread(again / "a.png").shape == (48, 48)
 
 
+def test_names_as_long_as_a_file_system_takes(finished, tmp_path):
+    long = tmp_path / f"{'가' * 83}.png"  # 253 bytes
+    imageio.imwrite(long, np.zeros((32, 32), np.uint8))
+    folder = translate.main([str(finished[0]), "--direction", "AtoB", str(long)])
+    names = {path.name for path in folder.iterdir()}
+    assert names == {"contact_sheet.png", f"{'가' * 66}.png"}
+
+
 @pytest.mark.parametrize(
     "arguments, words",
     [
         (["--direction", "AtoB", "none.png"], "none.png: there is no such file"),
+        (["--direction", "AtoB", f"{'n' * 300}.png"], "there is no such file"),
+        (["--direction", "AtoB", "/dev/null"], "there is no such file"),
+        (["--direction", "AtoB", "--size", "20000", "TEXT"], "less than or equal to 4096"),
         (["--direction", "AtoB", "EMPTY"], "holds no images"),
         (["--direction", "AtoB", "TEXT"], "cannot be read as an image"),
         (["--direction", "AtoC", "TEXT"], "invalid choice: 'AtoC'"),

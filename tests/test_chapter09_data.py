@@ -2,13 +2,16 @@
 
 import http.server
 import io
+import os
 import threading
 import urllib.error
+import warnings
 import zipfile
 
 import imageio.v3 as imageio
 import numpy as np
 import pytest
+from datasets import change_every_member
 
 from chapter09_cyclegan import domains, download, photos
 from chapter09_cyclegan.domains import load_domains
@@ -179,6 +182,50 @@ def test_a_member_that_unpacks_to_anything_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(photos, "LARGEST_FILE", 500)
     with pytest.raises(UserError, match=r"trainA/0\.png: cannot be read: it has [\d,]+ bytes"):
         load_domains(str(make_zip(tmp_path / "fruit.zip", files())), 16)
+
+
+@pytest.mark.parametrize("what", ["a pipe", "a folder", "an EPS", "too large"])
+def test_what_is_called_a_photo_and_is_none(tmp_path, monkeypatch, what):
+    folder = make_folder(tmp_path / "photos", files())
+    name = folder / "trainA" / "cat.jpg"
+    if what == "a pipe":
+        os.mkfifo(name)  # to open it would last for ever
+    elif what == "a folder":
+        name.mkdir()
+    elif what == "an EPS":
+        name.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n")
+    else:
+        name.write_bytes(bytes(20_000))
+        monkeypatch.setattr(photos, "LARGEST_FILE", 19_999)
+    with pytest.raises(UserError, match=r"trainA/cat\.jpg: cannot be read"):
+        load_domains(str(folder), 16)
+
+
+@pytest.mark.parametrize("offset, value", [(6, 1), (8, 77)], ids=["encrypted", "unknown method"])
+def test_members_that_python_cannot_unpack(tmp_path, offset, value):
+    path = make_zip(tmp_path / "fruit.zip", files())
+    change_every_member(path, offset, value)
+    with pytest.raises(UserError, match=r"fruit\.zip/trainA/.*: cannot be read"):
+        load_domains(str(path), 16)
+
+
+def test_a_zip_whose_names_are_no_utf8(tmp_path):
+    """As of a Korean Windows: Python reads them as what they are not, and finds them again."""
+    path = make_zip(tmp_path / "fruit.zip", files())
+    raw = path.read_bytes()
+    for i in range(5):
+        for end in (b".png", b".jpg", b".PNG"):
+            raw = raw.replace(b"trainA/%d" % i + end, b"trainA/\xb0" + end)
+    path.write_bytes(raw)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of names that are there twice
+        assert len(load_domains(str(path), 16).train_A) == 3  # one of each ending
+
+
+@pytest.mark.parametrize("name", ["n" * 300, "~nobody-of-this-name/x", "/dev/null", "\0"])
+def test_paths_that_cannot_be(name):
+    with pytest.raises(UserError, match=r"is no folder, no zip|is neither a folder nor a zip"):
+        load_domains(name, 16)
 
 
 def test_broken_archives(tmp_path):

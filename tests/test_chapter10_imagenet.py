@@ -210,8 +210,19 @@ class TestClasses:
         shares[[6, 7]] = 0.5
         assert len(classes.likeliest(shares)) == 5
 
-    def test_a_broken_list(self, tmp_path):
-        (tmp_path / "imagenet_class_index.json").write_text('{"0": ["n0", "tench"]}')
+    @pytest.mark.parametrize(
+        "text",
+        [
+            '{"0": ["n0", "tench"]}',
+            json.dumps({str(i): [i, i] for i in range(1000)}),  # numbers for names
+            json.dumps([["n0", "tench"]] * 1000),
+            "[" * 100_000,
+            "",
+        ],
+        ids=["short", "numbers", "a list", "deep", "empty"],
+    )
+    def test_a_broken_list(self, tmp_path, text):
+        (tmp_path / "imagenet_class_index.json").write_text(text)
         with pytest.raises(UserError, match="not the list"):
             applications.Classes(str(tmp_path / "any.h5"))
 

@@ -11,7 +11,7 @@ import zipfile
 import numpy as np
 import pytest
 from conftest import error_of
-from datasets import arrays, assert_holds, write_idx
+from datasets import arrays, assert_holds, change_every_member, write_idx
 
 from common import UserError, data, formats
 
@@ -175,17 +175,6 @@ def test_headers_of_npz_are_checked_before_anything_is_read(tmp_path, member, wo
     with pytest.raises(UserError, match=words) as error:
         data.load("mnist", str(tmp_path))
     assert "\n" not in str(error.value) and len(str(error.value)) < 400
-
-
-def change_every_member(path, offset, value):
-    """Sets two bytes in the headers of a zip's members, at these places of both kinds of header."""
-    raw = bytearray(path.read_bytes())
-    for signature, place in ((b"PK\3\4", offset), (b"PK\1\2", offset + 2)):
-        start = raw.find(signature)
-        while start >= 0:
-            raw[start + place : start + place + 2] = value.to_bytes(2, "little")
-            start = raw.find(signature, start + 4)
-    path.write_bytes(raw)
 
 
 @pytest.mark.parametrize("what, offset, value", [("encrypted", 6, 1), ("unknown method", 8, 77)])

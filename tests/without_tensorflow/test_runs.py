@@ -162,7 +162,7 @@ def test_a_resumed_run_keeps_its_data_but_the_data_may_move(tmp_path, capsys):
 def test_other_versions_are_pointed_out(capsys, monkeypatch):
     new_run("begun")
     monkeypatch.setattr(runs.metadata, "version", lambda package: "0")
-    reopen(resume="begun").start(DATA)
+    reopen(resume="begun").begin(Counter(), DATA | {"training_images": 60_000})
     assert "other versions" in capsys.readouterr().err
 
 
@@ -270,6 +270,7 @@ def test_ctrl_c_tells_what_the_checkpoint_holds():
         ("checkpoint/digests.json", lambda raw: raw.replace(b"10", b'"ten"'), "json: is broken"),
         ("checkpoint/digests.json", None, "digests.json: cannot be read"),
         ("checkpoint/latest.weights.h5", None, None),  # killed before there was one
+        ("config.json", lambda raw: raw.replace(b'"seed": 0', b'"seed": 1'), "config.json: is not"),
         ("history.csv", None, "history.csv: cannot be read"),
         ("history.csv", lambda raw: b"", "history.csv: is not as it was written"),
         ("history.csv", lambda raw: raw[:-1], "history.csv: is not as it was written"),

@@ -89,6 +89,16 @@ def test_data_folder_is_absolute_and_has_no_part_in_a_bundled_sample(tmp_path, m
         parse("--data-dir", "here", "--dataset", "sample")
 
 
+def test_text_that_is_no_utf8_is_refused_in_one_line():
+    """As a path that was unzipped in another encoding: Python keeps it as surrogates."""
+    for wrong in ("/k\udcb0", "k\udcb0"):
+        with pytest.raises(UserError, match="its path is not UTF-8") as error:
+            GANSettings.check(
+                {"iterations": 1, "sample_interval": 1, "batch_size": 1, "data_dir": wrong}
+            )
+        assert len(str(error.value).splitlines()) == 1
+
+
 def test_settings_are_frozen_and_presets_are_checked():
     with pytest.raises(ValidationError, match="frozen"):
         BOOK.seed = 3

@@ -1,0 +1,50 @@
+"""How TensorFlow and Keras are set up, whatever the user's keras.json and environment say."""
+
+import logging
+import subprocess
+import sys
+
+import keras
+import pytest
+from conftest import REPOSITORY
+
+from common import UserError, cli, device, training
+
+
+def test_what_keras_json_may_say_has_no_part_in_a_run():
+    keras.config.set_floatx("float64")
+    keras.config.set_epsilon(1e-3)
+    keras.config.set_image_data_format("channels_first")
+    keras.config.set_max_epochs(1)
+    keras.config.set_max_steps_per_epoch(1)
+    device.setup(seed=0)
+    assert keras.config.floatx() == "float32" and keras.config.epsilon() == 1e-7
+    assert keras.config.image_data_format() == "channels_last"
+    assert keras.config.max_epochs() is None and keras.config.max_steps_per_epoch() is None
+    assert keras.layers.Dense(1).compute_dtype == "float32"
+
+
+def test_a_broken_keras_json_is_one_line(tmp_path):
+    (tmp_path / "keras.json").write_text("[]")
+    code = "from common import cli; cli.run(lambda: cli.setup(seed=0))"
+    done = subprocess.run(
+        [sys.executable, "-c", f"import os; os.environ['KERAS_HOME'] = {str(tmp_path)!r}; {code}"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+    )
+    lines = [line for line in done.stderr.splitlines() if line.startswith(("error", "Traceback"))]
+    assert done.returncode == 2 and len(lines) == 1
+    assert f"Mend or delete {tmp_path / 'keras.json'}" in lines[0]
+
+
+def test_code_that_tensorflow_cannot_read_is_one_line(monkeypatch):
+    monkeypatch.setattr(training, "REPOSITORY", REPOSITORY / "k\udcb0\udca1")
+    with pytest.raises(UserError, match="its path is not UTF-8"):
+        cli.setup(seed=0)
+
+
+@pytest.mark.parametrize("text, kept", [("5 calls triggered tf.function retracing.", 0), ("x", 1)])
+def test_evaluation_of_several_sizes_is_no_reason_to_warn(text, kept):
+    record = logging.LogRecord("tensorflow", logging.WARNING, "", 0, text, (), None)
+    assert bool(logging.getLogger("tensorflow").filter(record)) == kept
