@@ -7,8 +7,6 @@ short, and overwrites what that left.
 """
 
 import contextlib
-import csv
-import hashlib
 import os
 import shlex
 import signal
@@ -19,16 +17,11 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
-
-from common import UserError, folders
-from common.files import InMemory
-from common.runs import ADVICE, Run, installed_versions, read_config
+from common import UserError, checkpoints, folders
+from common.runs import Run, installed_versions, read_config
 from common.settings import Settings
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-CHECKPOINT = "checkpoint/latest.weights.h5"
-DIGESTS = "checkpoint/digests.json"
 DEFAULT_PRESET = "quick"
 
 
@@ -76,25 +69,6 @@ def open_run(
     return TrainingRun(chapter, config, folder, preset=record.preset, record=record)
 
 
-class Digests(BaseModel):
-    """A checkpoint's iteration, and SHA-256 of it and of what belongs to it, as that was then."""
-
-    iteration: int
-    weights: str
-    config: str
-    history: str
-    timings: str
-
-
-class Checkpoints(BaseModel):
-    """digests.json: those of the checkpoint and of the one before.
-
-    It is written before the checkpoint. A program that is killed in between leaves the one before.
-    """
-
-    digests: list[Digests]
-
-
 class TrainingRun(Run):
     """A run that is trained, from its beginning or from its checkpoint."""
 
@@ -108,7 +82,7 @@ class TrainingRun(Run):
         self.saved_iteration = 0  # of the checkpoint
         self.history: list[dict[str, Any]] = []
         self.timings: list[dict[str, Any]] = []
-        self._digests: list[Digests] = []
+        self._digests: checkpoints.Digests | None = None  # of the checkpoint
 
     def load_data(self) -> Any:
         """The `data.Dataset` that the settings name; and with it the length of the training.
@@ -161,61 +135,24 @@ class TrainingRun(Run):
         Raises:
             UserError: it is not as it was written, or does not fit the run's settings.
         """
-        checkpoint = self.path / CHECKPOINT
-        if not os.path.isfile(checkpoint):
+        self._digests = checkpoints.load(self, model)
+        if self._digests is None:
             return
-        content = self.read(CHECKPOINT)
-        try:
-            known = Checkpoints.model_validate_json(self.read(DIGESTS), strict=True).digests
-        except ValidationError as error:
-            raise UserError(f"{self.path / DIGESTS}: is broken. {ADVICE}") from error
-        found = [digests for digests in known if digests.weights == _sha256(content)]
-        if not found:
-            raise UserError(f"{checkpoint}: is not as it was written. {ADVICE}")
-        try:
-            model.load_weights(InMemory(checkpoint.name, content))
-        except Exception as error:  # Keras and h5py raise whatever they come upon
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise UserError(f"{checkpoint}: cannot be loaded: {reason}") from error
-        if _sha256(self.read("config.json")) != found[0].config:
-            raise UserError(f"{self.path / 'config.json'}: is not as it was written. {ADVICE}")
-        self._digests = found
-        self.saved_iteration = iteration = found[0].iteration
+        iteration = self._digests.iteration
         if iteration % self.interval or not 0 < iteration <= self.iterations:
             raise UserError(
-                f"{checkpoint}: is of iteration {iteration}, but the run has {self.iterations}, in "
-                f"intervals of {self.interval}"
+                f"{self.path / checkpoints.CHECKPOINT}: is of iteration {iteration}, but the run "
+                f"has {self.iterations}, in intervals of {self.interval}"
             )
-        self.history = self._restore_table("history.csv", found[0].history)
-        self.timings = self._restore_table("timings.csv", found[0].timings)
-
-    def _restore_table(self, name: str, digest: str) -> list[dict[str, Any]]:
-        """The lines of a CSV file that the checkpoint knows; a later interval's is left out."""
-        lines = self.read(name).splitlines(keepends=True)
-        lines = lines[: 1 + self.saved_iteration // self.interval]
-        if _sha256(b"".join(lines)) != digest:
-            raise UserError(f"{self.path / name}: is not as it was written. {ADVICE}")
-        rows = csv.DictReader(line.decode() for line in lines)
-        return [
-            {k: int(v) if k == "iteration" else float(v) for k, v in row.items()} for row in rows
-        ]
+        self.saved_iteration = iteration
+        lines = iteration // self.interval
+        self.history = checkpoints.table(self, "history.csv", lines, self._digests.history)
+        self.timings = checkpoints.table(self, "timings.csv", lines, self._digests.timings)
 
     def save_checkpoint(self, model) -> None:
         """Writes one file with the weights, the optimisers' state and the iteration."""
-        file = InMemory("latest.weights.h5")
-        model.save_weights(file)
-        content = file.getvalue()
-        now = Digests(
-            iteration=int(model.iterations),
-            weights=_sha256(content),
-            config=_sha256(self.read("config.json")),
-            history=_sha256(self.read("history.csv")),
-            timings=_sha256(self.read("timings.csv")),
-        )
-        self._digests = [now, *self._digests[:1]]
-        self.write_json(DIGESTS, Checkpoints(digests=self._digests).model_dump())
-        self.write(CHECKPOINT, content)
-        self.saved_iteration = now.iteration
+        self._digests = checkpoints.save(self, model, before=self._digests)
+        self.saved_iteration = self._digests.iteration
 
     def steps_per_execution(self, most: int = 100) -> int:
         """For `compile`: how many steps run as one program, a number that divides the interval.
@@ -330,10 +267,6 @@ class TrainingRun(Run):
                 self._lock.release()
             if threading.current_thread() is threading.main_thread():
                 signal.signal(signal.SIGINT, handler)
-
-
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
 
 
 def _refuse(name, value, folder, saved):

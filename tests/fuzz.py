@@ -33,7 +33,7 @@ if not __package__:  # run by its path: find `common` from whatever folder we we
 import numpy as np
 from PIL import Image
 
-from common import cli, formats, images, training
+from common import checkpoints, cli, formats, images, training
 from common.files import Files
 from common.settings import GANSettings
 
@@ -297,7 +297,7 @@ def go_on(folder, run):
     finally:
         if again._lock is not None:
             again._lock.release()
-    if (again.path / training.CHECKPOINT).exists():
+    if (again.path / checkpoints.CHECKPOINT).exists():
         assert model.iterations == again.saved_iteration == 20
         assert (again.history, again.timings) == (run.history, run.timings)
     assert again.config == run.config
@@ -314,7 +314,7 @@ def config(folder, draw):
 def run_files(folder, draw):
     """A run's checkpoint, what is known of it, and its tables."""
     run = begin_run(folder)
-    names = [training.CHECKPOINT, training.DIGESTS, "history.csv", "timings.csv"]
+    names = [checkpoints.CHECKPOINT, checkpoints.DIGESTS, "history.csv", "timings.csv"]
     path = run.path / draw.choice(names)
     if draw.random() < 0.1:
         path.unlink()

@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 from keras import ops
 
-from common import UserError, training
+from common import UserError, checkpoints, training
 from common.model import ChapterModel
 from common.settings import GANSettings
 
@@ -138,7 +138,7 @@ def test_ctrl_c_while_training_ends_the_program_at_once_or_saves_a_whole_interva
     run = open_run(output_dir="run")
     with pytest.raises(KeyboardInterrupt, match=f"up to iteration {kept} is kept"):
         fit(run, interrupt_at(1), steps_per_execution=steps)
-    assert (run.path / training.CHECKPOINT).exists() == bool(kept)
+    assert (run.path / checkpoints.CHECKPOINT).exists() == bool(kept)
 
 
 @posix

@@ -10,6 +10,7 @@ ABOVE = {
     "common.cli": set(),
     "common.training": {"cli"},
     "common.runs": {"training"},
+    "common.checkpoints": {"training"},
     "common.callbacks": {"training"},
 }
 FILES = sorted(REPOSITORY.glob("chapter*/*.py")) + sorted(REPOSITORY.glob("common/*.py"))

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from common import UserError, images, runs, training
+from common import UserError, checkpoints, images, runs, training
 from common.settings import GANSettings
 
 DATA = {"source": "made", "sha256": "1"}
@@ -266,8 +266,16 @@ def test_ctrl_c_tells_what_the_checkpoint_holds():
     "file, change, words",
     [
         ("checkpoint/latest.weights.h5", lambda raw: b"9", "weights.h5: is not as it was written"),
-        ("checkpoint/digests.json", lambda raw: b"[" * 100_000, "digests.json: is broken"),
-        ("checkpoint/digests.json", lambda raw: raw.replace(b"10", b'"ten"'), "json: is broken"),
+        (
+            "checkpoint/digests.json",
+            lambda raw: b"[" * 100_000,
+            "digests.json: is not as it was",
+        ),
+        (
+            "checkpoint/digests.json",
+            lambda raw: raw.replace(b"10", b'"ten"'),
+            "digests.json: is not as it was",
+        ),
         ("checkpoint/digests.json", None, "digests.json: cannot be read"),
         ("checkpoint/latest.weights.h5", None, None),  # killed before there was one
         ("config.json", lambda raw: raw.replace(b'"seed": 0', b'"seed": 1'), "config.json: is not"),
@@ -301,11 +309,11 @@ def test_killed_between_the_digests_and_the_checkpoint():
     run.record(10, {"d_loss": 0.1}, 3.0)
     model.iterations = 10
     run.save_checkpoint(model)
-    before = (run.path / training.CHECKPOINT).read_bytes()
+    before = (run.path / checkpoints.CHECKPOINT).read_bytes()
     run.record(20, {"d_loss": 0.2}, 3.0)
     model.iterations = 20
     run.save_checkpoint(model)
-    (run.path / training.CHECKPOINT).write_bytes(before)
+    (run.path / checkpoints.CHECKPOINT).write_bytes(before)
     run = reopen(resume="begun")
     run.restore(Counter())
     assert run.saved_iteration == 10 and run.history == [{"iteration": 10, "d_loss": 0.1}]
