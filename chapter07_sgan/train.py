@@ -20,7 +20,7 @@ if not __package__:  # run by its path: find `common` from whatever folder we we
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from common import cli
-from common.settings import Count, Fraction, GANSettings, Width
+from common.settings import Count, Fraction, GANSettings
 from common.training import TrainingRun
 
 
@@ -34,7 +34,7 @@ class Settings(GANSettings):
     N"""
     balanced: bool = False
     """draw the same number of labelled images from each class, at random by the seed"""
-    labeled_batch_size: Width = 32
+    labeled_batch_size: Count = 32
     """labelled images of one training step; all of them, where there are fewer"""
     networks: Literal["convolutional", "dense"] = "convolutional"
     """convolutional: the book's; dense: dense layers with Gaussian noise (Salimans et al. 2016)"""

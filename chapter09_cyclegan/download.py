@@ -9,6 +9,7 @@ import zipfile
 from pathlib import Path
 
 from common import UserError
+from common.files import reason
 
 ORIGIN = "http://efrosgans.eecs.berkeley.edu/cyclegan/datasets/"
 NAMES = (
@@ -52,7 +53,7 @@ def fetch(url: str, target: Path) -> Path:
         with zipfile.ZipFile(part) as archive:
             broken = archive.testzip()
     except Exception as error:  # zipfile raises whatever it comes upon
-        broken = str(error) or type(error).__name__
+        broken = reason(error)
     if broken:
         part.unlink(missing_ok=True)
         raise UserError(f"{url}: what came is no whole zip ({broken}). Try again, or {by_hand}")

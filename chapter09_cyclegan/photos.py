@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from common import UserError, images
+from common.files import foreign
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff"}
 THREADS = 4  # that decode; each may hold a photo of many megapixels
@@ -64,10 +65,8 @@ class PhotoFiles:
             UserError: it cannot be read, or is broken.
         """
         full_name = f"{self.path}/{name}"
-        try:
+        with foreign(full_name):
             raw = self.read_bytes(name)
-        except Exception as error:  # zipfile raises whatever it comes upon
-            raise UserError(f"{full_name}: cannot be read: {error}") from error
         return resize(images.read_photo(raw, full_name), size, size), hashlib.sha256(raw).digest()
 
     def read(self, names: Sequence[str], size: int, keep: bool):
@@ -131,17 +130,15 @@ def open_files(path: Path, patterns: Sequence[str]) -> PhotoFiles:
         def read_file(name):
             file = path / name
             if not os.path.isfile(file):  # a device or a pipe might never end
-                raise OSError("it is no file")
+                raise OSError("it is not a regular file")
             _check_length(file.stat().st_size)
             return file.read_bytes()
 
         return PhotoFiles(path, names, read_file)
     if not os.path.isfile(path):
         raise UserError(f"{path}: is neither a folder nor a zip")
-    try:
+    with foreign(path, "is neither a folder nor a whole zip"):
         archive = zipfile.ZipFile(path)
-    except Exception as error:  # zipfile raises whatever it comes upon
-        raise UserError(f"{path}: is neither a folder nor a whole zip: {error}") from error
 
     def read_member(name):
         _check_length(archive.getinfo(name).file_size)
@@ -152,4 +149,4 @@ def open_files(path: Path, patterns: Sequence[str]) -> PhotoFiles:
 
 def _check_length(length: int) -> None:
     if length > LARGEST_FILE:
-        raise OSError(f"it has {length:,} bytes")
+        raise OSError(f"it has {length:,} bytes, and files of up to {LARGEST_FILE:,} are read")

@@ -33,7 +33,7 @@ def check_dataset(name: str) -> str:
 
 def check_size(size: int) -> int:
     if size > 2048:
-        raise ValueError("is more than 2048, which fits in no memory")
+        raise ValueError("is more than 2048")
     if size % 16 or size < 32:
         raise ValueError(
             "is not 32, 48, 64 or another multiple of 16, as the U-Net halves images four times "

@@ -24,6 +24,8 @@ from common.cli import POSITIONAL
 from common.files import shortened
 from common.settings import Frozen
 
+LARGEST = 4_000_000  # pixels of a translation; activations take several hundred bytes for each
+
 
 class Settings(Frozen):
     """Which run to translate with, and what."""
@@ -45,17 +47,27 @@ def main(argv: list[str] | None = None) -> Path:
 
     cli.setup(seed=0)
     from chapter09_cyclegan.domains import is_grey
+    from common import images
 
     files = find_images(settings.paths)
     size = settings.size or run.config.size
     grey = is_grey(run.config.dataset)
-    shape = (None, None, None, 1 if grey else 3)
-    generator = run.load_model(f"g_{settings.direction.replace('to', '')}", [shape], [shape])
+    images_of_any_size = (None, None, None, 1 if grey else 3)
+    name = f"g_{settings.direction.replace('to', '')}"
+    generator = run.load_model(name, [images_of_any_size], [images_of_any_size])
 
-    originals = read_originals(files, size, grey)
-    translations = [translate(generator, original) for original in originals]
+    shapes = [check_photo(file, size) for file in files]
     folder = folders.make_next(run.path / "translated")
-    save(run, f"translated/{folder.name}", files, originals, translations, max(size, 96))
+    side = min(max(size, 96), 256)  # of a square of the contact sheet
+    names, pairs = picture_names(files), []
+    for file, shape, name in zip(files, shapes, names, strict=True):
+        original = read_original(file, shape, grey)
+        translated = translate(generator, original)
+        pixels = images.grid(translated[np.newaxis], columns=1, zoom=1, gap=0)
+        run.write(f"translated/{folder.name}/{name}.png", images.png(pixels))
+        pairs += [in_square(original, side), in_square(translated, side)]
+    page = images.grid(np.stack(pairs), columns=2 if len(files) < 4 else 6, zoom=1, gap=4)
+    run.write(f"translated/{folder.name}/contact_sheet.png", images.png(page))
     print(f"{len(files)} translated into {folder}")
     return folder
 
@@ -86,29 +98,39 @@ def find_images(paths: list[str]) -> list[Path]:
     return found
 
 
-def read_originals(files: list[Path], shorter: int, grey: bool) -> list[np.ndarray]:
-    """Images, float in [-1, 1], height×width×channels (1 if grey, else 3).
+def check_photo(file: Path, shorter: int) -> tuple[int, int]:
+    """Height and width that a photo is brought to.
 
     Args:
-        shorter: pixels that the shorter side of each is brought to.
+        shorter: pixels of its shorter side.
 
     Raises:
-        UserError: a file is no image, or far longer than it is wide.
+        UserError: the file is no image, far longer than it is wide, or too large then.
     """
+    from common import images
+
+    shape = images.read_photo(file, str(file)).shape[:2]
+    if max(shape) > 20 * min(shape):
+        raise UserError(f"{file}: is more than 20 times as long as it is wide")
+    height, width = fit(shape, shorter)
+    if height * width > LARGEST:
+        raise UserError(
+            f"{file}: would be translated at {height}×{width} pixels, for which memory may not do; "
+            "give a smaller --size"
+        )
+    return height, width
+
+
+def read_original(file: Path, shape: tuple[int, int], grey: bool) -> np.ndarray:
+    """An image of this height and width, float in [-1, 1], h×w×channels (1 if grey, else 3)."""
     import tensorflow as tf
 
     from chapter09_cyclegan.photos import resize
     from common import images
     from common.data import scale
 
-    originals = []
-    for file in files:
-        photo = images.read_photo(file, str(file))
-        if max(photo.shape[:2]) > 20 * min(photo.shape[:2]):
-            raise UserError(f"{file}: is more than 20 times as long as it is wide")
-        photo = resize(photo, *fit(photo.shape[:2], shorter))
-        originals.append(scale(tf.image.rgb_to_grayscale(photo).numpy() if grey else photo))
-    return originals
+    photo = resize(images.read_photo(file, str(file)), *shape)
+    return scale(tf.image.rgb_to_grayscale(photo).numpy() if grey else photo)
 
 
 def fit(shape: tuple[int, int], shorter: int) -> tuple[int, int]:
@@ -128,46 +150,32 @@ def translate(generator, image: np.ndarray) -> np.ndarray:
     return np.asarray(generator(padded[np.newaxis], training=False))[0, :height, :width]
 
 
-def save(run, folder: str, files: list[Path], originals, translations, side: int) -> None:
-    """Writes the translations into a folder of the run's, and a contact sheet.
-
-    Args:
-        files: that the translations are named after.
-        side: pixels of a square of the contact sheet.
-    """
-    from common import images
-
-    names = {"contact_sheet"}
-    for file, translated in zip(files, translations, strict=True):
+def picture_names(files: list[Path]) -> list[str]:
+    """A name for each translation, after its original, and no two alike."""
+    names: list[str] = []
+    taken = {"contact_sheet"}
+    for file in files:
         stem = shortened(file.stem, 200)
         name, number = stem, 1
-        while name.casefold() in names:  # of the same name, in another folder or format
+        while name.casefold() in taken:  # of the same name, in another folder or format
             number += 1
             name = f"{stem}-{number}"
-        names.add(name.casefold())
-        pixels = images.grid(translated[np.newaxis], columns=1, zoom=1, gap=0)
-        run.write(f"{folder}/{name}.png", images.png(pixels))
-    sheet = contact_sheet(originals, translations, side)
-    page = images.grid(sheet, columns=2 if len(files) < 4 else 6, zoom=1, gap=4)
-    run.write(f"{folder}/contact_sheet.png", images.png(page))
+        taken.add(name.casefold())
+        names.append(name)
+    return names
 
 
-def contact_sheet(originals, translations, side: int) -> np.ndarray:
-    """Pairs of images, float in [-1, 1], each pair side by side: for `images.grid`, 2 columns.
-
-    Each is brought into a white square of side×side.
-    """
+def in_square(image: np.ndarray, side: int) -> np.ndarray:
+    """An image, float in [-1, 1], brought into a white square of side×side."""
     import tensorflow as tf
 
-    page = np.ones((2 * len(originals), side, side, originals[0].shape[-1]), np.float32)
-    for i, pair in enumerate(zip(originals, translations, strict=True)):
-        for j, image in enumerate(pair):
-            scale = side / max(image.shape[:2])
-            height, width = (max(1, round(length * scale)) for length in image.shape[:2])
-            top, left = (side - height) // 2, (side - width) // 2
-            smaller = tf.image.resize(image, (height, width), antialias=True)
-            page[2 * i + j, top : top + height, left : left + width] = smaller
-    return page
+    square = np.ones((side, side, image.shape[-1]), np.float32)
+    scale = side / max(image.shape[:2])
+    height, width = (max(1, round(length * scale)) for length in image.shape[:2])
+    top, left = (side - height) // 2, (side - width) // 2
+    smaller = tf.image.resize(image, (height, width), antialias=True)
+    square[top : top + height, left : left + width] = smaller
+    return square
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from common import UserError, data
+from common.files import reason
 
 CLASS_INDEX = (
     "https://storage.googleapis.com/download.tensorflow.org/data/imagenet_class_index.json"
@@ -125,8 +126,8 @@ class Classes:
             listed = CLASS_LIST.validate_json(Path(path).read_bytes(), strict=True)
             self.ids, self.names = zip(*(listed[str(i)] for i in range(1000)), strict=True)
         except (OSError, ValueError, KeyError) as error:  # pydantic's is a ValueError
-            reason = str(error).splitlines()[0]
-            raise UserError(f"{path}: is not the list of ImageNet's classes: {reason}") from error
+            problem = f"{path}: is not the list of ImageNet's classes"
+            raise UserError(f"{problem}: {reason(error)}") from error
 
     def title(self, number: int) -> str:
         """A class's name for people, with its WordNet id where two classes have one name."""

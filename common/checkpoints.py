@@ -13,11 +13,12 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from common import UserError
-from common.files import Files, InMemory
+from common.files import Files, InMemory, reason
 
 CHECKPOINT = "checkpoint/latest.weights.h5"
 DIGESTS = "checkpoint/digests.json"
-ADVICE = "Put it back as it was, or begin a new run"
+ADVICE = "Put the original back, or begin a new run"
+CHANGED = f"was changed or damaged after the run wrote it. {ADVICE}"
 
 
 class Digests(BaseModel):
@@ -61,30 +62,47 @@ def save(run: Files, model: Any, before: Digests | None) -> Digests:
     return now
 
 
-def load(run: Files, model: Any) -> Digests | None:
-    """Loads the checkpoint into a built model with built optimisers; None if there is none.
+def find(run: Files) -> tuple[Digests, bytes] | None:
+    """The checkpoint and its digests, or None if there is none yet.
 
     Raises:
-        UserError: it, its digests or config.json is not as it was written.
+        UserError: it, its digests or config.json was changed.
     """
-    if not os.path.isfile(run.path / CHECKPOINT):
+    checkpoint, digests = run.path / CHECKPOINT, run.path / DIGESTS
+    if not os.path.isfile(digests) and not os.path.isfile(checkpoint):
         return None
-    content = run.read(CHECKPOINT)
+    if not os.path.isfile(digests):
+        raise UserError(f"{digests}: is missing. {ADVICE}")
     try:
         known = Known.model_validate_json(run.read(DIGESTS), strict=True).digests
     except ValidationError as error:
-        raise UserError(f"{run.path / DIGESTS}: is not as it was written. {ADVICE}") from error
-    found = [digests for digests in known if digests.weights == _sha256(content)]
+        raise UserError(f"{digests}: {CHANGED}") from error
+    if not os.path.isfile(checkpoint):
+        if len(known) > 1:
+            raise UserError(f"{checkpoint}: is missing. {ADVICE}")
+        return None  # the run was killed before its first checkpoint was in its place
+    content = run.read(CHECKPOINT)
+    found = [each for each in known if each.weights == _sha256(content)]
     if not found:
-        raise UserError(f"{run.path / CHECKPOINT}: is not as it was written. {ADVICE}")
+        raise UserError(f"{checkpoint}: {CHANGED}")
     if _sha256(run.read("config.json")) != found[0].config:
-        raise UserError(f"{run.path / 'config.json'}: is not as it was written. {ADVICE}")
+        raise UserError(f"{run.path / 'config.json'}: {CHANGED}")
+    return found[0], content
+
+
+def load(run: Files, model: Any, content: bytes) -> None:
+    """Loads what `find` has found into a built model with built optimisers.
+
+    Raises:
+        UserError: the model has other weights, as of another version of this code.
+    """
     try:
         model.load_weights(InMemory(os.path.basename(CHECKPOINT), content))
-    except Exception as error:  # written by another version of this code, or of Keras
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserError(f"{run.path / CHECKPOINT}: cannot be loaded: {reason}") from error
-    return found[0]
+    except (OSError, ValueError, KeyError) as error:  # Keras', where weights do not fit
+        raise UserError(
+            f"{run.path / CHECKPOINT}: does not fit the networks of this version of the code: "
+            f"{reason(error)}. Go on with the version that began the run"
+        ) from error
 
 
 def table(run: Files, name: str, lines: int, digest: str) -> list[dict[str, Any]]:
@@ -97,7 +115,7 @@ def table(run: Files, name: str, lines: int, digest: str) -> list[dict[str, Any]
     """
     first = run.read(name).splitlines(keepends=True)[: 1 + lines]
     if _sha256(b"".join(first)) != digest:
-        raise UserError(f"{run.path / name}: is not as it was written. {ADVICE}")
+        raise UserError(f"{run.path / name}: {CHANGED}")
     return [
         {key: int(value) if key == "iteration" else float(value) for key, value in row.items()}
         for row in csv.DictReader(line.decode() for line in first)

@@ -5,9 +5,11 @@ Imports no TensorFlow, so that `--help` and a mistake in a flag are answered at 
 
 import argparse
 import contextlib
+import errno
 import os
 import shutil
 import sys
+import traceback
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from types import NoneType
@@ -18,6 +20,7 @@ from common.files import readable
 from common.settings import NOT_UTF8, Frozen, Settings
 
 POSITIONAL = "positional"  # Annotated[str, POSITIONAL] marks an argument without a flag
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)  # a file system, or what is printed to
 METAVARS = {int: "N", float: "X", str: "TEXT"}
 F = TypeVar("F", bound=Frozen)
 
@@ -76,7 +79,10 @@ def setup(seed: int, precision: str = "float32") -> str:
     os.environ["KERAS_BACKEND"] = "tensorflow"  # whatever keras.json says
     try:
         from common import device
-    except (AssertionError, AttributeError, TypeError, ValueError) as error:
+    except Exception as error:
+        place = traceback.extract_tb(error.__traceback__)[-1].filename
+        if not place.endswith(os.path.join("keras", "src", "backend", "config.py")):
+            raise
         home = os.environ.get("KERAS_HOME", os.path.join("~", ".keras"))
         raise UserError(
             f"Keras does not start: {error}. Mend or delete {os.path.join(home, 'keras.json')}, "
@@ -126,9 +132,11 @@ def run(main: Callable) -> None:
     except BrokenPipeError:  # train.py | head
         _drop_output()
         sys.exit(1)
-    except OSError as error:  # as of an output that goes to a full disk
+    except OSError as error:
+        if error.errno not in FULL or error.filename:
+            raise
         _drop_output()
-        _fail(f"{error.filename or 'what is printed'}: {error.strerror or error}")
+        _fail(f"what is printed cannot be written: {error.strerror}")
     except Exception as error:
         if not _is_of_memory(error):
             raise
@@ -140,7 +148,7 @@ def _prepare_streams() -> None:
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:  # the shell has closed it
-            setattr(sys, name, open(os.devnull, "w"))
+            setattr(sys, name, open(os.devnull, "w", errors="backslashreplace"))
         elif hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
 

@@ -39,5 +39,5 @@ def setup(seed: int, precision: str = "float32") -> str:
 
 
 def _is_worth_reading(record: logging.LogRecord) -> bool:
-    """Not that a function was traced again: evaluation has batches of several sizes, each once."""
+    """False for TensorFlow's retracing warning: evaluation traces once for each size of batch."""
     return "triggered tf.function retracing" not in record.getMessage()

@@ -1,10 +1,11 @@
 """The files of a run's folder, each written whole or not at all. Imports no TensorFlow."""
 
+import contextlib
 import csv
 import io
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,11 @@ Shape = tuple[int | None, ...]
 
 
 class InMemory(io.BytesIO):
-    """A file in memory that Keras takes for one of a name: it looks at the suffix before it opens.
+    """A file in memory that Keras 3.15 takes for one with this name.
 
     HDF5 that comes upon a full disk takes the whole process down with it. So what Keras writes is
-    written here first, and then by `Files.write`, which can fail.
+    written here first, and then by `Files.write`, which can fail. Keras writes to an `io.IOBase`,
+    but looks first at the suffix of `str(file)`; its documentation names paths alone.
     """
 
     def __init__(self, name: str, content: bytes = b""):
@@ -61,9 +63,7 @@ class Files:
 
     def write_json(self, name: str, content: dict[str, Any]) -> None:
         """Writes a dict as JSON."""
-        text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
-        # Names that are no UTF-8 hold lone surrogates, which JSON, too, writes with a backslash.
-        self.write(name, text.encode(errors="backslashreplace"))
+        self.write(name, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
 
     def write_csv(self, name: str, rows: Sequence[dict[str, Any]]) -> None:
         """Writes dicts of the same keys as CSV, a line each."""
@@ -101,12 +101,9 @@ class Files:
         path = self.path / f"{name}.keras"
         if not os.path.isfile(path):
             raise UserError(f"{path}: there is no such file")
-        try:
+        with foreign(path, "cannot be loaded"):
             network = keras.models.load_model(path, compile=False)
             found = [[tuple(t.shape) for t in ends] for ends in (network.inputs, network.outputs)]
-        except Exception as error:  # Keras, zipfile and h5py raise whatever they come upon
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise UserError(f"{path}: cannot be loaded: {reason}") from error
         if found != [list(inputs), list(outputs)]:
             raise UserError(
                 f"{path}: is another network than the run's: from {found[0]} to "
@@ -121,8 +118,30 @@ def readable(name: str) -> str:
 
 
 def shortened(stem: str, length: int = 80) -> str:
-    """A file's name cut to so many bytes, which file systems count rather than letters."""
-    return stem.encode(errors="surrogateescape")[:length].decode(errors="ignore")
+    """A file's name, readable, cut to so many bytes, which file systems count and not letters."""
+    return readable(stem).encode()[:length].decode(errors="ignore") or "image"
+
+
+@contextlib.contextmanager
+def foreign(name: object, problem: str = "cannot be read") -> Iterator[None]:
+    """Within it, whatever another's file makes its reader raise becomes a UserError of one line.
+
+    Decoders of archives, images and networks raise what they come upon, of any type.
+
+    Args:
+        name: of the file.
+    """
+    try:
+        yield
+    except (UserError, MemoryError):
+        raise
+    except Exception as error:
+        raise UserError(f"{name}: {problem}: {reason(error)}") from error
+
+
+def reason(error: Exception) -> str:
+    """The first line of what an error says, or its type where it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def remove(path: Path) -> None:

@@ -1,7 +1,9 @@
 """Finding, numbering and locking the folders of runs. Imports no TensorFlow."""
 
+import errno
 import os
 import re
+import sys
 from pathlib import Path
 
 import filelock
@@ -10,6 +12,7 @@ from common import UserError
 from common.files import TEMPORARY
 
 LOCK = ".lock"
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # as of some network file systems
 NUMBER = re.compile("[0-9]{1,9}")
 
 
@@ -72,17 +75,21 @@ def _holds(folder: Path, name: str) -> bool:
 def lock(folder: Path) -> filelock.BaseFileLock | None:
     """A lock that keeps other programs off the run until it is released; None if one has it.
 
-    The operating system lets go of it too when the program ends, however it ends.
+    The operating system lets go of it too when the program ends, however it ends. On a file system
+    without locks nobody is kept off, and one line says so.
 
     Raises:
         UserError: the folder can't be written to.
     """
-    held = filelock.FileLock(folder / LOCK)
+    held = filelock.FileLock(folder / LOCK, fallback_to_soft=False)
     try:
         held.acquire(blocking=False)
     except filelock.Timeout:
         return None
-    except OSError as error:
+    except (OSError, NotImplementedError) as error:
+        if isinstance(error, NotImplementedError) or error.errno in NO_LOCKS:
+            print(f"{folder}: cannot be locked; train it in one program only", file=sys.stderr)
+            return held
         raise UserError(f"{folder}: cannot be written to: {error.strerror}") from error
     return held
 

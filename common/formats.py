@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from common import UserError
+from common.files import foreign
 
 Arrays = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 KEYS = ("x_train", "y_train", "x_test", "y_test")
@@ -49,16 +50,11 @@ def read_npz(name: str, path: Path) -> Arrays:
     Raises:
         UserError: it cannot be read, or holds something else.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            missing = [key for key in KEYS if f"{key}.npy" not in archive.namelist()]
-            if missing:
-                raise UserError(f"{path}: has no {', '.join(missing)}")
-            arrays = [_read_npy(archive, path, key) for key in KEYS]
-    except UserError:
-        raise
-    except Exception as error:  # a broken archive makes zipfile and NumPy raise whatever there is
-        raise UserError(f"{path}: cannot be read: {error}") from error
+    with foreign(path), zipfile.ZipFile(path) as archive:
+        missing = [key for key in KEYS if f"{key}.npy" not in archive.namelist()]
+        if missing:
+            raise UserError(f"{path}: has no {', '.join(missing)}")
+        arrays = [_read_npy(archive, path, key) for key in KEYS]
     return _checked(name, str(path), [path] * 4, arrays)
 
 
@@ -71,8 +67,7 @@ def _read_npy(archive: zipfile.ZipFile, path: Path, key: str) -> np.ndarray:
         with warnings.catch_warnings(action="ignore"):  # that Python 2 wrote it
             shape, fortran_order, dtype = HEADERS[version](file)
         _check_array(path, key, shape, dtype)
-        values = file.read(math.prod(shape) * dtype.itemsize)
-    # An error, if the values are fewer than the header promises.
+        values = _read_values(file, path, math.prod(shape) * dtype.itemsize)
     return np.frombuffer(values, dtype).reshape(shape, order="F" if fortran_order else "C")
 
 
@@ -104,31 +99,30 @@ def _read_idx_file(path: Path, key: str, count: int | None) -> np.ndarray:
         count: how many entries along the first axis; None for all.
     """
     suffix = path.suffix if path.suffix in OPENERS else ""
-    try:
-        with OPENERS[suffix](path, "rb") as file:
-            start = file.read(4)
-            if start[:3] != b"\0\0\x08" or len(start) < 4:
-                raise UserError(f"{path}: is not an IDX file of bytes")
-            header = file.read(4 * start[3])
-            if len(header) < 4 * start[3]:
-                raise UserError(f"{path}: ends within its header")
-            sizes = [int.from_bytes(header[i : i + 4], "big") for i in range(0, len(header), 4)]
-            _check_array(path, key, tuple(sizes), np.dtype(np.uint8))
-            promised = math.prod(sizes)
-            if count is not None:
-                sizes[0] = min(count, sizes[0])
-            wanted = math.prod(sizes)
-            values = file.read(wanted)
-            # Of a whole file, the end is looked at: nothing may follow, and a checksum is right.
-            more = len(file.read(1)) if wanted == promised else 0
-    except UserError:
-        raise
-    except Exception as error:  # gzip and lzma raise whatever they come upon
-        raise UserError(f"{path}: cannot be read: {error}") from error
-    if len(values) + more != wanted:
-        found = "more" if more else len(values)
-        raise UserError(f"{path}: holds {found} values where its header promises {wanted}")
+    with foreign(path), OPENERS[suffix](path, "rb") as file:
+        start = file.read(4)
+        if start[:3] != b"\0\0\x08" or len(start) < 4:
+            raise UserError(f"{path}: is not an IDX file of bytes")
+        header = file.read(4 * start[3])
+        if len(header) < 4 * start[3]:
+            raise UserError(f"{path}: ends within its header")
+        sizes = [int.from_bytes(header[i : i + 4], "big") for i in range(0, len(header), 4)]
+        _check_array(path, key, tuple(sizes), np.dtype(np.uint8))
+        if count is not None and count < sizes[0]:
+            sizes[0] = count
+            values = file.read(math.prod(sizes))
+        else:
+            values = _read_values(file, path, math.prod(sizes))
     return np.frombuffer(values, np.uint8).reshape(sizes)
+
+
+def _read_values(file, path: Path, length: int) -> bytes:
+    """The rest of a file, whose header promises so many bytes; to its end, where checksums are."""
+    values = file.read(length)
+    if len(values) < length or file.read(1):
+        found = "more" if len(values) == length else len(values)
+        raise UserError(f"{path}: holds {found} bytes where its header promises {length}")
+    return values
 
 
 def _check_array(path: Path, key: str, shape: tuple[int, ...], dtype: np.dtype) -> None:
@@ -140,7 +134,9 @@ def _check_array(path: Path, key: str, shape: tuple[int, ...], dtype: np.dtype) 
         found = "×".join(map(str, shape[:5])) + ("×…" if len(shape) > 5 else "")
         raise UserError(f"{path}: {key} must be {wanted}, but is {dtype}, {found}")
     if not 0 <= shape[0] <= MOST:
-        raise UserError(f"{path}: {key} is said to hold {shape[0]}, not 0 to {MOST}")
+        raise UserError(
+            f"{path}: the header of {key} promises {shape[0]} entries; 0 to {MOST} can be read"
+        )
 
 
 def _checked(name: str, source: str, paths: list[Path], arrays: list[np.ndarray]) -> Arrays:

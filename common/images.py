@@ -7,13 +7,15 @@ from pathlib import Path
 import imageio.v3 as imageio
 import numpy as np
 from matplotlib.figure import Figure
-from PIL import Image, UnidentifiedImageError  # Pillow, by which imageio reads photos
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from common import UserError
+from common.files import foreign
 
-PHOTO_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")  # not all that Pillow knows: some
-# formats start another program, as EPS does Ghostscript
-MOST_PIXELS = 64_000_000  # of a photo: decoded and resized, one takes 14 bytes a pixel for a moment
+# Not all that Pillow knows: for some formats it starts another program, as Ghostscript for EPS.
+PHOTO_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
+MOST_PIXELS = 50_000_000  # of a photo: four at once, decoded and resized, take 4 GiB for a moment
+TOO_LARGE = f"has more than {MOST_PIXELS // 10**6} million pixels, for which memory may not do"
 
 
 def grid(images: np.ndarray, columns: int, *, zoom: int = 3, gap: int = 2) -> np.ndarray:
@@ -94,50 +96,36 @@ def read_photo(file, name: str) -> np.ndarray:
         uint8, height×width×3. What is transparent is laid on white.
 
     Raises:
-        UserError: it is no image of a format in PHOTO_FORMATS, too large, or broken.
+        UserError: it is no image of these formats, too large, or broken.
     """
-    _check_photo(file, name)
-    try:
-        with imageio.imopen(file, "r", plugin="pillow") as photo:
-            eight_bits = photo.properties(index=0).dtype in (np.uint8, bool)
-            facts = photo.metadata(index=0)
-            transparent = "A" in facts["mode"] or "transparency" in facts
-            mode = ("RGBA" if transparent else "RGB") if eight_bits else None
-            # The first frame, if it is an animation; turned as the camera says it was held.
-            pixels = photo.read(index=0, rotate=True, mode=mode)  # type: ignore[call-arg]
-    except Exception as error:  # Pillow's decoders raise whatever they come upon
-        reason = (str(error.__cause__ or error).splitlines() or [type(error).__name__])[0]
-        raise UserError(f"{name}: cannot be read as an image: {reason}") from error
-    if pixels.dtype.kind == "f":
-        raise UserError(f"{name}: its pixels are {pixels.dtype}, not whole numbers")
-    if not eight_bits:
-        pixels = (np.clip(pixels, 0, 65535) // 257).astype(np.uint8)
-    if pixels.ndim == 2:
-        return pixels[..., np.newaxis].repeat(3, axis=-1)
-    if pixels.shape[-1] == 3:
-        return pixels
-    opacity = pixels[..., 3:] / np.float32(255)
-    return np.round(pixels[..., :3] * opacity + 255 * (1 - opacity)).astype(np.uint8)
+    opened = io.BytesIO(file) if isinstance(file, bytes) else file
+    with foreign(name, "cannot be read as an image"):
+        try:
+            photo = Image.open(opened, formats=PHOTO_FORMATS)  # reads its header alone
+        except UnidentifiedImageError:
+            raise ValueError(f"it is none of {', '.join(PHOTO_FORMATS)}") from None
+        except Image.DecompressionBombError:  # more pixels than Pillow allows
+            raise UserError(f"{name}: {TOO_LARGE}") from None
+        with photo:
+            if photo.width * photo.height > MOST_PIXELS:
+                raise UserError(f"{name}: {TOO_LARGE}")
+            return _as_rgb(photo, name)
 
 
-def _check_photo(file, name: str) -> None:
-    """Looks at a photo's header alone: its format, and how much memory it would take."""
-    try:
-        with Image.open(
-            io.BytesIO(file) if isinstance(file, bytes) else file, formats=PHOTO_FORMATS
-        ) as photo:
-            width, height = photo.size
-    except UnidentifiedImageError as error:
-        listed = ", ".join(PHOTO_FORMATS)
-        raise UserError(f"{name}: cannot be read as an image: it is none of {listed}") from error
-    except Exception as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserError(f"{name}: cannot be read as an image: {reason}") from error
-    if width * height > MOST_PIXELS:
-        raise UserError(
-            f"{name}: has {width}×{height} pixels; more than {MOST_PIXELS // 10**6} million take "
-            "too much memory. Make it smaller"
-        )
+def _as_rgb(photo: Image.Image, name: str) -> np.ndarray:
+    """The first frame, turned as the camera says it was held: uint8, height×width×3."""
+    if photo.mode == "F":
+        raise UserError(f"{name}: its pixels are fractions, not whole numbers")
+    turned = ImageOps.exif_transpose(photo)
+    if photo.mode.startswith("I"):  # 16 bits
+        grey = (np.clip(np.asarray(turned), 0, 65535) // 257).astype(np.uint8)
+        return grey[..., np.newaxis].repeat(3, axis=-1)
+    if "A" not in photo.mode and "transparency" not in photo.info:
+        return np.array(turned.convert("RGB"))
+    turned = turned.convert("RGBA")
+    white = Image.new("RGB", turned.size, "white")
+    white.paste(turned, mask=turned.getchannel("A"))
+    return np.array(white)
 
 
 def plot_history(

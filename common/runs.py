@@ -96,7 +96,7 @@ class Run(Files):
             UserError: the folder can't be written to, or the data is not what the run began with.
         """
         if time.localtime().tm_year < 1980:
-            raise UserError("the clock is before 1980, where zips, as .keras files are, begin")
+            raise UserError("the clock is before 1980, which no .keras file can hold; set it")
         record = Record(
             chapter=self.chapter,
             preset=self.preset,

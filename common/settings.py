@@ -23,7 +23,7 @@ from common import UserError
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Count = Annotated[int, Field(gt=0, le=10**9)]  # of steps, images, …: less than int32 holds
-Width = Annotated[int, Field(gt=0, le=10_000)]  # of a layer or a vector: more fit in no memory
+Width = Annotated[int, Field(gt=0, le=10_000)]  # of a layer or a vector
 Seed = Annotated[int, Field(ge=0, lt=2**31)]  # NumPy takes none below 0, int32 none above
 NOT_UTF8 = "its path is not UTF-8, as of a folder unzipped in another encoding; rename it"
 

@@ -107,7 +107,9 @@ class TrainingRun(Run):
             UserError: they are more than can be counted.
         """
         if iterations >= 2**31:
-            raise UserError(f"{iterations} iterations are too many: int32 counts them")
+            raise UserError(
+                f"{iterations} iterations are too many: at most {2**31 - 1} are counted"
+            )
         self.iterations, self.interval = iterations, interval
 
     def begin(self, model, data: dict[str, Any]) -> None:
@@ -121,9 +123,9 @@ class TrainingRun(Run):
             data: what describes the data, as in `start`, with the number of `training_images`.
         """
         self.start(data)
-        self.restore(model)
         if self._record and self._record.versions != installed_versions():
             print("other versions than the run was begun with; bits may differ", file=sys.stderr)
+        self.restore(model)
         images = data["training_images"]
         count = " and ".join(map(str, images)) if isinstance(images, list) else images
         print(f"{count} training images: {data['source']}")
@@ -135,19 +137,21 @@ class TrainingRun(Run):
         Raises:
             UserError: it is not as it was written, or does not fit the run's settings.
         """
-        self._digests = checkpoints.load(self, model)
-        if self._digests is None:
+        found = checkpoints.find(self)
+        if found is None:
             return
+        self._digests, content = found
         iteration = self._digests.iteration
         if iteration % self.interval or not 0 < iteration <= self.iterations:
             raise UserError(
                 f"{self.path / checkpoints.CHECKPOINT}: is of iteration {iteration}, but the run "
                 f"has {self.iterations}, in intervals of {self.interval}"
             )
-        self.saved_iteration = iteration
         lines = iteration // self.interval
         self.history = checkpoints.table(self, "history.csv", lines, self._digests.history)
         self.timings = checkpoints.table(self, "timings.csv", lines, self._digests.timings)
+        checkpoints.load(self, model, content)
+        self.saved_iteration = iteration
 
     def save_checkpoint(self, model) -> None:
         """Writes one file with the weights, the optimisers' state and the iteration."""

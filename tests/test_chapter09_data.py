@@ -189,6 +189,8 @@ def test_what_is_called_a_photo_and_is_none(tmp_path, monkeypatch, what):
     folder = make_folder(tmp_path / "photos", files())
     name = folder / "trainA" / "cat.jpg"
     if what == "a pipe":
+        if not hasattr(os, "mkfifo"):
+            pytest.skip("has no named pipes")
         os.mkfifo(name)  # to open it would last for ever
     elif what == "a folder":
         name.mkdir()

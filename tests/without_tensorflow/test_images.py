@@ -152,16 +152,17 @@ def test_all_formats_of_photos_are_read(kind):
     assert read.shape == (24, 16, 3) and np.max(np.abs(read - np.array([200, 100, 50.0]))) < 6
 
 
-def test_a_photo_too_large_is_told_by_its_header_alone():
-    header = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + (20_000).to_bytes(4, "big") * 2
+@pytest.mark.parametrize("side", [7_072, 20_000])  # for us, and for Pillow itself
+def test_a_photo_too_large_is_told_by_its_header_alone(side):
+    header = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + side.to_bytes(4, "big") * 2
     header += b"\x08\x02\0\0\0"
     header += zlib.crc32(header[12:]).to_bytes(4, "big") + b"\0\0\0\0IDAT" + b"\x35\xaf\x06\x1e"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # `cli.run` silences Pillow's
-        with pytest.raises(UserError, match=r"^huge: (has 20000×20000 pixels|.* exceeds limit)"):
+        with pytest.raises(UserError, match=r"^huge: has more than 50 million pixels"):
             images.read_photo(header, "huge")
 
 
 def test_a_photo_of_a_phone_is_not_too_large():
-    raw = encoded(Image.new("1", (7_000, 9_000)), "PNG")
-    assert images.read_photo(raw, "photo").shape == (9_000, 7_000, 3)
+    raw = encoded(Image.new("1", (6_144, 8_136)), "PNG")
+    assert images.read_photo(raw, "photo").shape == (8_136, 6_144, 3)

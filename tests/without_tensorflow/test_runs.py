@@ -1,14 +1,16 @@
 """Run folders: what starts, what is refused, what a resumed run may change."""
 
+import errno
 import io
 import json
 import os
-import sys
 
 import numpy as np
 import pytest
+from datasets import Counter
 
 from common import UserError, checkpoints, images, runs, training
+from common.files import shortened
 from common.settings import GANSettings
 
 DATA = {"source": "made", "sha256": "1"}
@@ -190,19 +192,6 @@ def test_a_write_that_fails_leaves_the_file_as_it_was(monkeypatch):
     assert (run.path / "a/b.txt").read_bytes() == b"old"
 
 
-class Counter:
-    """Stands in for a model: its weights file holds the iteration."""
-
-    def __init__(self):
-        self.iterations = 0
-
-    def save_weights(self, file):
-        file.write(str(self.iterations).encode())
-
-    def load_weights(self, file):
-        self.iterations = int(file.read())
-
-
 def test_restore_forgets_what_came_after_the_checkpoint():
     run, model = new_run("begun"), Counter()
     run.restore(model)
@@ -228,7 +217,6 @@ def test_restore_forgets_what_came_after_the_checkpoint():
     ]
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="has no fcntl")
 def test_a_run_that_is_being_trained_is_left_alone():
     idle, busy = new_run(), new_run()
     idle._lock = None  # as when its program ends
@@ -242,9 +230,8 @@ def test_a_run_that_is_being_trained_is_left_alone():
 def test_of_two_runs_that_begin_in_one_folder_the_second_is_refused():
     first, second = open_run(output_dir="here"), open_run(output_dir="here")
     first.start(DATA)
-    if sys.platform != "win32":  # has no fcntl
-        with pytest.raises(UserError, match="another program is training this run"):
-            second.start(DATA)
+    with pytest.raises(UserError, match="another program is training this run"):
+        second.start(DATA)
     first._lock = None  # as when its program ends
     with pytest.raises(UserError, match="holds an unfinished run"):
         second.start(DATA)
@@ -265,27 +252,31 @@ def test_ctrl_c_tells_what_the_checkpoint_holds():
 @pytest.mark.parametrize(
     "file, change, words",
     [
-        ("checkpoint/latest.weights.h5", lambda raw: b"9", "weights.h5: is not as it was written"),
+        ("checkpoint/latest.weights.h5", lambda raw: b"9", "weights.h5: was changed or damaged"),
         (
             "checkpoint/digests.json",
             lambda raw: b"[" * 100_000,
-            "digests.json: is not as it was",
+            "digests.json: was changed",
         ),
         (
             "checkpoint/digests.json",
             lambda raw: raw.replace(b"10", b'"ten"'),
-            "digests.json: is not as it was",
+            "digests.json: was changed",
         ),
-        ("checkpoint/digests.json", None, "digests.json: cannot be read"),
+        ("checkpoint/digests.json", None, "digests.json: is missing"),
         ("checkpoint/latest.weights.h5", None, None),  # killed before there was one
-        ("config.json", lambda raw: raw.replace(b'"seed": 0', b'"seed": 1'), "config.json: is not"),
+        (
+            "config.json",
+            lambda raw: raw.replace(b'"seed": 0', b'"seed": 1'),
+            "config.json: was changed",
+        ),
         ("history.csv", None, "history.csv: cannot be read"),
-        ("history.csv", lambda raw: b"", "history.csv: is not as it was written"),
-        ("history.csv", lambda raw: raw[:-1], "history.csv: is not as it was written"),
+        ("history.csv", lambda raw: b"", "history.csv: was changed or damaged"),
+        ("history.csv", lambda raw: raw[:-1], "history.csv: was changed or damaged"),
         ("history.csv", lambda raw: raw + raw, None),  # what comes after the checkpoint's line
-        ("history.csv", lambda raw: raw.replace(b"10,", b"10,1"), "is not as it was written"),
-        ("history.csv", lambda raw: raw.replace(b"d_loss", b"g_loss"), "is not as it was written"),
-        ("timings.csv", lambda raw: raw.replace(b"3.0", b"nan"), "is not as it was written"),
+        ("history.csv", lambda raw: raw.replace(b"10,", b"10,1"), "was changed or damaged"),
+        ("history.csv", lambda raw: raw.replace(b"d_loss", b"g_loss"), "was changed or damaged"),
+        ("timings.csv", lambda raw: raw.replace(b"3.0", b"nan"), "was changed or damaged"),
     ],
 )
 def test_a_checkpoint_and_its_tables_are_as_they_were_written(file, change, words):
@@ -314,9 +305,66 @@ def test_killed_between_the_digests_and_the_checkpoint():
     model.iterations = 20
     run.save_checkpoint(model)
     (run.path / checkpoints.CHECKPOINT).write_bytes(before)
-    run = reopen(resume="begun")
-    run.restore(Counter())
-    assert run.saved_iteration == 10 and run.history == [{"iteration": 10, "d_loss": 0.1}]
+    for _ in range(2):
+        run = reopen(resume="begun")
+        run.restore(Counter())
+        assert run.saved_iteration == 10 and run.history == [{"iteration": 10, "d_loss": 0.1}]
+        # The resumed run comes as far, and is killed there once more.
+        run.record(20, {"d_loss": 0.2}, 3.0)
+        run.save_checkpoint(model)
+        (run.path / checkpoints.CHECKPOINT).write_bytes(before)
+
+
+def test_a_checkpoint_that_was_there_and_is_lost_is_told():
+    run, model = new_run("begun"), Counter()
+    for iteration in (10, 20):
+        run.record(iteration, {"d_loss": 0.1}, 3.0)
+        model.iterations = iteration
+        run.save_checkpoint(model)
+    (run.path / checkpoints.CHECKPOINT).unlink()
+    with pytest.raises(UserError, match=r"weights\.h5: is missing"):
+        reopen(resume="begun").restore(Counter())
+
+
+def test_a_changed_config_is_told_before_its_networks_fail_to_load():
+    class Other(Counter):
+        def load_weights(self, file):
+            raise ValueError("A total of 2 objects could not be loaded")
+
+    run, model = new_run("begun"), Counter()
+    run.record(10, {"d_loss": 0.1}, 3.0)
+    model.iterations = 10
+    run.save_checkpoint(model)
+    with pytest.raises(UserError, match="does not fit the networks of this version"):
+        reopen(resume="begun").restore(Other())
+    config = run.path / "config.json"
+    config.write_text(config.read_text().replace('"latent_dim": 100', '"latent_dim": 99'))
+    with pytest.raises(UserError, match=r"config\.json: was changed"):
+        reopen(resume="begun").restore(Other())
+
+
+@pytest.mark.skipif(os.name == "nt", reason="has no fcntl")
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS])
+def test_on_a_file_system_without_locks_one_line_says_so(number, monkeypatch, capsys):
+    def refuse(*args):
+        raise OSError(number, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    new_run("begun")
+    assert capsys.readouterr().err.endswith("train it in one program only\n")
+
+
+@pytest.mark.parametrize(
+    "stem, cut",
+    [
+        ("n" * 300, "n" * 80),
+        ("가" * 83, "가" * 26),
+        (os.fsdecode("사과".encode("cp949")), r"\udcbb\udce7\udcb0\udcfa"),
+        ("", "image"),
+    ],
+)
+def test_names_of_pictures_are_readable_and_not_too_long(stem, cut):
+    assert shortened(stem) == cut
 
 
 def test_a_run_that_is_moved_or_deleted_while_it_trains_is_missed_at_once(tmp_path):
