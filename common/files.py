@@ -141,7 +141,7 @@ def foreign(name: object, problem: str = "cannot be read") -> Iterator[None]:
 
 def reason(error: Exception) -> str:
     """The first line of what an error says, or its type where it says nothing."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
 
 
 def remove(path: Path) -> None:
