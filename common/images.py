@@ -116,16 +116,15 @@ def _as_rgb(photo: Image.Image, name: str) -> np.ndarray:
     """The first frame, turned as the camera says it was held: uint8, height×width×3."""
     if photo.mode == "F":
         raise UserError(f"{name}: its pixels are fractions, not whole numbers")
-    turned = ImageOps.exif_transpose(photo)
+    ImageOps.exif_transpose(photo, in_place=True)  # copies would take memory
     if photo.mode.startswith("I"):  # 16 bits
-        grey = (np.clip(np.asarray(turned), 0, 65535) // 257).astype(np.uint8)
+        grey = (np.clip(np.asarray(photo), 0, 65535) // 257).astype(np.uint8)
         return grey[..., np.newaxis].repeat(3, axis=-1)
-    if "A" not in photo.mode and "transparency" not in photo.info:
-        return np.array(turned.convert("RGB"))
-    turned = turned.convert("RGBA")
-    white = Image.new("RGB", turned.size, "white")
-    white.paste(turned, mask=turned.getchannel("A"))
-    return np.array(white)
+    if "A" in photo.mode or "transparency" in photo.info:
+        see_through = photo.convert("RGBA")
+        photo = Image.new("RGB", see_through.size, "white")
+        photo.paste(see_through, mask=see_through)
+    return np.asarray(photo if photo.mode == "RGB" else photo.convert("RGB"))
 
 
 def plot_history(
