@@ -44,7 +44,8 @@ def fetch(url: str, target: Path) -> Path:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         _receive(url, part)
-    except (OSError, http.client.HTTPException) as error:  # URLError is an OSError
+    # URLError is an OSError; a ValueError is of an odd proxy.
+    except (OSError, ValueError, http.client.HTTPException) as error:
         kept = f"; {part.stat().st_size:,} bytes are kept" if part.exists() else ""
         raise UserError(
             f"{url}: cannot be downloaded ({_reason(error)}){kept}. Try again, or {by_hand}"
@@ -63,7 +64,7 @@ def fetch(url: str, target: Path) -> Path:
 
 def cached(name: str) -> Path:
     """Where a data set's zip lies in Keras' cache, whether it is there or not."""
-    home = os.environ.get("KERAS_HOME") or Path.home() / ".keras"
+    home = os.environ.get("KERAS_HOME") or os.path.join(os.path.expanduser("~"), ".keras")
     return Path(home) / "datasets" / f"{name}.zip"
 
 

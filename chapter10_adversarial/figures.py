@@ -65,7 +65,7 @@ def gallery(
     parts = figure.subfigures(len(adversarial), squeeze=False)[:, 0]
     for part, (network, images_for_it) in zip(parts, adversarial.items(), strict=True):
         part.suptitle(f"{network} network, PGD, epsilon {epsilon:g}")
-        axes = part.subplots(3, n)
+        axes = part.subplots(3, n, squeeze=False)
         names = ("original", f"change, {0.5 / epsilon:.2g} times", "adversarial")
         for row, name in zip(axes, names, strict=True):
             row[0].set_ylabel(name)

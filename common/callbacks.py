@@ -91,4 +91,4 @@ class SaveProgress(keras.callbacks.Callback):
             )
 
     def _write_picture(self, iteration):
-        self.run.write(f"samples/{iteration:06d}.png", images.png(self.sample_images()))
+        self.run.write(self.run.picture(iteration), images.png(self.sample_images()))

@@ -66,10 +66,16 @@ def find(run: Files) -> tuple[Digests, bytes] | None:
     """The checkpoint and its digests, or None if there is none yet.
 
     Raises:
-        UserError: it, its digests or config.json was changed.
+        UserError: it, its digests or config.json was changed, or cannot be read.
     """
     checkpoint, digests = run.path / CHECKPOINT, run.path / DIGESTS
-    if not os.path.isfile(digests) and not os.path.isfile(checkpoint):
+    try:
+        names = os.listdir(checkpoint.parent)
+    except FileNotFoundError:
+        return None
+    except OSError as error:  # it may not be entered, or is no folder
+        raise UserError(f"{checkpoint.parent}: cannot be read: {error.strerror}") from error
+    if digests.name not in names and checkpoint.name not in names:
         return None
     if not os.path.isfile(digests):
         raise UserError(f"{digests}: is missing. {ADVICE}")

@@ -20,6 +20,7 @@ from common.files import readable
 from common.settings import NOT_UTF8, Frozen, Settings
 
 POSITIONAL = "positional"  # Annotated[str, POSITIONAL] marks an argument without a flag
+KERAS_CONFIG = os.path.join("keras", "src", "backend", "config.py")  # reads keras.json
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)  # a file system, or what is printed to
 METAVARS = {int: "N", float: "X", str: "TEXT"}
 F = TypeVar("F", bound=Frozen)
@@ -67,7 +68,7 @@ def program(
 
 
 def setup(seed: int, precision: str = "float32") -> str:
-    """Imports TensorFlow and Keras, and sets them up: see `device.setup`.
+    """Imports TensorFlow, Keras and Matplotlib, and sets them up: see `device.setup`.
 
     Raises:
         UserError: the user's keras.json, or a variable of the environment, is not what Keras takes,
@@ -77,17 +78,21 @@ def setup(seed: int, precision: str = "float32") -> str:
     if readable(str(code)) != str(code):  # TensorFlow reads Python's code by its path
         raise UserError(f"{code}: {NOT_UTF8}")
     os.environ["KERAS_BACKEND"] = "tensorflow"  # whatever keras.json says
+    os.environ["MPLBACKEND"] = "agg"  # needs no window
     try:
         from common import device
     except Exception as error:
-        place = traceback.extract_tb(error.__traceback__)[-1].filename
-        if not place.endswith(os.path.join("keras", "src", "backend", "config.py")):
+        places = [frame.filename for frame in traceback.extract_tb(error.__traceback__)]
+        if not any(place.endswith(KERAS_CONFIG) for place in places):
             raise
         home = os.environ.get("KERAS_HOME", os.path.join("~", ".keras"))
         raise UserError(
             f"Keras does not start: {error}. Mend or delete {os.path.join(home, 'keras.json')}, "
             "and look at the environment's KERAS_ variables"
         ) from error
+    import matplotlib
+
+    matplotlib.rcdefaults()  # whatever the user's matplotlibrc says
     return device.setup(seed, precision)
 
 
@@ -127,7 +132,7 @@ def run(main: Callable) -> None:
     except UserError as error:
         _fail(error)
     except KeyboardInterrupt as interrupt:
-        print(f"\n{interrupt or 'Stopped.'}", file=sys.stderr)
+        print(f"\n{str(interrupt) or 'Stopped.'}", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:  # train.py | head
         _drop_output()
@@ -161,7 +166,8 @@ def _drop_output() -> None:
 
 def _fail(reason: Any) -> None:
     """Ends the program with one line."""
-    print("error: " + " ".join(str(reason).split()), file=sys.stderr)
+    with contextlib.suppress(OSError):  # it may be full, too
+        print("error: " + " ".join(str(reason).split()), file=sys.stderr)
     sys.exit(2)
 
 

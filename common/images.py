@@ -1,7 +1,7 @@
 """Pictures: grids of images, PNG, GIF, and plots of a run's history. All give arrays or bytes."""
 
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import imageio.v3 as imageio
@@ -68,16 +68,20 @@ def gif(frames: Sequence[np.ndarray], *, seconds: float = 8.0, hold: float = 2.0
     )
 
 
-def animation(paths: Iterable[Path], most: int = 120) -> bytes:
-    """Encodes pictures whose names are numbers as a GIF, in that order; thinned if there are many.
+def animation(paths: Sequence[Path], most: int = 120) -> bytes:
+    """Encodes pictures as a GIF; if there are many, some of them, always the first and the last.
 
-    The first and the last are always in it.
+    Raises:
+        UserError: one cannot be read, or is of another size than the first.
     """
-    paths = sorted(paths, key=lambda path: int(path.stem))
-    if not paths:
-        raise UserError("there are no pictures to make an animation of")
     chosen = np.unique(np.linspace(0, len(paths) - 1, min(most, len(paths))).round().astype(int))
-    return gif([read(paths[i]) for i in chosen])
+    frames: list[np.ndarray] = []
+    for path in (paths[i] for i in chosen):
+        with foreign(path, "cannot be read as a picture"):
+            frames.append(read(path))
+        if frames[-1].shape != frames[0].shape:
+            raise UserError(f"{path}: is of another size than the pictures before it")
+    return gif(frames)
 
 
 def read(path) -> np.ndarray:

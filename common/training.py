@@ -49,6 +49,8 @@ def open_run(
             contradict a flag that was typed, or the folder for a new run is not empty.
     """
     home = Path("runs") / chapter
+    if output_dir == "":  # as of a variable of the shell that is not set
+        raise UserError("--output-dir: names no folder")
     if resume is None:
         preset = preset or DEFAULT_PRESET
         config = presets[preset].with_flags(typed)
@@ -150,8 +152,20 @@ class TrainingRun(Run):
         lines = iteration // self.interval
         self.history = checkpoints.table(self, "history.csv", lines, self._digests.history)
         self.timings = checkpoints.table(self, "timings.csv", lines, self._digests.timings)
+        for name in self._pictures(iteration):
+            if not os.path.isfile(self.path / name):
+                raise UserError(f"{self.path / name}: is missing. {checkpoints.ADVICE}")
         checkpoints.load(self, model, content)
         self.saved_iteration = iteration
+
+    @staticmethod
+    def picture(iteration: int) -> str:
+        """The name of the picture after so many iterations."""
+        return f"samples/{iteration:06d}.png"
+
+    def _pictures(self, iteration: int) -> list[str]:
+        """The names of all pictures up to this iteration, the end of an interval."""
+        return [self.picture(i) for i in range(0, iteration + 1, self.interval)]
 
     def save_checkpoint(self, model) -> None:
         """Writes one file with the weights, the optimisers' state and the iteration."""
@@ -228,7 +242,8 @@ class TrainingRun(Run):
         from common import images
 
         assert self._record
-        self.write("progress.gif", images.animation((self.path / "samples").glob("[0-9]*.png")))
+        pictures = [self.path / name for name in self._pictures(self.iterations)]
+        self.write("progress.gif", images.animation(pictures))
         seconds = [row["seconds"] for row in self.timings]
         results = {
             "iterations": self.iterations,
@@ -259,7 +274,7 @@ class TrainingRun(Run):
             if self._lock is None:  # nothing is on disk yet
                 raise
             script = REPOSITORY / self.chapter / "train.py"
-            if script.is_relative_to(Path.cwd()):
+            with contextlib.suppress(OSError, ValueError):  # elsewhere, or in a deleted folder
                 script = script.relative_to(Path.cwd())
             command = shlex.join(["python", str(script), "--resume", str(self.path)])
             raise KeyboardInterrupt(

@@ -257,8 +257,10 @@ def begin_run(folder):
     run.schedule(30, 10)
     run.start({"source": "made", "sha256": "1"})
     model = datasets.Counter()
+    run.write(run.picture(0), images.png(np.zeros((4, 4), np.uint8)))
     for iteration in (10, 20):
         model.iterations = iteration
+        run.write(run.picture(iteration), images.png(np.zeros((4, 4), np.uint8)))
         run.record(iteration, {"d_loss": 0.1, "g_loss": 0.2}, 3.0)
         run.save_checkpoint(model)
     run._lock.release()

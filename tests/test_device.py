@@ -1,6 +1,7 @@
 """How TensorFlow and Keras are set up, whatever the user's keras.json and environment say."""
 
 import logging
+import os
 import subprocess
 import sys
 
@@ -24,8 +25,9 @@ def test_what_keras_json_may_say_has_no_part_in_a_run():
     assert keras.layers.Dense(1).compute_dtype == "float32"
 
 
-def test_a_broken_keras_json_is_one_line(tmp_path):
-    (tmp_path / "keras.json").write_text("[]")
+@pytest.mark.parametrize("content", ["[]", "[" * 200_000], ids=["a list", "deep"])
+def test_a_broken_keras_json_is_one_line(tmp_path, content):
+    (tmp_path / "keras.json").write_text(content)
     code = "from common import cli; cli.run(lambda: cli.setup(seed=0))"
     done = subprocess.run(
         [sys.executable, "-c", f"import os; os.environ['KERAS_HOME'] = {str(tmp_path)!r}; {code}"],
@@ -36,6 +38,21 @@ def test_a_broken_keras_json_is_one_line(tmp_path):
     lines = [line for line in done.stderr.splitlines() if line.startswith(("error", "Traceback"))]
     assert done.returncode == 2 and len(lines) == 1
     assert f"Mend or delete {tmp_path / 'keras.json'}" in lines[0]
+
+
+def test_the_users_style_of_plots_has_no_part_in_a_run(tmp_path):
+    """Matplotlib would take it from the folder it is started in, or from the user's."""
+    (tmp_path / "matplotlibrc").write_text("savefig.bbox: tight\ntext.usetex: True\n")
+    code = f"import sys; sys.path.append({str(REPOSITORY)!r}); from common import cli; "
+    code += "cli.setup(seed=0); import matplotlib; print(matplotlib.rcParams['text.usetex'])"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={**os.environ, "MPLBACKEND": "nonsense"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout == "False\n", done.stderr
 
 
 def test_code_that_tensorflow_cannot_read_is_one_line(monkeypatch):

@@ -25,6 +25,15 @@ def test_interrupt_is_exit_code_130(capsys):
     assert capsys.readouterr().err == "\nStopped at 3.\n"
 
 
+def test_interrupt_before_there_is_a_run(capsys):
+    def stopped():
+        raise KeyboardInterrupt
+
+    with pytest.raises(SystemExit):
+        cli.run(stopped)
+    assert capsys.readouterr().err == "\nStopped.\n"
+
+
 @pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda path: path.name)
 def test_help_and_dry_run_need_no_tensorflow(program, tmp_path, chapter):
     """TensorFlow takes seconds to import; without it, --help answers at once."""
@@ -121,6 +130,7 @@ def test_a_mistake_of_ours_has_its_traceback(error):
         ["--seed", "-9" + "0" * 400],
         ["--learning-rate", "1e999"],
         ["--output-dir", os.fsdecode(b"k\xb0\xa1"), "--data-dir", os.fsdecode(b"k\xb0\xa1")],
+        ["--output-dir", ""],
         ["--resume", "n" * 300],
         ["--resume", "~nobody-of-this-name/x"],
     ],

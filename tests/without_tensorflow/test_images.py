@@ -56,15 +56,25 @@ def test_plot_history_draws_every_panel():
 
 
 def test_animation_is_in_order_and_thinned(tmp_path):
-    for number in (999_000, 1_000_000, 0, *range(1, 300)):
-        (tmp_path / f"{number:06d}.png").write_bytes(
-            images.png(np.full((4, 4), number % 251, np.uint8))
-        )
-    frames = images.read(images.animation(tmp_path.glob("*.png"), most=12))[:, 0, 0, 0]
+    paths = []
+    for number in (*range(300), 999_000, 1_000_000):
+        paths.append(tmp_path / f"{number:06d}.png")
+        paths[-1].write_bytes(images.png(np.full((4, 4), number % 251, np.uint8)))
+    frames = images.read(images.animation(paths, most=12))[:, 0, 0, 0]
     assert len(frames) == 12
     assert frames[0] == 0 and frames[-1] == 1_000_000 % 251
-    whole = images.read(images.animation(tmp_path.glob("*.png"), most=1000))[:, 0, 0, 0]
+    whole = images.read(images.animation(paths, most=1000))[:, 0, 0, 0]
     assert whole.tolist() == [n % 251 for n in (*range(300), 999_000, 1_000_000)]
+
+
+@pytest.mark.parametrize("raw", [b"", b"text", images.png(np.zeros((5, 4), np.uint8))])
+def test_a_picture_that_was_changed_is_named(tmp_path, raw):
+    paths = [tmp_path / f"{number}.png" for number in range(3)]
+    for path in paths:
+        path.write_bytes(images.png(np.zeros((4, 4), np.uint8)))
+    paths[1].write_bytes(raw)
+    with pytest.raises(UserError, match=r"/1\.png: (cannot be read as a|is of another size)"):
+        images.animation(paths)
 
 
 def encoded(picture, kind, **options):

@@ -38,8 +38,13 @@ def new_run(output_dir=None, finished=False, chapter="chapter03_gan"):
     return run
 
 
+def save_pictures(run, iteration=20):
+    for i in range(0, iteration + 1, 10):
+        run.write(run.picture(i), images.png(np.zeros((4, 4), np.uint8)))
+
+
 def finish(run, quality=None):
-    run.write("samples/000000.png", images.png(np.zeros((4, 4), np.uint8)))
+    save_pictures(run)
     return run.finish(quality or {})
 
 
@@ -199,6 +204,7 @@ def test_restore_forgets_what_came_after_the_checkpoint():
     run.record(10, {"d_loss": 0.1}, 3.0)
     model.iterations = 10
     run.save_checkpoint(model)
+    save_pictures(run)
     run.record(20, {"d_loss": 0.7}, 1.0)  # and killed before the next checkpoint
 
     run = reopen(resume="begun")
@@ -277,6 +283,7 @@ def test_ctrl_c_tells_what_the_checkpoint_holds():
         ("history.csv", lambda raw: raw.replace(b"10,", b"10,1"), "was changed or damaged"),
         ("history.csv", lambda raw: raw.replace(b"d_loss", b"g_loss"), "was changed or damaged"),
         ("timings.csv", lambda raw: raw.replace(b"3.0", b"nan"), "was changed or damaged"),
+        ("samples/000010.png", None, r"samples/000010\.png: is missing"),
     ],
 )
 def test_a_checkpoint_and_its_tables_are_as_they_were_written(file, change, words):
@@ -284,6 +291,7 @@ def test_a_checkpoint_and_its_tables_are_as_they_were_written(file, change, word
     run.record(10, {"d_loss": 0.1}, 3.0)
     model.iterations = 10
     run.save_checkpoint(model)
+    save_pictures(run, 10)
     path = run.path / file
     path.write_bytes(change(path.read_bytes())) if change else path.unlink()
     run = reopen(resume="begun")
@@ -300,6 +308,7 @@ def test_killed_between_the_digests_and_the_checkpoint():
     run.record(10, {"d_loss": 0.1}, 3.0)
     model.iterations = 10
     run.save_checkpoint(model)
+    save_pictures(run)
     before = (run.path / checkpoints.CHECKPOINT).read_bytes()
     run.record(20, {"d_loss": 0.2}, 3.0)
     model.iterations = 20
@@ -313,6 +322,22 @@ def test_killed_between_the_digests_and_the_checkpoint():
         run.record(20, {"d_loss": 0.2}, 3.0)
         run.save_checkpoint(model)
         (run.path / checkpoints.CHECKPOINT).write_bytes(before)
+
+
+@pytest.mark.parametrize("what", ["a file", "not for us to enter"])
+def test_a_checkpoint_that_cannot_be_looked_for_is_told(what, monkeypatch):
+    """As where it is not there, training would begin anew, and overwrite the history."""
+    run = new_run("begun")
+    if what == "a file":
+        (run.path / "checkpoint").write_text("")
+    else:
+
+        def refuse(folder):
+            raise PermissionError(13, "Permission denied")
+
+        monkeypatch.setattr(checkpoints.os, "listdir", refuse)
+    with pytest.raises(UserError, match="checkpoint: cannot be read"):
+        reopen(resume="begun").restore(Counter())
 
 
 def test_a_checkpoint_that_was_there_and_is_lost_is_told():
@@ -335,6 +360,7 @@ def test_a_changed_config_is_told_before_its_networks_fail_to_load():
     run.record(10, {"d_loss": 0.1}, 3.0)
     model.iterations = 10
     run.save_checkpoint(model)
+    save_pictures(run)
     with pytest.raises(UserError, match="does not fit the networks of this version"):
         reopen(resume="begun").restore(Other())
     config = run.path / "config.json"
