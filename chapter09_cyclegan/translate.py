@@ -53,8 +53,8 @@ def main(argv: list[str] | None = None) -> Path:
     size = settings.size or run.config.size
     grey = is_grey(run.config.dataset)
     images_of_any_size = (None, None, None, 1 if grey else 3)
-    name = f"g_{settings.direction.replace('to', '')}"
-    generator = run.load_model(name, [images_of_any_size], [images_of_any_size])
+    network = "g_AB" if settings.direction == "AtoB" else "g_BA"
+    generator = run.load_model(network, [images_of_any_size], [images_of_any_size])
 
     shapes = [check_photo(file, size) for file in files]
     folder = folders.make_next(run.path / "translated")
