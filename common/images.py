@@ -86,7 +86,7 @@ def animation(paths: Sequence[Path], most: int = 120) -> bytes:
 
 def read(path) -> np.ndarray:
     """Reads a picture as it is stored."""
-    return imageio.imread(path)
+    return imageio.imread(path, plugin="pillow")  # and no other of ImageIO's
 
 
 def read_photo(file, name: str) -> np.ndarray:
