@@ -19,6 +19,7 @@ from conftest import (
     assert_same_run,
     check_killed_and_resumed,
     error_of,
+    needs_bfloat16,
     weights_of,
 )
 from keras import layers
@@ -53,6 +54,7 @@ def test_networks_are_the_books():
     assert discriminator(pictures).shape == (5, 1)
 
 
+@needs_bfloat16
 def test_networks_give_float32_under_mixed_precision():
     device.setup(seed=0, precision="mixed_bfloat16")
     generator, discriminator = build_generator(), build_discriminator()

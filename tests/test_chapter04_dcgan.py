@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import (
+    FEWER_BITS,
     assert_same_outputs,
     check_stopped_and_resumed,
     error_of,
@@ -303,7 +304,7 @@ def test_smoke_run_leaves_what_the_readme_promises(finished_run):
     assert frames_of(folder / "progress.gif") == 3
 
 
-QUICK = ["--precision", "mixed_bfloat16", "--gradient-penalty", "1", "--shared-fakes"]
+QUICK = ["--precision", FEWER_BITS, "--gradient-penalty", "1", "--shared-fakes"]
 QUICK += ["--no-discriminator-batch-norm", "--learning-rate-decay", "--beta-1", "0"]
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import (
+    FEWER_BITS,
     REPOSITORY,
     assert_same_outputs,
     check_killed_and_resumed,
@@ -339,7 +340,7 @@ def test_confusion_matrix_has_a_row_for_each_true_class():
 BOOK = [*SMOKE, "--labeled", "60", "--head", "k-plus-1"]
 QUICK = [*SMOKE, "--networks", "dense", "--no-discriminator-batch-norm", "--feature-matching"]
 QUICK += ["--balanced", "--shift", "2"]
-QUICK += ["--precision", "mixed_bfloat16", "--learning-rate-decay", "--beta-1", "0.5"]
+QUICK += ["--precision", FEWER_BITS, "--learning-rate-decay", "--beta-1", "0.5"]
 
 
 @pytest.fixture(scope="module")

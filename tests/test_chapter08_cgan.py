@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import (
+    FEWER_BITS,
     REPOSITORY,
     assert_same_outputs,
     check_stopped_and_resumed,
@@ -336,7 +337,7 @@ def test_label_accuracy_is_of_the_labels_that_were_asked_for(tmp_path, monkeypat
     assert str(results["label_accuracy"]) in last.split(",")
 
 
-QUICK = ["--precision", "mixed_bfloat16", "--gradient-penalty", "1", "--shared-fakes"]
+QUICK = ["--precision", FEWER_BITS, "--gradient-penalty", "1", "--shared-fakes"]
 QUICK += ["--no-discriminator-batch-norm", "--learning-rate-decay", "--beta-1", "0"]
 
 

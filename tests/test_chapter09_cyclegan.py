@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import check_stopped_and_resumed, error_of, frames_of
+from conftest import FEWER_BITS, check_stopped_and_resumed, error_of, frames_of
 
 from chapter09_cyclegan import augmentation, domains, evaluation, networks, train, translate
 from chapter09_cyclegan.cyclegan import CycleGAN, loss_cycle, loss_fake, loss_identity, loss_real
@@ -452,7 +452,7 @@ def test_stopped_run_resumed_elsewhere_with_less_memory_ends_in_the_same_bits(
     make_photos(tmp_path / "photos")
     monkeypatch.chdir(tmp_path)
     flags = [*PHOTOS, "--dataset", "photos", "--epochs", "3", "--decay", "0.5"]
-    flags += ["--no-separate-updates", "--precision", "mixed_bfloat16"]
+    flags += ["--no-separate-updates", "--precision", FEWER_BITS]
 
     def between():
         (tmp_path / "elsewhere").mkdir()
