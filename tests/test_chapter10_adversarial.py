@@ -573,20 +573,19 @@ class TestEvaluation:
 SMOKE = ["--preset", "smoke"]
 
 
-@pytest.fixture(scope="module")
-def short_report():
+def shorten_report(patch):
     """The curves, which take most of a smoke run's time, with fewer points."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(report, "EPSILONS", (0.0, 0.5, 1.0))
-        patch.setattr(report, "STEP_SIZES", (1 / 3, 1.0))
-        patch.setattr(checks, "HALVINGS", 2)
-        yield
+    patch.setattr(report, "EPSILONS", (0.0, 0.5, 1.0))
+    patch.setattr(report, "STEP_SIZES", (1 / 3, 1.0))
+    patch.setattr(checks, "HALVINGS", 2)
 
 
 @pytest.fixture(scope="module")
-def run(short_report, tmp_path_factory):
+def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("chapter10") / "run"
-    results = train.main([*SMOKE, "--defend", "--output-dir", str(folder)])
+    with pytest.MonkeyPatch.context() as patch:
+        shorten_report(patch)
+        results = train.main([*SMOKE, "--defend", "--output-dir", str(folder)])
     return folder, results
 
 
@@ -710,8 +709,9 @@ def test_a_resumed_run_is_checked_with_its_own_settings(tmp_path, capsys):
     assert (lines["attack-steps"], lines["attack-step-size"]) == ("2", "0.75")
 
 
-def test_without_defence(short_report, tmp_path, capsys, monkeypatch):
-    """And where the preset wants to attack more images than there are."""
+def test_without_defence(tmp_path, capsys, monkeypatch):
+    """And where the preset wants to attack more images than there are, of which there is one."""
+    shorten_report(monkeypatch)
     many = train.PRESETS["smoke"].replace(attacked_images=2_000)
     monkeypatch.setitem(train.PRESETS, "smoke", many)
     flags = ["--validation-images", "1", "--output-dir", str(tmp_path / "run")]
@@ -724,7 +724,8 @@ def test_without_defence(short_report, tmp_path, capsys, monkeypatch):
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="finds files through /proc")
-def test_killed_while_the_second_network_is_saved_and_resumed(run, tmp_path, program):
+def test_killed_while_the_second_network_is_saved_and_resumed(run, tmp_path, program, monkeypatch):
+    shorten_report(monkeypatch)  # of the resumed run
     killed = tmp_path / "run"
     flags = [*SMOKE, "--defend"]
     check_killed_and_resumed(train, flags, run[0], killed, program, "second.keras", 1)
