@@ -30,7 +30,7 @@ class Settings(Frozen):
     """GANs in Action, chapter 10: a photo, a classifier, and projected gradient descent."""
 
     photos: Annotated[list[str], POSITIONAL] = Field(default_factory=list)
-    """image files: PNG, JPEG, WebP, BMP, GIF or TIFF, of up to 64 million pixels"""
+    """image files: PNG, JPEG, WebP, BMP, GIF or TIFF, of up to 50 million pixels"""
     noise: bool = False
     """what the classifier sees in images of Gaussian noise; with --target, one is attacked too"""
     model: str = "resnet50"  # the book's
