@@ -12,8 +12,8 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from chapter07_sgan.random_layers import set_random_layers
 from common.gan import BaseGAN, accuracies
+from common.random_layers import set_random_layers
 
 binary_cross_entropy = keras.losses.BinaryCrossentropy(from_logits=True)
 cross_entropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True)

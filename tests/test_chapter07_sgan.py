@@ -24,10 +24,10 @@ from chapter07_sgan import figures, networks, split, train
 from chapter07_sgan.augmentation import build_augmentation
 from chapter07_sgan.dense_networks import build_dense_discriminator, build_dense_generator
 from chapter07_sgan.feature_matching import FeatureMatchingSGAN, loss_features
-from chapter07_sgan.random_layers import set_random_layers
 from chapter07_sgan.sgan import SGAN, class_logits, loss_fake, loss_labeled, loss_real, real_logit
 from common import data, images
 from common.batch_norm import fuse, unfuse
+from common.random_layers import set_random_layers
 
 TRAIN = REPOSITORY / "chapter07_sgan" / "train.py"
 SMOKE = ["--preset", "smoke"]
