@@ -21,7 +21,7 @@ from pydantic import Field, PositiveFloat, model_validator
 if not __package__:  # run by its path: find `common` from whatever folder we were started in
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from common import cli, folders, runs
+from common import cli, runs
 from common.cli import POSITIONAL
 from common.settings import Count, Folder, Frozen, Seed
 
@@ -79,10 +79,7 @@ class Settings(Frozen):
 
 def main(argv: list[str] | None = None) -> dict:
     config = cli.read(__doc__, Settings, argv)
-    path = Path(config.output_dir) if config.output_dir else None
-    if path and os.path.lexists(path):
-        folders.refuse_used(path)
-    run = runs.Run("chapter10_imagenet", config, path)
+    run = runs.new("chapter10_imagenet", config, config.output_dir)
 
     # TensorFlow takes seconds to load, so it is left until the flags are known to be right.
     cli.setup(config.seed)

@@ -12,6 +12,10 @@ import numpy as np
 from common import UserError, images
 
 
+class Diverged(UserError):
+    """A loss or a weight is no number any more; what was done up to the checkpoint is kept."""
+
+
 class SaveProgress(keras.callbacks.Callback):
     """Writes history, a picture and the checkpoint into the run's folder after each epoch.
 
@@ -84,7 +88,7 @@ class SaveProgress(keras.callbacks.Callback):
         if not weights:
             broken.append("a weight")
         if broken:
-            raise UserError(
+            raise Diverged(
                 f"training diverged before iteration {iteration}: {broken[0]} is not a number. Try "
                 f"a smaller learning rate. What was done up to iteration "
                 f"{self.run.saved_iteration} is in {self.run.path}"

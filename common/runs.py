@@ -55,6 +55,23 @@ def find_trained(chapter: str, settings: type[BaseModel], name: str = "latest") 
     return Run(chapter, config, folder, record=record)
 
 
+def new(name: str, config: Any, output_dir: str | None) -> "Run":
+    """The run of a program that has no presets and cannot be resumed.
+
+    Args:
+        name: of the folder in runs/ that it takes the next number of.
+        config: its settings.
+        output_dir: the folder instead, if one was named.
+
+    Raises:
+        UserError: that folder holds something already.
+    """
+    path = Path(output_dir) if output_dir else None
+    if path and os.path.lexists(path):
+        folders.refuse_used(path)
+    return Run(name, config, path)
+
+
 class Run(Files):
     """A run's settings and its folder.
 
