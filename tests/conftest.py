@@ -123,8 +123,10 @@ class Stopped(BaseException):
     """Ends a run in this process, as a kill does: nothing of ours catches it."""
 
 
-def check_stopped_and_resumed(train, flags, whole, run, between=lambda: None):
-    """A run that ends when it is about to put its second checkpoint in place, and is resumed.
+def check_stopped_and_resumed(
+    train, flags, whole, run, between=lambda: None, *, checkpoint=2, compare=assert_same_run
+):
+    """A run that ends when it is about to put a checkpoint in place, and is resumed.
 
     It is compared with a whole run. All is in this process, which saves the start of another; that
     a real kill is survived, too, tests of chapter 3 show for what all chapters share.
@@ -134,10 +136,12 @@ def check_stopped_and_resumed(train, flags, whole, run, between=lambda: None):
         whole: the folder of the whole run, with the same flags; it is trained if it is not there.
         run: the folder of the other.
         between: called before that is resumed.
+        checkpoint: the number of the checkpoint.
+        compare: asserts that the two folders are the same.
     """
     if not whole.exists():
         train.main([*flags, "--output-dir", str(whole)])
-    left, replace = 2, os.replace
+    left, replace = checkpoint, os.replace
 
     def stop(source, target):
         nonlocal left
@@ -155,7 +159,7 @@ def check_stopped_and_resumed(train, flags, whole, run, between=lambda: None):
     between()
     train.main(["--resume", str(run)])
     assert not list(run.rglob(".writing-*"))
-    assert_same_run(run, whole)
+    compare(run, whole)
 
 
 def check_killed_and_resumed(train, flags, whole, run, program, file, number):
