@@ -1,0 +1,248 @@
+"""The settings of chapter 5, and each game's own. Imports no TensorFlow."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
+
+from common.settings import Count, DigitSettings, Fraction, Width
+
+GameName = Literal[
+    "minimax", "non-saturating", "least-squares", "wgan", "wgan-gp", "hinge", "relativistic"
+]
+NAMES: tuple[GameName, ...] = GameName.__args__  # type: ignore[attr-defined]
+CriticSteps = Annotated[int, Field(ge=1, le=20)]
+Normalization = Literal["none", "batch", "spectral"]
+
+# What every game has unless its own settings, or a flag, say otherwise.
+COMMON: dict[str, Any] = {
+    "batch_size": 64,
+    "optimizer": "adam",
+    "beta_1": 0.0,
+    "beta_2": 0.999,  # Keras' own
+    "critic_steps": 1,
+    "learning_rate_decay": True,
+    "r1": 0.0,
+    "gradient_penalty": 0.0,
+    "normalization": "none",
+}
+
+# What each paper, or its authors' code, trains with.
+PAPER: dict[str, dict[str, Any]] = {
+    # Goodfellow et al. 2014 name no rates: these are Radford et al. 2016's.
+    "minimax": {"generator_learning_rate": 2e-4, "discriminator_learning_rate": 2e-4},
+    "non-saturating": {"generator_learning_rate": 2e-4, "discriminator_learning_rate": 2e-4},
+    # Mao et al. 2017, authors' code
+    "least-squares": {"generator_learning_rate": 1e-3, "discriminator_learning_rate": 1e-3},
+    # Arjovsky et al. 2017, algorithm 1
+    "wgan": {
+        "generator_learning_rate": 5e-5,
+        "discriminator_learning_rate": 5e-5,
+        "optimizer": "rmsprop",
+        "critic_steps": 5,
+        "clip": 0.01,
+    },
+    # Gulrajani et al. 2017, authors' code for MNIST
+    "wgan-gp": {
+        "generator_learning_rate": 1e-4,
+        "discriminator_learning_rate": 1e-4,
+        "beta_2": 0.9,
+        "batch_size": 50,
+        "critic_steps": 5,
+        "gradient_penalty": 10.0,
+    },
+    # Miyato et al. 2018
+    "hinge": {
+        "generator_learning_rate": 2e-4,
+        "discriminator_learning_rate": 2e-4,
+        "beta_1": 0.0,
+        "beta_2": 0.9,
+        "critic_steps": 5,
+        "normalization": "spectral",
+    },
+    # Jolicoeur-Martineau 2019, with one update of the discriminator
+    "relativistic": {
+        "generator_learning_rate": 2e-4,
+        "discriminator_learning_rate": 2e-4,
+        "batch_size": 32,
+    },
+}
+OF_PAPERS = {"learning_rate_decay": False, "beta_1": 0.5}
+
+# Chosen on validation images, each with the same budget: the chapter's README says how.
+TUNED: dict[str, dict[str, Any]] = {
+    "minimax": {
+        "generator_learning_rate": 5e-3,
+        "discriminator_learning_rate": 4e-3,
+        "r1": 1.0,
+    },
+    "non-saturating": {
+        "generator_learning_rate": 5e-3,
+        "discriminator_learning_rate": 4e-3,
+        "r1": 1.0,
+    },
+    "least-squares": {
+        "generator_learning_rate": 5e-3,
+        "discriminator_learning_rate": 4e-3,
+        "r1": 1.0,
+    },
+    "wgan": {
+        "generator_learning_rate": 1e-3,
+        "discriminator_learning_rate": 1e-3,
+        "optimizer": "rmsprop",
+        "critic_steps": 2,
+        "clip": 0.02,
+    },
+    "wgan-gp": {
+        "generator_learning_rate": 5e-3,
+        "discriminator_learning_rate": 4e-3,
+        "gradient_penalty": 10.0,
+    },
+    "hinge": {
+        "generator_learning_rate": 5e-3,
+        "discriminator_learning_rate": 4e-3,
+        "normalization": "spectral",
+    },
+    "relativistic": {
+        "generator_learning_rate": 5e-3,
+        "discriminator_learning_rate": 4e-3,
+        "r1": 1.0,
+    },
+}
+
+
+class Settings(DigitSettings):
+    """GANs in Action, chapter 5. What is None here is in a table of each game's own, above."""
+
+    game: Annotated[list[GameName], Field(min_length=1)]
+    """the games to train, one after the other"""
+    game_settings: Literal["tuned", "paper"] = "tuned"
+    """where each game's own settings come from: chosen on validation images, or its paper's"""
+    images: Count
+    """real images that each game's discriminator sees, whatever its critic steps"""
+    measurements: Annotated[int, Field(ge=1, le=1000)] = 8
+    """how often pictures are made, the FID is measured, and the checkpoint is written"""
+    latent_dim: Width = 100
+    """size of the noise vector z"""
+    interval_fid_images: Annotated[int, Field(ge=65, le=100_000)] = 2_000
+    """images generated for the FID at each measurement, against as many training images as test
+    images; more than the classifier's 64 features"""
+    fid_images: Annotated[int, Field(ge=65, le=100_000)] = 10_000
+    """images generated for the FID and the other metrics at the end, against the test images"""
+
+    batch_size: Count | None = None  # type: ignore[assignment]
+    """images of one update (default: the game's own)"""
+    generator_learning_rate: PositiveFloat | None = None
+    """of the generator's optimiser (default: the game's own)"""
+    discriminator_learning_rate: PositiveFloat | None = None
+    """of the discriminator's optimiser (default: the game's own)"""
+    optimizer: Literal["adam", "rmsprop"] | None = None
+    """of both networks (default: the game's own)"""
+    beta_1: Fraction | None = None
+    """momentum of Adam (default: the game's own)"""
+    beta_2: Fraction | None = None
+    """of Adam's mean of squared gradients (default: the game's own)"""
+    learning_rate_decay: bool | None = None
+    """lower the learning rates linearly to 0 (default: the game's own)"""
+    critic_steps: CriticSteps | None = None
+    """updates of the discriminator for one of the generator, each on new real images (default: the
+    game's own)"""
+    r1: NonNegativeFloat | None = None
+    """weight of R1, half the squared gradient at real images; for all games but the Wasserstein
+    ones (default: the game's own)"""
+    gradient_penalty: NonNegativeFloat | None = None
+    """weight of the gradient penalty between real and generated images; for wgan-gp alone (default:
+    the game's own)"""
+    clip: PositiveFloat | None = None
+    """limit for the weights of the critic; for wgan alone (default: the game's own)"""
+    normalization: Normalization | None = None
+    """in the discriminator: none, batch, or spectral normalisation (default: the game's own)"""
+
+    symmetric_range: bool = True
+    """scale images to [-1, 1], and end the generator in tanh; without it [0, 1] and sigmoid"""
+    generator_batch_norm: bool = True
+    """batch normalisation in the generator"""
+    slope: Fraction = 0.01
+    """slope of LeakyReLU below 0 in both networks; 0 makes it ReLU, with sparse gradients"""
+    pooling: bool = False
+    """max-pooling in the discriminator in place of strides: sparse gradients, too"""
+    extra_layers: Annotated[int, Field(ge=0, le=20)] = 0
+    """further convolutions in each network: deeper ones"""
+    label_smoothing: Annotated[float, Field(ge=0, le=0.5)] = 0.0
+    """soft labels: how far below 1 the label of a real image is; for minimax and non-saturating"""
+    label_noise: Annotated[float, Field(ge=0, le=0.5)] = 0.0
+    """noisy labels: the share of images with the wrong one; for minimax and non-saturating"""
+    image_noise: Annotated[float, Field(ge=0, le=2)] = 0.0
+    """standard deviation of noise on all images that the discriminator sees in training"""
+    minibatch_discrimination: bool = False
+    """let the discriminator compare the images of a batch with each other"""
+    feature_matching: bool = False
+    """let the generator match the mean features of the real images instead of playing its game"""
+
+    @property
+    def value_range(self) -> tuple[float, float]:
+        """What the pixels 0 and 255 become."""
+        return (-1.0, 1.0) if self.symmetric_range else (0.0, 1.0)
+
+    def of(self, name: GameName) -> Self:
+        """The settings of one game, each with its value."""
+        return self.replace(game=[name], **self.own(name))
+
+    @property
+    def step_images(self) -> int:
+        """Real images of a training step of one game: a batch for each critic step."""
+        assert self.batch_size and self.critic_steps
+        return self.batch_size * self.critic_steps
+
+    def own(self, name: GameName) -> dict[str, Any]:
+        """What a game's own settings give for those that are None here."""
+        table = {"tuned": TUNED, "paper": PAPER}[self.game_settings]
+        common = COMMON | (OF_PAPERS if self.game_settings == "paper" else {})
+        own = common | table[name]
+        return {key: value for key, value in own.items() if getattr(self, key) is None}
+
+    def with_flags(self, typed: Mapping[str, Any]) -> Self:
+        config = super().with_flags(typed)
+        return config.of(config.game[0]) if len(config.game) == 1 else config
+
+    @model_validator(mode="after")
+    def _settings_go_with_the_games(self) -> Self:
+        if len(set(self.game)) < len(self.game):
+            raise ValueError("--game names a game twice")
+        for name in self.game:
+            self._check(name, self.model_dump() | self.own(name))
+        return self
+
+    def _check(self, name: GameName, values: Mapping[str, Any]) -> None:
+        """Raises a ValueError, for pydantic, if settings are not those of this game."""
+
+        def only(flag: str, value: Any, *games: str) -> None:
+            if value and name not in games:
+                raise ValueError(f"{flag} goes with --game {' or '.join(games)}, not with {name}")
+
+        others = [game for game in NAMES if not game.startswith("wgan")]
+        only("--clip", values["clip"], "wgan")
+        only("--gradient-penalty", values["gradient_penalty"], "wgan-gp")
+        only("--r1", values["r1"], *others)
+        only("--label-smoothing", self.label_smoothing, "minimax", "non-saturating")
+        only("--label-noise", self.label_noise, "minimax", "non-saturating")
+        if name == "wgan-gp" and not values["gradient_penalty"]:
+            raise ValueError("--gradient-penalty 0 leaves wgan-gp without what makes it a game")
+        if values["normalization"] == "batch" and (values["r1"] or values["gradient_penalty"]):
+            raise ValueError(
+                "--normalization batch makes an image's logit depend on the others of its batch, "
+                f"so that a penalty on its gradient, as {name} has it, means little; give --r1 0, "
+                "or another normalisation"
+            )
+
+    def schedule(self, images: int) -> tuple[int, int]:
+        """Iterations of a game, and from one measurement to the next: updates of its generator.
+
+        As many as the images make, rounded down so that measurements divide them.
+        """
+        interval = self.images // (self.step_images * self.measurements)
+        interval = max(interval, 1)
+        return interval * self.measurements, interval
+
+    def advice(self, images: int) -> None:
+        """The games are compared on the same images, however few."""

@@ -1,0 +1,80 @@
+"""Chapter 5: which settings are whose. Without TensorFlow."""
+
+import pytest
+from conftest import error_of
+
+from chapter05_training import train
+from chapter05_training.settings import NAMES, PAPER, TUNED, Settings
+from common.cli import _parse
+
+
+def typed(*flags):
+    """The settings that a command line gives."""
+    options, settings = _parse("", train.PRESETS, list(flags))
+    return train.PRESETS[options.get("preset") or "quick"].with_flags(settings)
+
+
+@pytest.mark.parametrize("preset", ["quick", "book", "paper", "smoke"])
+def test_every_setting_of_a_game_has_a_value(preset):
+    """But for the limit of weights, which is wgan's alone."""
+    for name in NAMES:
+        config = train.PRESETS[preset].of(name)
+        missing = {key for key, value in config.model_dump().items() if value is None}
+        assert missing - {"data_dir"} == (set() if name == "wgan" else {"clip"})
+
+
+def test_one_game_has_its_own_settings_and_flags_override_them():
+    config = typed("--game", "wgan")
+    assert config.critic_steps == TUNED["wgan"]["critic_steps"] and config.optimizer == "rmsprop"
+    paper = typed("--game", "wgan-gp", "--preset", "paper", "--critic-steps", "3")
+    assert (paper.critic_steps, paper.batch_size, paper.beta_2) == (3, 50, 0.9)
+    assert paper.generator_learning_rate == PAPER["wgan-gp"]["generator_learning_rate"]
+    assert not paper.learning_rate_decay
+
+
+def test_several_games_keep_what_is_their_own_apart():
+    config = typed("--game", "hinge", "minimax", "--beta-1", "0.25")
+    assert config.normalization is None and config.r1 is None
+    assert config.of("hinge").normalization == "spectral" and config.of("hinge").r1 == 0
+    assert config.of("minimax").beta_1 == config.of("hinge").beta_1 == 0.25
+
+
+def test_games_see_as_many_images_whatever_their_critic_steps():
+    config = Settings(game=list(NAMES), images=64_000, measurements=10, batch_size=64)
+    for steps in (1, 2, 5):
+        iterations, interval = config.replace(critic_steps=steps).schedule(60_000)
+        assert iterations * 64 * steps == 64_000 and iterations == 10 * interval
+    assert Settings(
+        game=["hinge"], images=1, measurements=3, batch_size=8, critic_steps=1
+    ).schedule(100) == (3, 1)
+
+
+@pytest.mark.parametrize(
+    "flags, words",
+    [
+        (["--game", "hinge", "--clip", "0.1"], "--clip goes with --game wgan, not with hinge"),
+        (["--clip", "0.1"], "--clip goes with --game wgan, not with minimax"),
+        (
+            ["--game", "minimax", "--gradient-penalty", "1"],
+            "--gradient-penalty goes with --game wgan-gp, not with minimax",
+        ),
+        (["--game", "wgan", "--r1", "1"], "--r1 goes with --game minimax or non-saturating or"),
+        (["--game", "wgan-gp", "--gradient-penalty", "0"], "--gradient-penalty 0 leaves"),
+        (
+            ["--game", "hinge", "--label-noise", "0.1"],
+            "--label-noise goes with --game minimax or non-saturating, not with hinge",
+        ),
+        (
+            ["--game", "wgan-gp", "--normalization", "batch"],
+            "--normalization batch makes an image's logit depend on the others",
+        ),
+        (["--game", "hinge", "hinge"], "--game names a game twice"),
+        (["--game"], "--game []: List should have at least 1 item"),
+        (["--game", "poker"], "argument --game: invalid choice: 'poker'"),
+        (["--critic-steps", "21"], "--critic-steps 21: should be less than or equal to 20"),
+    ],
+)
+def test_settings_of_another_game_are_refused(tmp_path, monkeypatch, capsys, flags, words):
+    monkeypatch.chdir(tmp_path)
+    assert words in error_of(train.main, flags, capsys)
+    assert list(tmp_path.iterdir()) == []
