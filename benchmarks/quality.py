@@ -3,11 +3,9 @@
     python benchmarks/quality.py chapter03_gan                                quick and book
     python benchmarks/quality.py chapter03_gan --presets book --seeds 0 1     two runs
     python benchmarks/quality.py chapter10_adversarial --flags=--defend       more flags for it
-    python benchmarks/quality.py floor                                        what a FID means
 
 The runs stay in --output-dir; what is finished there is not trained again, so this can be stopped
-and started as one likes. `floor` measures real images and bad generators
-instead of trained ones.
+and started as one likes.
 """
 
 import argparse
@@ -93,52 +91,11 @@ def measure_chapter(chapter, arguments):
             print(f"  {iteration:>10}  " + "  ".join(f"{fid:7.2f}" for fid in fids), flush=True)
 
 
-def measure_floor(arguments):
-    """What the metrics say of real images and of generators that are known to be bad."""
-    import numpy as np
-
-    from common import data, metrics
-
-    dataset = data.load(arguments.dataset or "mnist", arguments.data_dir)
-    images = data.scale(dataset.x_train)
-    labels = dataset.y_train
-    n = len(dataset.x_test)  # as many as there are real ones, where there are so many
-    random = np.random.default_rng(0)
-    noise = random.normal(size=(n, 28, 28, 1)).astype(np.float32)
-    sets = {
-        "training images": images[:n],
-        "the same, noise of sd 0.3 added": np.clip(images[:n] + 0.3 * noise, -1, 1),
-        "all classes but the 8": images[labels != 8][:n],
-        "five classes of ten": images[labels < 5][:n],
-        "one class": images[labels == 3][:n],
-        "one image of each class": images[[np.argmax(labels == c % 10) for c in range(n)]],
-        "uniform noise": random.uniform(-1, 1, noise.shape).astype(np.float32),
-    }
-    evaluator = metrics.Evaluator(dataset.name, dataset.x_test)
-    print(f"{dataset.source}: against {len(dataset.x_test)} test images")
-    row = "{:<34}{:>10}{:>10}{:>8}{:>10}{:>11}{:>9}"
-    print(row.format("", "images", "FID", "score", "classes", "precision", "recall"))
-    for name, pictures in sets.items():
-        report = evaluator.report(lambda count, pictures=pictures: pictures[:count], len(pictures))
-        print(
-            row.format(
-                name,
-                len(pictures),
-                f"{report['fid']:.2f}",
-                f"{report['classifier_score']:.2f}",
-                report["classes_covered"],
-                f"{report['precision']:.3f}",
-                f"{report['recall']:.3f}",
-            ),
-            flush=True,
-        )
-
-
 def main():
     flags = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    flags.add_argument("what", choices=[*loops.chapters(), "floor"])
+    flags.add_argument("chapter", choices=loops.chapters())
     flags.add_argument(
         "--presets",
         nargs="+",
@@ -154,17 +111,14 @@ def main():
     flags.add_argument(
         "--dataset",
         choices=["mnist", "fashion_mnist", "sample", "fashion_sample"],
-        help="default: the preset's; for floor mnist",
+        help="default: the preset's",
     )
     flags.add_argument("--data-dir", metavar="DIR")
     flags.add_argument("--output-dir", metavar="DIR", default="runs/quality")
     arguments = flags.parse_args()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ["KERAS_BACKEND"] = "tensorflow"
-    if arguments.what == "floor":
-        measure_floor(arguments)
-    else:
-        measure_chapter(arguments.what, arguments)
+    measure_chapter(arguments.chapter, arguments)
 
 
 if __name__ == "__main__":
