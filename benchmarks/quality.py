@@ -43,10 +43,28 @@ def train(chapter, preset, seed, arguments):
         with open(folder.parent / f"{folder.name}.log", "a") as log:
             subprocess.run(command, check=True, stdout=log)
     check_settings(preset, settings, folder, arguments)
-    with open(folder / "history.csv") as file:
+    results = json.loads((folder / "results.json").read_text())
+    return flat(results), fid_by_iteration(folder / "history.csv")
+
+
+def flat(results):
+    """Results by one name each: chapter 5's are those of several games, "minimax fid" and so on."""
+    by_name = {}
+    for name, content in results.items():
+        if isinstance(content, dict):
+            by_name |= {f"{name} {inner}": value for inner, value in content.items()}
+        else:
+            by_name[name] = content
+    return by_name
+
+
+def fid_by_iteration(history):
+    """The FID by the iteration; chapter 5 compares games, whose histories are each their own."""
+    if not history.exists():
+        return {}
+    with open(history) as file:
         rows = list(csv.DictReader(file))
-    fids = {int(row["iteration"]): float(row["fid"]) for row in rows if "fid" in row}
-    return json.loads((folder / "results.json").read_text()), fids
+    return {int(row["iteration"]): float(row["fid"]) for row in rows if "fid" in row}
 
 
 def check_settings(preset, settings, folder, arguments):
