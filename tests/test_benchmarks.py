@@ -5,6 +5,7 @@ import functools
 import importlib
 import json
 import sys
+import types
 
 import pytest
 from conftest import REPOSITORY
@@ -25,7 +26,7 @@ def run_quality(monkeypatch, capsys):
             importlib.import_module("chapter03_gan.train").main(flags)
 
     def run(*arguments):
-        monkeypatch.setattr(quality.subprocess, "run", start)
+        monkeypatch.setattr(quality, "subprocess", types.SimpleNamespace(run=start))
         monkeypatch.setattr(sys, "argv", ["quality.py", *arguments])
         quality.main()
         return capsys.readouterr().out.splitlines()
