@@ -228,12 +228,17 @@ class Settings(DigitSettings):
         only("--label-noise", self.label_noise, "minimax", "non-saturating")
         if name == "wgan-gp" and not values["gradient_penalty"]:
             raise ValueError("--gradient-penalty 0 leaves wgan-gp without what makes it a game")
-        if values["normalization"] == "batch" and (values["r1"] or values["gradient_penalty"]):
-            raise ValueError(
-                "--normalization batch makes an image's logit depend on the others of its batch, "
-                f"so that a penalty on its gradient, as {name} has it, means little; give --r1 0, "
-                "or another normalisation"
-            )
+        mixes = {
+            "--normalization batch": values["normalization"] == "batch",
+            "--minibatch-discrimination": self.minibatch_discrimination,
+        }
+        if values["r1"] or values["gradient_penalty"]:
+            for flag in [flag for flag, given in mixes.items() if given]:
+                raise ValueError(
+                    f"{flag} makes an image's logit depend on the others of its batch, so that a "
+                    f"penalty on its gradient, as {name} has it, means little; "
+                    + ("leave it out" if values["gradient_penalty"] else "leave it out, or --r1 0")
+                )
 
     def schedule(self, images: int) -> tuple[int, int]:
         """Iterations of a game, and from one measurement to the next: updates of its generator.

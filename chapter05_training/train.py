@@ -21,7 +21,7 @@ from common.training import TrainingRun
 
 QUICK = Settings(
     game=["minimax", "non-saturating", "wgan-gp", "hinge"],
-    images=64_000,
+    images=51_200,
     precision="mixed_bfloat16",  # faster on hardware with instructions for it; see the README
 )
 PRESETS = {

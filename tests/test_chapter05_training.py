@@ -460,7 +460,7 @@ def eagerly():
 
 @pytest.mark.usefixtures("eagerly")
 def test_hacked_game_stopped_and_resumed_ends_in_the_same_bits(tmp_path):
-    flags = [*SMOKE, "--game", "non-saturating", "--precision", FEWER_BITS, "--image-noise", "0.1"]
+    flags = [*SMOKE, "--game", "non-saturating", "--precision", FEWER_BITS, "--image-noise", "0.1", "--r1", "0"]
     flags += ["--label-smoothing", "0.1", "--label-noise", "0.1", "--no-symmetric-range"]
     flags += ["--normalization", "spectral", "--minibatch-discrimination", "--pooling"]
     flags += ["--batch-size", "32"]  # two steps, as many as there are measurements

@@ -68,6 +68,10 @@ def test_games_see_as_many_images_whatever_their_critic_steps():
             ["--game", "wgan-gp", "--normalization", "batch"],
             "--normalization batch makes an image's logit depend on the others",
         ),
+        (
+            ["--game", "non-saturating", "--minibatch-discrimination"],
+            "--minibatch-discrimination makes an image's logit depend on the others",
+        ),
         (["--game", "hinge", "hinge"], "--game names a game twice"),
         (["--game"], "--game []: List should have at least 1 item"),
         (["--game", "poker"], "argument --game: invalid choice: 'poker'"),
