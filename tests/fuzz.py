@@ -159,10 +159,14 @@ def flags_of_training(folder, draw):
 
 
 def flags_of_programs(folder, draw):
-    """The settings of the programs that use what was trained."""
+    """The settings of the programs beside train.py."""
     module = draw.choice(
         [
             "chapter04_dcgan.explore",
+            "chapter05_training.dirac",
+            "chapter05_training.measure",
+            "chapter05_training.ring",
+            "chapter05_training.saturation",
             "chapter08_cgan.generate",
             "chapter09_cyclegan.translate",
             "chapter10_adversarial.imagenet",
