@@ -19,7 +19,7 @@ from pydantic import Field
 if not __package__:  # run by its path: find `common` from whatever folder we were started in
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from common import cli, runs
+from common import UserError, cli, runs
 from common.settings import Count, Folder, Frozen
 
 START = (1.0, 1.0)  # (θ, ψ) at which the generator and the discriminator begin
@@ -72,6 +72,8 @@ def main(argv: list[str] | None = None) -> dict:
     print(f"{'':<32}{'largest |eigenvalue|':>22}{'distance at the end':>22}")
     for name, variant in VARIANTS.items():
         paths[name] = trajectory(variant, config.step_size, config.steps, config.simultaneous)
+        if not np.all(np.isfinite(paths[name])):
+            raise UserError(f"{name} goes to infinity; take a smaller --step-size or fewer --steps")
         distance = float(np.linalg.norm(paths[name][-1]))
         # The field of wgan-gp jumps at (0, 0), and has no derivative there.
         largest = None

@@ -105,6 +105,8 @@ def losses(games: list[Trained], title: str) -> bytes:
             ax.plot(game.history[loss], game.history["fid"], "-", color="lightgray")
             ax.scatter(game.history[loss], game.history["fid"], c=game.images, s=14)
             ax.set(xlabel=f"{who}'s loss", yscale="log")
+            if game.name.startswith("wgan") and loss == "d_loss":
+                ax.set_xlabel("critic's loss, minus the distance")
             r = correlations[f"{loss}_fid_correlation"]
             ax.set_title(game.name + ("" if r is None else f": r = {r:.2f}"), fontsize=10)
             ax.grid(alpha=0.3)
@@ -127,7 +129,7 @@ def table(games: list[Trained]) -> str:
                 f"{found['fid']:.1f}",
                 f"{found['precision']:.2f}",
                 f"{found['recall']:.2f}",
-                f"{found['best_fid']:.1f}, {found['best_iteration']}",
+                f"{found['best_fid']:.1f}, {found['best_iteration'] / found['iterations']:.0%}",
             )
         )
     return "\n".join(lines)

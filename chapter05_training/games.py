@@ -21,6 +21,7 @@ class Game(NamedTuple):
 
     discriminator_loss: Callable
     generator_loss: Callable
+    generator_compares: bool = False  # whether the generator's loss takes the real logits, too
 
 
 def cross_entropy(real, fake):
@@ -79,7 +80,8 @@ def wasserstein_generator(real, fake):
 
 
 def hinge_discriminator(real, fake):
-    """Hinge: E max(0, 1 - f(x)) + E max(0, 1 + f(G(z))). Miyato et al. 2018, equation 16.
+    """Hinge: E max(0, 1 - f(x)) + E max(0, 1 + f(G(z))). Lim and Ye 2017, Tran et al. 2017;
+    Miyato et al. 2018, equation 16.
 
     An image that is surely on its side, |f| > 1, has no part in it.
     """
@@ -111,5 +113,5 @@ GAMES = {
     "wgan": Game(wasserstein_critic, wasserstein_generator),  # with clipped weights
     "wgan-gp": Game(wasserstein_critic, wasserstein_generator),  # with a gradient penalty
     "hinge": Game(hinge_discriminator, wasserstein_generator),
-    "relativistic": Game(relativistic_discriminator, relativistic_generator),
+    "relativistic": Game(relativistic_discriminator, relativistic_generator, True),
 }

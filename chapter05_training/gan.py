@@ -40,7 +40,7 @@ class GameGAN(BaseGAN):
     PLOTS: ClassVar = {
         "loss": {"d_loss": "discriminator", "g_loss": "generator"},
         "discriminator's mean logit": {"real_logit": "real", "fake_logit": "generated"},
-        "FID (MNIST classifier)": {"fid": "against training images"},
+        "FID": {"fid": "against training images"},
     }
 
     def __init__(
@@ -71,13 +71,13 @@ class GameGAN(BaseGAN):
         # 1. The discriminator alone, where the game gives it more updates than the generator.
         for number in range(self.critic_steps - 1):
             fake_images = self.generator(noises[number], training=True)
-            self.train_discriminator(batches[number], fake_images, number)
+            self.train_discriminator(batches[number], fake_images)
 
         with tf.GradientTape() as tape:
             # 2. The discriminator once more, and …
             fake_images = self.generator(noises[-1], training=True)
             with tape.stop_recording():  # the discriminator's update has a tape of its own
-                logs = self.train_discriminator(batches[-1], fake_images, self.critic_steps - 1)
+                logs = self.train_discriminator(batches[-1], fake_images)
 
             # 3. … the generator, on the same generated images.
             g_loss = self.generator_loss(batches[-1], fake_images)
@@ -86,8 +86,8 @@ class GameGAN(BaseGAN):
 
         return self.report(g_loss=g_loss, **logs)
 
-    def train_discriminator(self, real_images, fake_images, number):
-        """One update; `number` counts those of the step. Gives what is reported of it."""
+    def train_discriminator(self, real_images, fake_images):
+        """One update. Gives what is reported of it."""
         update_vectors(self.discriminator)  # of spectral normalisation, if it has that
         penalty = tf.zeros(())
         with tf.GradientTape() as tape:
@@ -98,7 +98,7 @@ class GameGAN(BaseGAN):
                 real = self.discriminate(real_images)
             fake = self.discriminate(fake_images)
             if self.gradient_penalty:
-                alpha = self.step_alpha(number, real_images)
+                alpha = self.step_alpha(real_images)
                 penalty += self.gradient_penalty * gradient_penalty(
                     self.discriminate, real_images, fake_images, alpha
                 )
@@ -120,18 +120,20 @@ class GameGAN(BaseGAN):
         return self.game.discriminator_loss(real, fake)
 
     def generator_loss(self, real_images, fake_images):
-        """Most games do without the logits of the real images; TensorFlow then leaves them out."""
-        return self.game.generator_loss(
-            self.discriminate(real_images), self.discriminate(fake_images)
-        )
+        """Of the generated images; the relativistic game compares them with the real ones."""
+        real = self.discriminate(real_images) if self.game.generator_compares else None
+        return self.game.generator_loss(real, self.discriminate(fake_images))
 
     def step_noise(self, count, batch_size):
         """Noise for the updates of a step, count×batch_size×latent_dim."""
         return normal_noise((count, batch_size, self.latent_dim), self.seed, self.iterations)
 
-    def step_alpha(self, number, images):
+    def step_alpha(self, images):
         """Where between real and generated images an update's penalties are: uniform, n×1×1×1."""
-        seed = tf.stack([self.seed, tf.cast(self.iterations, tf.int32)])
-        seed = tf.random.fold_in(seed, number + 1)  # independent of the noise, which has the former
         shape = (tf.shape(images)[0], *(1 for _ in images.shape[1:]))
-        return tf.random.stateless_uniform(shape, seed, alg="philox")
+        return tf.random.stateless_uniform(shape, self.update_seed(1), alg="philox")
+
+    def update_seed(self, purpose: int):
+        """A seed for one update of the discriminator, another for each purpose, 1, 2, …"""
+        seed = tf.stack([self.seed, tf.cast(self.d_optimizer.iterations, tf.int32)])
+        return tf.random.fold_in(seed, purpose)

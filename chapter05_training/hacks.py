@@ -38,8 +38,7 @@ class HackedGAN(GameGAN):
     def discriminator_loss(self, real, fake):
         if not self.label_smoothing and not self.label_noise:
             return super().discriminator_loss(real, fake)
-        seed = tf.stack([self.seed, tf.cast(self.iterations, tf.int32)])
-        seeds = tf.random.split(tf.random.fold_in(seed, 0), 2)
+        seeds = tf.random.split(self.update_seed(2), 2)
         labels_real = self.with_noise(tf.ones_like(real), seeds[0]) * (1 - self.label_smoothing)
         labels_fake = self.with_noise(tf.zeros_like(fake), seeds[1]) * (1 - self.label_smoothing)
         return cross_entropy_with(labels_real, real) + cross_entropy_with(labels_fake, fake)
@@ -52,9 +51,13 @@ class HackedGAN(GameGAN):
     def generator_loss(self, real_images, fake_images):
         if not self.feature_matching:
             return super().generator_loss(real_images, fake_images)
-        real = ops.mean(self.features(real_images, training=True), axis=0)
-        fake = ops.mean(self.features(fake_images, training=True), axis=0)
-        return ops.sum(ops.square(ops.cast(real, "float32") - ops.cast(fake, "float32")))
+        return ops.sum(
+            ops.square(self.mean_features(real_images) - self.mean_features(fake_images))
+        )
+
+    def mean_features(self, images):
+        """Over the batch, in float32 whatever the network computes in."""
+        return ops.mean(ops.cast(self.features(images, training=True), "float32"), axis=0)
 
 
 def cross_entropy_with(labels, logits):

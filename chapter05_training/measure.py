@@ -10,8 +10,10 @@ and recall. measure.png and results.json go into runs/chapter05_measure/NUMBER.
 
 import sys
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field
 
 if not __package__:  # run by its path: find `common` from whatever folder we were started in
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
@@ -31,7 +33,7 @@ class Settings(Frozen):
     """a folder with the data set; see train.py"""
     seed: Seed = 0
     """of the noise"""
-    output_dir: Folder | None = None
+    output_dir: Annotated[Folder | None, Field(exclude=True)] = None
     """where the picture goes (default: runs/chapter05_measure/NUMBER)"""
 
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from common import metrics
 from common.batch_norm import unfuse
+from common.callbacks import Diverged
 from common.model import normal_noise
 
 
@@ -31,6 +32,11 @@ class Measurement:
         """Images of the same noise each time, count×28×28×1, in [-1, 1]."""
         noise = normal_noise((count, self.config.latent_dim), self.config.seed, -1).numpy()
         images = generator.predict(noise, batch_size=200, verbose=0)
+        if not np.all(np.isfinite(images)):
+            raise Diverged(
+                "training diverged: the generated images are not numbers. Try a smaller learning "
+                "rate"
+            )
         return images if self.config.symmetric_range else images * 2 - 1
 
     def at_interval(self, generator, run) -> dict[str, float]:
@@ -45,20 +51,17 @@ class Measurement:
         """What results.json says of the last generator, and of the best."""
         best = min(run.history, key=lambda row: row["fid"])["iteration"]
 
-        def report(network):
-            return self.against_test.report(
-                lambda count: self.generate(network, count), self.config.fid_images
-            )
-
-        quality = report(generator)
-        best_quality = quality
+        count = self.config.fid_images
+        quality = self.against_test.report(lambda n: self.generate(generator, n), count)
+        best_fid = quality["fid"]
         if best != run.iterations:
             shapes = [(None, self.config.latent_dim)], [(None, 28, 28, 1)]
-            best_quality = report(run.load_model("best", *shapes))
+            kept = run.load_model("best", *shapes)
+            best_fid = self.against_test.fid(self.generate(kept, count))
         return {
             "game": run.config.game[0],
             "images": run.iterations * run.config.step_images,
             **quality,
             "best_iteration": best,
-            "best_fid": best_quality["fid"],
+            "best_fid": best_fid,
         }

@@ -62,11 +62,12 @@ def build_discriminator(
     minibatch: bool = False,
     image_noise: float = 0.0,
 ) -> keras.Model:
-    """Image to logit: n×28×28×1 to n×1. Its last layer but one gives the features, n×2048.
+    """Image to logit: n×28×28×1 to n×1. Its layer `features` gives n×2048.
 
     Args:
         normalization: "none", as in the Korean edition; "batch", after the second and the third
-            convolution, as in the English one; or "spectral", of all weights.
+            convolution, as in the English one; or "spectral", of the convolutions and the dense
+            layer.
         slope, extra_layers: as in `build_generator`.
         pooling: halve the size by max-pooling, not by strides.
         minibatch: let each image be compared with the others of its batch.

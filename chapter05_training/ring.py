@@ -2,7 +2,7 @@
 
     python chapter05_training/ring.py                             all games, some seconds each
     python chapter05_training/ring.py --game wgan-gp minimax      some
-    python chapter05_training/ring.py --beta-1 0.5                without the collapse
+    python chapter05_training/ring.py --beta-1 0.5                with less momentum
 
 The data are points near eight centres on a circle. A generator that finds only some of the centres
 has collapsed to these modes: GANs in Action, section 5.2. For each game NAME.gif shows how its
@@ -12,16 +12,16 @@ runs/chapter05_ring/NUMBER.
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 if not __package__:  # run by its path: find `common` from whatever folder we were started in
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from chapter05_training.settings import NAMES, GameName
-from common import cli, runs
+from common import UserError, cli, runs
 from common.settings import Count, Folder, Fraction, Frozen, Seed
 
 MODES = 8
@@ -31,7 +31,8 @@ NEAR = 4 * DEVIATION  # a sample this close to a centre counts as good
 SAMPLES = 2_000
 FRAMES = 40
 
-# What each game has of its own; λ for points in the plane: Gulrajani et al. 2017, authors' code.
+# What each game has of its own. λ and the critic steps: Gulrajani et al. 2017, authors' code for
+# points in the plane.
 OWN: dict[str, dict[str, Any]] = {
     "minimax": {},
     "non-saturating": {},
@@ -49,19 +50,29 @@ class Settings(Frozen):
     game: list[GameName] = Field(default_factory=lambda: list(NAMES), min_length=1)
     """the games to play"""
     iterations: Annotated[int, Field(ge=FRAMES, le=10**6)] = 4_000
-    """updates of each generator"""
+    """updates of each generator, a multiple of the film's 40 intervals"""
     batch_size: Count = 256
     """points of one update"""
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3
     """of both Adam optimisers"""
     beta_1: Fraction = 0.9
-    """momentum of both, in the book and in Keras 0.9; with 0.5 hardly a game collapses"""
+    """momentum of both, in the book and in Keras 0.9; with 0.5 the games collapse less"""
     r1: Annotated[float, Field(ge=0)] = 0.0
     """weight of R1, for all games but the Wasserstein ones"""
     seed: Seed = 0
     """of the points, the noise and the initial weights"""
     output_dir: Annotated[Folder | None, Field(exclude=True)] = None
     """where the pictures go (default: runs/chapter05_ring/NUMBER)"""
+
+    @model_validator(mode="after")
+    def _settings_go_together(self) -> Self:
+        if len(set(self.game)) < len(self.game):
+            raise ValueError("--game names a game twice")
+        if self.iterations % FRAMES:
+            raise ValueError(f"--iterations {self.iterations} is not a multiple of {FRAMES}")
+        if self.r1 and all(name.startswith("wgan") for name in self.game):
+            raise ValueError("--r1 goes with all games but wgan and wgan-gp")
+        return self
 
 
 def main(argv: list[str] | None = None) -> dict:
@@ -75,6 +86,8 @@ def main(argv: list[str] | None = None) -> dict:
     last: dict[str, np.ndarray] = {}
     for name in config.game:
         frames = train(name, config)
+        if not np.all(np.isfinite(frames[-1])):
+            raise UserError(f"{name} has diverged; try a smaller --learning-rate")
         last[name] = frames[-1]
         results[name] = measure(frames[-1])
         print(f"{name:<16}" + "   ".join(f"{k} {v:.3g}" for k, v in results[name].items()))

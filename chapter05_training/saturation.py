@@ -2,7 +2,7 @@
 
     python chapter05_training/saturation.py
 
-GANs in Action, section 5.2; after Arjovsky and Bottou 2017, figure 2. A generator that knows
+GANs in Action, section 5.2; after Arjovsky and Bottou 2017, figures 2 and 3. A generator that knows
 nothing yet is held as it is, and the discriminator alone is trained against it. The surer it gets,
 the smaller is the gradient that the min-max game leaves for the generator, and the larger that of
 the non-saturating one. saturation.png and results.json go into runs/chapter05_saturation/NUMBER.
@@ -12,12 +12,13 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 from pydantic import Field
 
 if not __package__:  # run by its path: find `common` from whatever folder we were started in
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from common import cli, runs
+from common import UserError, cli, runs
 from common.settings import Count, DigitSet, Folder, Frozen, Seed
 
 COMPARED = ("minimax", "non-saturating")
@@ -46,9 +47,10 @@ def main(argv: list[str] | None = None) -> dict:
     config = cli.read(__doc__, Settings, argv)
     run = runs.new("chapter05_saturation", config, config.output_dir)
     cli.setup(config.seed)
-    from common import data
+    from common import data, stream
 
     dataset = data.load(config.dataset, config.data_dir)
+    stream.check_batch_size(config.batch_size, dataset.x_train)
     run.start(dataset.describe())
     rows = measure(config, dataset.x_train)
     print(f"{'updates':>8}{'P(real) of fakes':>20}" + "".join(f"{g:>18}" for g in COMPARED))
@@ -78,12 +80,12 @@ def measure(config: Settings, x_train) -> list[dict[str, Any]]:
     noise = gan.noise(-1, config.batch_size)[0]
     fakes = gan.generator(noise, training=True)  # the same all the time, as the generator is
     variables = gan.generator.trainable_variables
-    train = tf.function(lambda images: gan.train_discriminator(images, fakes, 0))
+    train = tf.function(lambda images: gan.train_discriminator(images, fakes))
 
-    def gradient(game, real):
+    def gradient(game):
         with tf.GradientTape() as tape:
             fake = gan.discriminate(gan.generator(noise, training=True))
-            loss = GAMES[game].generator_loss(real, fake)
+            loss = GAMES[game].generator_loss(None, fake)
         return float(tf.linalg.global_norm(tape.gradient(loss, variables)))
 
     rows = []
@@ -91,9 +93,13 @@ def measure(config: Settings, x_train) -> list[dict[str, Any]]:
     for update in range(config.updates + 1):
         real_images = next(batches)
         if update in looked_at:
-            real = gan.discriminate(real_images)
             p_real = float(tf.reduce_mean(tf.sigmoid(gan.discriminate(fakes))))
-            gradients = {game: gradient(game, real) for game in COMPARED}
+            gradients = {game: gradient(game) for game in COMPARED}
+            if not np.all(np.isfinite([p_real, *gradients.values()])):
+                raise UserError(
+                    f"after {update} updates the discriminator has diverged; try a smaller "
+                    "--learning-rate"
+                )
             rows.append({"updates": update, "p_real": p_real, **gradients})
         train(real_images)
     return rows

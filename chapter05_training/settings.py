@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
 
+from common import UserError
 from common.settings import Count, DigitSettings, Fraction, Width
 
 GameName = Literal[
@@ -27,20 +28,36 @@ COMMON: dict[str, Any] = {
     "normalization": "none",
 }
 
-# What each paper, or its authors' code, trains with.
+# What each paper, or its authors' code, trains with; on chapter 4's networks, not on theirs.
 PAPER: dict[str, dict[str, Any]] = {
     # Goodfellow et al. 2014 name no rates: these are Radford et al. 2016's.
-    "minimax": {"generator_learning_rate": 2e-4, "discriminator_learning_rate": 2e-4},
-    "non-saturating": {"generator_learning_rate": 2e-4, "discriminator_learning_rate": 2e-4},
+    "minimax": {
+        "generator_learning_rate": 2e-4,
+        "discriminator_learning_rate": 2e-4,
+        "batch_size": 128,
+        "normalization": "batch",
+    },
+    "non-saturating": {
+        "generator_learning_rate": 2e-4,
+        "discriminator_learning_rate": 2e-4,
+        "batch_size": 128,
+        "normalization": "batch",
+    },
     # Mao et al. 2017, authors' code
-    "least-squares": {"generator_learning_rate": 1e-3, "discriminator_learning_rate": 1e-3},
+    "least-squares": {
+        "generator_learning_rate": 1e-3,
+        "discriminator_learning_rate": 1e-3,
+        "normalization": "batch",
+    },
     # Arjovsky et al. 2017, algorithm 1
     "wgan": {
         "generator_learning_rate": 5e-5,
         "discriminator_learning_rate": 5e-5,
         "optimizer": "rmsprop",
+        "beta_2": 0.99,  # PyTorch's default
         "critic_steps": 5,
         "clip": 0.01,
+        "normalization": "batch",
     },
     # Gulrajani et al. 2017, authors' code for MNIST
     "wgan-gp": {
@@ -51,7 +68,7 @@ PAPER: dict[str, dict[str, Any]] = {
         "critic_steps": 5,
         "gradient_penalty": 10.0,
     },
-    # Miyato et al. 2018
+    # Miyato et al. 2018, authors' code for CIFAR-10
     "hinge": {
         "generator_learning_rate": 2e-4,
         "discriminator_learning_rate": 2e-4,
@@ -59,12 +76,14 @@ PAPER: dict[str, dict[str, Any]] = {
         "beta_2": 0.9,
         "critic_steps": 5,
         "normalization": "spectral",
+        "learning_rate_decay": True,
     },
-    # Jolicoeur-Martineau 2019, with one update of the discriminator
+    # Jolicoeur-Martineau 2019, with one update of the discriminator; authors' code
     "relativistic": {
         "generator_learning_rate": 2e-4,
         "discriminator_learning_rate": 2e-4,
         "batch_size": 32,
+        "normalization": "spectral",
     },
 }
 OF_PAPERS = {"learning_rate_decay": False, "beta_1": 0.5}
@@ -90,6 +109,7 @@ TUNED: dict[str, dict[str, Any]] = {
         "generator_learning_rate": 1e-3,
         "discriminator_learning_rate": 1e-3,
         "optimizer": "rmsprop",
+        "beta_2": 0.9,  # Keras' own
         "critic_steps": 2,
         "clip": 0.02,
     },
@@ -139,9 +159,9 @@ class Settings(DigitSettings):
     optimizer: Literal["adam", "rmsprop"] | None = None
     """of both networks (default: the game's own)"""
     beta_1: Fraction | None = None
-    """momentum of Adam (default: the game's own)"""
+    """momentum of Adam, which RMSprop does not have (default: the game's own)"""
     beta_2: Fraction | None = None
-    """of Adam's mean of squared gradients (default: the game's own)"""
+    """of the mean of squared gradients, which RMSprop calls rho (default: the game's own)"""
     learning_rate_decay: bool | None = None
     """lower the learning rates linearly to 0 (default: the game's own)"""
     critic_steps: CriticSteps | None = None
@@ -199,6 +219,8 @@ class Settings(DigitSettings):
         table = {"tuned": TUNED, "paper": PAPER}[self.game_settings]
         common = COMMON | (OF_PAPERS if self.game_settings == "paper" else {})
         own = common | table[name]
+        if (self.optimizer or own["optimizer"]) == "rmsprop":
+            own["beta_1"] = None
         return {key: value for key, value in own.items() if getattr(self, key) is None}
 
     def with_flags(self, typed: Mapping[str, Any]) -> Self:
@@ -224,8 +246,11 @@ class Settings(DigitSettings):
         only("--clip", values["clip"], "wgan")
         only("--gradient-penalty", values["gradient_penalty"], "wgan-gp")
         only("--r1", values["r1"], *others)
+        only("--normalization spectral", values["normalization"] == "spectral", *others, "wgan-gp")
         only("--label-smoothing", self.label_smoothing, "minimax", "non-saturating")
         only("--label-noise", self.label_noise, "minimax", "non-saturating")
+        if values["optimizer"] == "rmsprop" and values["beta_1"] is not None:
+            raise ValueError(f"--beta-1 goes with --optimizer adam; {name} has rmsprop")
         if name == "wgan-gp" and not values["gradient_penalty"]:
             raise ValueError("--gradient-penalty 0 leaves wgan-gp without what makes it a game")
         mixes = {
@@ -240,14 +265,31 @@ class Settings(DigitSettings):
                     + ("leave it out" if values["gradient_penalty"] else "leave it out, or --r1 0")
                 )
 
+    def check_images(self, images: int) -> None:
+        """Raises a UserError if a game's training step, or an interval, has too few images."""
+        for name in self.game:
+            one = self.of(name)
+            step = f"--batch-size {one.batch_size} × --critic-steps {one.critic_steps} of {name}"
+            if one.step_images > images:
+                raise UserError(f"{step}: more than the {images} training images")
+            if one.step_images * one.measurements > one.images:
+                raise UserError(
+                    f"{step} × --measurements {one.measurements}: more than --images {one.images}"
+                )
+
     def schedule(self, images: int) -> tuple[int, int]:
         """Iterations of a game, and from one measurement to the next: updates of its generator.
 
         As many as the images make, rounded down so that measurements divide them.
         """
         interval = self.images // (self.step_images * self.measurements)
-        interval = max(interval, 1)
         return interval * self.measurements, interval
 
-    def advice(self, images: int) -> None:
-        """The games are compared on the same images, however few."""
+    def shown(self) -> dict[str, Any]:
+        """As `Settings.shown`; of several games, what each has of its own."""
+        shown = super().shown()
+        for name in [name for name, value in shown.items() if value is None]:
+            of_games = {game: self.own(game).get(name) for game in self.game}
+            if any(value is not None for value in of_games.values()):
+                shown[name] = ", ".join(f"{game} {value}" for game, value in of_games.items())
+        return shown

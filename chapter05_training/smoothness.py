@@ -30,7 +30,8 @@ def gradient_penalty(discriminator, real_images, fake_images, alpha):
     """WGAN-GP: E (|∂f/∂x| - 1)² at points x between real and generated images.
 
     Gulrajani et al. 2017, algorithm 1, without its λ. A critic that measures the Wasserstein
-    distance has the slope 1 nearly everywhere on these lines.
+    distance has the slope 1 on the lines between the pairs of an optimal transport (proposition 1);
+    here, as there, the pairs are those of the batches.
 
     Args:
         discriminator: as in `r1_penalty`.

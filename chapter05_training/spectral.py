@@ -25,7 +25,7 @@ class SpectralLayer(layers.Layer):
 
     W counts as a matrix of in × out, for a convolution height·width·in × out. Its largest singular
     value σ is leftᵀ W right, with the vectors of one power iteration an update: as W changes
-    slowly, they keep up.
+    slowly, they keep up. Before the first `update_vectors` they are no singular vectors.
     """
 
     def __init__(self, **kwargs):

@@ -16,7 +16,7 @@ if not __package__:  # run by its path: find `common` from whatever folder we we
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from chapter05_training.settings import NAMES, Settings
-from common import UserError, cli
+from common import cli
 from common.training import TrainingRun
 
 QUICK = Settings(
@@ -55,6 +55,7 @@ def train(config: Settings, run: TrainingRun) -> dict:
     from common import data
 
     dataset = data.load(config.dataset, config.data_dir, config.validation_images)
+    config.check_images(len(dataset.x_train))
     measurement = Measurement(dataset, config)
     if len(config.game) == 1:
         return train_game(config, run, dataset, measurement)
@@ -66,12 +67,11 @@ def train_game(config: Settings, run: TrainingRun, dataset, measurement) -> dict
     import keras
 
     from chapter05_training.gan import GameGAN
-    from common import images, stream
+    from common import images
     from common.batch_norm import unfuse
     from common.callbacks import Diverged
 
     (game,) = config.game
-    stream.check_batch_size(config.step_images, dataset.x_train)
     run.schedule(*config.schedule(len(dataset.x_train)))
 
     keras.utils.set_random_seed(config.seed)  # each game begins with the same networks
@@ -99,7 +99,7 @@ def train_game(config: Settings, run: TrainingRun, dataset, measurement) -> dict
             **run.fit_arguments,
         )
     except Diverged as error:
-        raise UserError(f"{game}: {error}") from error
+        raise Diverged(f"{game}: {error}") from error
 
     run.plot_history(GameGAN.PLOTS, f"Chapter 5, {game}, {config.dataset}")
     run.save_models(generator=unfuse(gan.generator))
@@ -145,12 +145,12 @@ def optimizer(config: Settings, learning_rate, updates: int):
     """Adam or RMSprop, whose learning rate may fall linearly to 0 over so many updates."""
     import keras
 
+    from common.optimizers import decaying
+
     if config.learning_rate_decay:
-        learning_rate = keras.optimizers.schedules.PolynomialDecay(
-            learning_rate, updates, end_learning_rate=0.0
-        )
+        learning_rate = decaying(learning_rate, updates)
     if config.optimizer == "rmsprop":
-        return keras.optimizers.RMSprop(learning_rate)
+        return keras.optimizers.RMSprop(learning_rate, rho=config.beta_2)
     return keras.optimizers.Adam(learning_rate, config.beta_1, config.beta_2)
 
 

@@ -58,7 +58,7 @@ def program(
         dry_run = options.pop("dry_run")
         run = training.open_run(chapter, presets, typed, **options)
         if dry_run:
-            _show({"preset": run.preset, **run.config.model_dump()})
+            _show({"preset": run.preset, **run.config.shown()})
             return None
         run.device = setup(run.config.seed, run.config.precision)
         with run.resumable():
@@ -275,4 +275,4 @@ def _shown(value):
     """A value for people to read."""
     if isinstance(value, bool):
         return "on" if value else "off"
-    return " ".join(map(str, value)) if isinstance(value, tuple) else value
+    return " ".join(map(str, value)) if isinstance(value, (tuple, list)) else value

@@ -1,4 +1,4 @@
-"""The optimiser of the chapters' networks."""
+"""The optimiser of the chapters' networks, and learning rates that fall."""
 
 import keras
 
@@ -13,7 +13,11 @@ def adam(
             for each.
         decay: whether the learning rate falls over these.
     """
-    rate = learning_rate
-    if decay:
-        rate = keras.optimizers.schedules.PolynomialDecay(rate, updates, end_learning_rate=0.0)
-    return keras.optimizers.Adam(rate, beta_1)
+    return keras.optimizers.Adam(
+        decaying(learning_rate, updates) if decay else learning_rate, beta_1
+    )
+
+
+def decaying(learning_rate: float, updates: int):
+    """A learning rate that falls linearly to 0 over so many updates."""
+    return keras.optimizers.schedules.PolynomialDecay(learning_rate, updates, end_learning_rate=0.0)

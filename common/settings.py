@@ -108,6 +108,10 @@ class Settings(Frozen):
         """
         return self.replace(**typed)
 
+    def shown(self) -> dict[str, Any]:
+        """What --dry-run prints, by name."""
+        return self.model_dump()
+
 
 class DigitSettings(Settings):
     """The settings of the chapters that train on MNIST or Fashion-MNIST."""

@@ -5,6 +5,7 @@ from conftest import error_of
 
 from chapter05_training import train
 from chapter05_training.settings import NAMES, PAPER, TUNED, Settings
+from common import UserError
 from common.cli import _parse
 
 
@@ -16,11 +17,11 @@ def typed(*flags):
 
 @pytest.mark.parametrize("preset", ["quick", "book", "paper", "smoke"])
 def test_every_setting_of_a_game_has_a_value(preset):
-    """But for the limit of weights, which is wgan's alone."""
+    """But for the limit of weights, which is wgan's alone, and Adam's momentum, which it lacks."""
     for name in NAMES:
         config = train.PRESETS[preset].of(name)
         missing = {key for key, value in config.model_dump().items() if value is None}
-        assert missing - {"data_dir"} == (set() if name == "wgan" else {"clip"})
+        assert missing - {"data_dir"} == ({"beta_1"} if name == "wgan" else {"clip"})
 
 
 def test_one_game_has_its_own_settings_and_flags_override_them():
@@ -44,9 +45,22 @@ def test_games_see_as_many_images_whatever_their_critic_steps():
     for steps in (1, 2, 5):
         iterations, interval = config.replace(critic_steps=steps).schedule(60_000)
         assert iterations * 64 * steps == 64_000 and iterations == 10 * interval
-    assert Settings(
-        game=["hinge"], images=1, measurements=3, batch_size=8, critic_steps=1
-    ).schedule(100) == (3, 1)
+
+
+def test_too_few_images_for_a_step_or_an_interval_are_refused():
+    config = typed("--game", "hinge", "wgan-gp", "--batch-size", "50", "--critic-steps", "4")
+    config.check_images(200)
+    with pytest.raises(UserError, match=r"50 × --critic-steps 4 of hinge: more than the 199 train"):
+        config.check_images(199)
+    with pytest.raises(UserError, match=r"of hinge × --measurements 8: more than --images 1599$"):
+        config.replace(images=1599).check_images(60_000)
+
+
+def test_dry_run_shows_what_each_game_has(capsys):
+    train.main(["--game", "hinge", "minimax", "--dry-run"])
+    printed = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
+    assert printed["normalization"] == "hinge spectral, minimax none"
+    assert printed["clip"] == "-" and printed["game"] == "hinge minimax"
 
 
 @pytest.mark.parametrize(
@@ -72,6 +86,12 @@ def test_games_see_as_many_images_whatever_their_critic_steps():
             ["--game", "non-saturating", "--minibatch-discrimination"],
             "--minibatch-discrimination makes an image's logit depend on the others",
         ),
+        (
+            ["--game", "wgan-gp", "--minibatch-discrimination"],
+            "as wgan-gp has it, means little; leave it out",
+        ),
+        (["--game", "wgan", "--beta-1", "0.5"], "--beta-1 goes with --optimizer adam; wgan has"),
+        (["--game", "wgan", "--normalization", "spectral"], "--normalization spectral goes with"),
         (["--game", "hinge", "hinge"], "--game names a game twice"),
         (["--game"], "--game []: List should have at least 1 item"),
         (["--game", "poker"], "argument --game: invalid choice: 'poker'"),
