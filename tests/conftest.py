@@ -124,9 +124,9 @@ class Stopped(BaseException):
 
 
 def check_stopped_and_resumed(
-    train, flags, whole, run, between=lambda: None, *, checkpoint=2, compare=assert_same_run
+    train, flags, whole, run, between=lambda: None, *, compare=assert_same_run
 ):
-    """A run that ends when it is about to put a checkpoint in place, and is resumed.
+    """A run that ends when it is about to put its second checkpoint in place, and is resumed.
 
     It is compared with a whole run. All is in this process, which saves the start of another; that
     a real kill is survived, too, tests of chapter 3 show for what all chapters share.
@@ -136,12 +136,11 @@ def check_stopped_and_resumed(
         whole: the folder of the whole run, with the same flags; it is trained if it is not there.
         run: the folder of the other.
         between: called before that is resumed.
-        checkpoint: the number of the checkpoint.
         compare: asserts that the two folders are the same.
     """
     if not whole.exists():
         train.main([*flags, "--output-dir", str(whole)])
-    left, replace = checkpoint, os.replace
+    left, replace = 2, os.replace
 
     def stop(source, target):
         nonlocal left
