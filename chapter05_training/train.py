@@ -2,7 +2,7 @@
 
 On two CPU cores:
 
-    python chapter05_training/train.py                        four games, in six minutes
+    python chapter05_training/train.py                        four games, in five minutes
     python chapter05_training/train.py --game hinge           one game
     python chapter05_training/train.py --preset book          all seven games, for hours
     python chapter05_training/train.py --resume               goes on with a stopped run
