@@ -20,7 +20,7 @@ from pydantic import Field, model_validator
 if not __package__:  # run by its path: find `common` from whatever folder we were started in
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from chapter05_training.settings import NAMES, GameName
+from chapter05_training.tables import NAMES, GameName
 from common import UserError, cli, runs
 from common.settings import Count, Folder, Fraction, Frozen, Seed
 

@@ -15,7 +15,8 @@ from typing import Any
 if not __package__:  # run by its path: find `common` from whatever folder we were started in
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from chapter05_training.settings import NAMES, Settings
+from chapter05_training.settings import Settings
+from chapter05_training.tables import NAMES
 from common import cli
 from common.training import TrainingRun
 

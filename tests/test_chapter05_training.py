@@ -25,7 +25,7 @@ from chapter05_training.hacks import HackedGAN
 from chapter05_training.measurement import Measurement
 from chapter05_training.minibatch import MinibatchDiscrimination
 from chapter05_training.networks import build_discriminator, build_generator
-from chapter05_training.settings import NAMES
+from chapter05_training.tables import NAMES
 from common import data
 from common.callbacks import Diverged
 

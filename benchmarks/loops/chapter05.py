@@ -4,7 +4,7 @@ Its loop does what ours does: the same game with the same settings, fresh real i
 update of the discriminator, the same generated images for its last update and the generator's.
 """
 
-from chapter05_training.settings import NAMES
+from chapter05_training.tables import NAMES
 
 
 def compared_with_torch(name: str) -> type:

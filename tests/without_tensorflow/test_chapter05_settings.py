@@ -4,7 +4,8 @@ import pytest
 from conftest import error_of
 
 from chapter05_training import train
-from chapter05_training.settings import NAMES, PAPER, TUNED, Settings
+from chapter05_training.settings import Settings
+from chapter05_training.tables import NAMES, PAPER, TUNED
 from common import UserError
 from common.cli import _parse
 
