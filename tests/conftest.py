@@ -69,6 +69,16 @@ def same_start(request):
 
 
 @pytest.fixture
+def eagerly():
+    """Without compiling, which takes most of a short run's time."""
+    import tensorflow as tf
+
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
+@pytest.fixture
 def program(tmp_path):
     """Runs a Python program from an empty folder; gives its exit code, stdout and stderr."""
 

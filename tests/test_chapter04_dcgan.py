@@ -312,6 +312,7 @@ def test_stopped_and_resumed_run_ends_in_the_same_bits(finished_run, tmp_path):
     check_stopped_and_resumed(train, SMOKE, finished_run, tmp_path / "run")
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_stopped_and_resumed_run_of_quicks_kind_ends_in_the_same_bits(tmp_path):
     check_stopped_and_resumed(train, [*SMOKE, *QUICK], tmp_path / "whole", tmp_path / "run")
 

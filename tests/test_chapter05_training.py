@@ -455,14 +455,6 @@ def test_a_game_alone_is_the_same_as_in_the_comparison(finished_run, tmp_path):
     assert_same_run(tmp_path / "run", finished_run / "relativistic")
 
 
-@pytest.fixture
-def eagerly():
-    """Without compiling, which takes most of a short run's time."""
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
-
-
 @pytest.mark.usefixtures("eagerly")
 def test_hacked_game_stopped_and_resumed_ends_in_the_same_bits(tmp_path):
     flags = [

@@ -345,6 +345,7 @@ def test_stopped_and_resumed_run_ends_in_the_same_bits(finished_run, tmp_path):
     check_stopped_and_resumed(train, SMOKE, finished_run, tmp_path / "run")
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_stopped_and_resumed_acgan_ends_in_the_same_bits(tmp_path):
     flags = [*SMOKE, *QUICK, "--model", "acgan"]
     check_stopped_and_resumed(train, flags, tmp_path / "whole", tmp_path / "run")

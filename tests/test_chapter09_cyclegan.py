@@ -441,6 +441,7 @@ def make_photos(folder):
 PHOTOS = [*SMOKE, "--batch-size", "2", "--pool-size", "2", "--epochs", "1"]
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_stopped_run_resumed_elsewhere_with_less_memory_ends_in_the_same_bits(
     tmp_path, monkeypatch
 ):
@@ -451,7 +452,7 @@ def test_stopped_run_resumed_elsewhere_with_less_memory_ends_in_the_same_bits(
     """
     make_photos(tmp_path / "photos")
     monkeypatch.chdir(tmp_path)
-    flags = [*PHOTOS, "--dataset", "photos", "--epochs", "3", "--decay", "0.5"]
+    flags = [*PHOTOS, "--dataset", "photos", "--epochs", "2", "--decay", "0.5"]
     flags += ["--no-separate-updates", "--precision", FEWER_BITS]
 
     def between():
@@ -462,6 +463,7 @@ def test_stopped_run_resumed_elsewhere_with_less_memory_ends_in_the_same_bits(
     check_stopped_and_resumed(train, flags, tmp_path / "whole", tmp_path / "run", between)
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_photos_from_a_folder_with_the_papers_networks(tmp_path):
     """By DiscoGAN, which has no identity loss."""
     flags = ["--dataset", str(make_photos(tmp_path / "photos")), "--generator", "resnet"]
