@@ -352,13 +352,6 @@ def finished(tmp_path_factory):
     return folder, out.getvalue()
 
 
-@pytest.fixture(scope="module")
-def finished_quick(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("chapter07") / "quick"
-    train.main([*QUICK, "--output-dir", str(folder)])
-    return folder
-
-
 def test_smoke_run_leaves_what_the_readme_promises(finished):
     folder, out = finished
     results = json.loads((folder / "results.json").read_text())
@@ -382,15 +375,16 @@ def test_stopped_and_resumed_run_ends_in_the_same_bits(finished, tmp_path):
     check_stopped_and_resumed(train, BOOK, finished[0], tmp_path / "run")
 
 
-def test_stopped_and_resumed_run_of_quicks_kind_ends_in_the_same_bits(finished_quick, tmp_path):
-    check_stopped_and_resumed(train, QUICK, finished_quick, tmp_path / "run")
+@pytest.mark.usefixtures("eagerly")
+def test_stopped_and_resumed_run_of_quicks_kind_ends_in_the_same_bits(tmp_path):
+    check_stopped_and_resumed(train, QUICK, tmp_path / "whole", tmp_path / "run")
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="finds files through /proc")
-def test_a_run_killed_after_its_training_has_the_same_baseline(finished_quick, tmp_path, program):
+def test_a_run_killed_after_its_training_has_the_same_baseline(finished, tmp_path, program):
     """SIGKILL while results.json is written: nothing but the baseline is to be repeated."""
     run = tmp_path / "run"
-    check_killed_and_resumed(train, QUICK, finished_quick, run, program, "results.json", 1)
+    check_killed_and_resumed(train, BOOK, finished[0], run, program, "results.json", 1)
 
 
 def test_settings_reach_the_networks_and_optimisers(monkeypatch):
