@@ -4,10 +4,10 @@ Neither is in the book's chapter 4. The chapter's README says what each does for
 """
 
 import tensorflow as tf
-from keras import ops
 
 from chapter04_dcgan.dcgan import DCGAN, loss_fake, loss_real
 from common.gan import accuracies
+from common.penalties import r1_penalty
 
 
 class RegularizedDCGAN(DCGAN):
@@ -67,11 +67,7 @@ class RegularizedDCGAN(DCGAN):
         discriminator flat there. A discriminator that is steep at the real images pushes the
         generated images past them.
         """
-        with tf.GradientTape() as tape:
-            tape.watch(images)
-            logits = self.discriminator(images, training=True)
-        gradient = tape.gradient(logits, images)
-        return logits, ops.mean(ops.sum(ops.square(gradient), axis=(1, 2, 3)))
+        return r1_penalty(lambda x: self.discriminator(x, training=True), images)
 
     def train_on_shared_fakes(self, noise):
         """Updates 2 and 3 on the same generated images.

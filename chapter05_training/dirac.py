@@ -91,12 +91,12 @@ def main(argv: list[str] | None = None) -> dict:
 def velocity(variant: Variant, point):
     """What gradient descent does at a point (θ, ψ): minus each network's own gradient, a pair.
 
-    The losses and penalties are those of `games.py` and `smoothness.py`, on a batch of one.
+    The losses and penalties are those of `games.py` and `common/penalties.py`, on a batch of one.
     """
     import tensorflow as tf
 
     from chapter05_training.games import GAMES
-    from chapter05_training.smoothness import gradient_penalty, r1_penalty
+    from common.penalties import gradient_penalty, r1_penalty
 
     game = GAMES[variant.game]
     theta, psi = tf.unstack(tf.convert_to_tensor(point, tf.float64))

@@ -68,8 +68,8 @@ def wasserstein_critic(real, fake):
     """Wasserstein: E f(G(z)) - E f(x). Arjovsky et al. 2017, algorithm 1.
 
     Its negative is at most the Wasserstein distance of the real and the generated images, times the
-    largest slope that f may have. Something has to bound that slope: see `smoothness.py`. The paper
-    calls f a critic, as it is no classifier any more.
+    largest slope that f may have. Something has to bound that slope: clipped weights, or a gradient
+    penalty. The paper calls f a critic, as it is no classifier any more.
     """
     return ops.mean(fake) - ops.mean(real)
 

@@ -15,8 +15,8 @@ import numpy as np
 import tensorflow as tf
 
 from chapter09_cyclegan import download
-from chapter09_cyclegan.photos import PhotoFiles, StreamedPhotos, open_files, resize
 from common import UserError, data
+from common.photos import PhotoFiles, StreamedPhotos, open_files, resize
 
 PARTS = ("trainA", "trainB", "testA", "testB")
 MEMORY = 2 * 2**30  # bytes of decoded training images; more are read from disk as they are needed

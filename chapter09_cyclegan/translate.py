@@ -78,7 +78,7 @@ def find_images(paths: list[str]) -> list[Path]:
     Raises:
         UserError: there is no such file, or no image in a folder.
     """
-    from chapter09_cyclegan.photos import is_image
+    from common.photos import is_image
 
     found = []
     for path in map(Path, paths):
@@ -125,9 +125,9 @@ def read_original(file: Path, shape: tuple[int, int], grey: bool) -> np.ndarray:
     """An image of this height and width, float in [-1, 1], h×w×channels (1 if grey, else 3)."""
     import tensorflow as tf
 
-    from chapter09_cyclegan.photos import resize
     from common import images
     from common.data import scale
+    from common.photos import resize
 
     photo = resize(images.read_photo(file, str(file)), *shape)
     return scale(tf.image.rgb_to_grayscale(photo).numpy() if grey else photo)

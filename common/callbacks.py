@@ -89,8 +89,8 @@ class SaveProgress(keras.callbacks.Callback):
             broken.append("a weight")
         if broken:
             raise Diverged(
-                f"training diverged before iteration {iteration}: {broken[0]} is not a number. Try "
-                f"a smaller learning rate. What was done up to iteration "
+                f"training diverged before {self.run.unit} {iteration}: {broken[0]} is not a "
+                f"number. Try a smaller learning rate. What was done up to {self.run.unit} "
                 f"{self.run.saved_iteration} is in {self.run.path}"
             )
 

@@ -112,7 +112,7 @@ def load(run: Files, model: Any, content: bytes) -> None:
 
 
 def table(run: Files, name: str, lines: int, digest: str) -> list[dict[str, Any]]:
-    """The first lines of a CSV file with a column "iteration": those that the checkpoint knows.
+    """The first lines of a CSV file: those that the checkpoint knows. Its first column counts.
 
     A later line is of an interval whose checkpoint was not written any more.
 
@@ -122,9 +122,11 @@ def table(run: Files, name: str, lines: int, digest: str) -> list[dict[str, Any]
     first = run.read(name).splitlines(keepends=True)[: 1 + lines]
     if _sha256(b"".join(first)) != digest:
         raise UserError(f"{run.path / name}: {CHANGED}")
+    found = csv.DictReader(line.decode() for line in first)
+    counted = (found.fieldnames or [None])[0]
     return [
-        {key: int(value) if key == "iteration" else float(value) for key, value in row.items()}
-        for row in csv.DictReader(line.decode() for line in first)
+        {key: int(value) if key == counted else float(value) for key, value in row.items()}
+        for row in found
     ]
 
 

@@ -132,22 +132,25 @@ def _as_rgb(photo: Image.Image, name: str) -> np.ndarray:
 
 
 def plot_history(
-    history: Sequence[dict[str, float]], panels: dict[str, dict[str, str]], title: str
+    history: Sequence[dict[str, float]],
+    panels: dict[str, dict[str, str]],
+    title: str,
+    unit: str = "iteration",
 ) -> bytes:
     """Plots columns of a run's history against the iteration, as PNG.
 
     Args:
-        history: a dict a row, each with "iteration".
+        history: a dict a row, each with "iteration", or what `unit` says.
         panels: for each panel's y-axis label, the columns it shows and their names in the legend.
     """
     figure = Figure(figsize=(5 * len(panels), 3.6), layout="constrained")
     figure.suptitle(title)
     axes = figure.subplots(1, len(panels), squeeze=False)[0]
-    iterations = [row["iteration"] for row in history]
+    iterations = [row[unit] for row in history]
     for ax, (label, columns) in zip(axes, panels.items(), strict=True):
         for column, name in columns.items():
             ax.plot(iterations, [row[column] for row in history], ".-", label=name)
-        ax.set(xlabel="iteration", ylabel=label)
+        ax.set(xlabel=unit, ylabel=label)
         ax.grid(alpha=0.3)
         ax.legend()
     return figure_png(figure)

@@ -74,9 +74,10 @@ def open_run(
 class TrainingRun(Run):
     """A run that is trained, from its beginning or from its checkpoint."""
 
-    # Both are set by `schedule`, which `load_data` calls.
+    # All three are set by `schedule`, which `load_data` calls.
     iterations: int  # of the whole run
     interval: int  # from one picture, line of history and checkpoint to the next
+    unit: str  # what is counted: "iteration", or "image" where batches have several sizes
 
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
@@ -102,17 +103,19 @@ class TrainingRun(Run):
             print(advice, file=sys.stderr)
         return dataset
 
-    def schedule(self, iterations: int, interval: int) -> None:
+    def schedule(self, iterations: int, interval: int, unit: str = "iteration") -> None:
         """Sets how many training steps there will be, and how many lie between two pictures.
+
+        Args:
+            unit: "iteration"; or "image", for these to be numbers of training images, as the
+                model's `iterations` then is, too.
 
         Raises:
             UserError: they are more than can be counted.
         """
         if iterations >= 2**31:
-            raise UserError(
-                f"{iterations} iterations are too many: at most {2**31 - 1} are counted"
-            )
-        self.iterations, self.interval = iterations, interval
+            raise UserError(f"{iterations} {unit}s are too many: at most {2**31 - 1} are counted")
+        self.iterations, self.interval, self.unit = iterations, interval, unit
 
     def begin(self, model, data: dict[str, Any]) -> None:
         """Makes the folder of a new run, or restores the checkpoint of one that is resumed.
@@ -146,7 +149,7 @@ class TrainingRun(Run):
         iteration = self._digests.iteration
         if iteration % self.interval or not 0 < iteration <= self.iterations:
             raise UserError(
-                f"{self.path / checkpoints.CHECKPOINT}: is of iteration {iteration}, but the run "
+                f"{self.path / checkpoints.CHECKPOINT}: is of {self.unit} {iteration}, but the run "
                 f"has {self.iterations}, in intervals of {self.interval}"
             )
         lines = iteration // self.interval
@@ -216,8 +219,8 @@ class TrainingRun(Run):
 
     def record(self, iteration: int, logs: dict[str, float], seconds: float) -> None:
         """Adds a line to history.csv, and to timings.csv the seconds that it took."""
-        self.history.append({"iteration": iteration, **logs})
-        self.timings.append({"iteration": iteration, "seconds": seconds})
+        self.history.append({self.unit: iteration, **logs})
+        self.timings.append({self.unit: iteration, "seconds": seconds})
         self.write_csv("history.csv", self.history)
         self.write_csv("timings.csv", self.timings)
 
@@ -225,7 +228,7 @@ class TrainingRun(Run):
         """history.png; see `images.plot_history`."""
         from common import images
 
-        self.write("history.png", images.plot_history(self.history, panels, title))
+        self.write("history.png", images.plot_history(self.history, panels, title, self.unit))
 
     def finish(self, quality: dict[str, Any]) -> dict[str, Any]:
         """Writes progress.gif, and results.json, which marks the run as finished; and prints that.
@@ -246,12 +249,12 @@ class TrainingRun(Run):
         self.write("progress.gif", images.animation(pictures))
         seconds = [row["seconds"] for row in self.timings]
         results = {
-            "iterations": self.iterations,
+            f"{self.unit}s": self.iterations,
             "seconds": sum(seconds),
-            "seconds_per_iteration": statistics.median(seconds[1:]) / self.interval
+            f"seconds_per_{self.unit}": statistics.median(seconds[1:]) / self.interval
             if seconds[1:]
             else None,
-            **{k: v for k, v in self.history[-1].items() if k != "iteration"},
+            **{k: v for k, v in self.history[-1].items() if k != self.unit},
             **quality,
             "data": self._record.data.source,
         }
@@ -278,7 +281,7 @@ class TrainingRun(Run):
                 script = script.relative_to(Path.cwd())
             command = shlex.join(["python", str(script), "--resume", str(self.path)])
             raise KeyboardInterrupt(
-                f"Stopped; what was done up to iteration {self.saved_iteration} is kept. "
+                f"Stopped; what was done up to {self.unit} {self.saved_iteration} is kept. "
                 f"Go on with\n  {command}"
             ) from None
         finally:

@@ -17,7 +17,7 @@ from conftest import (
 )
 from keras import layers
 
-from chapter05_training import dirac, measure, ring, saturation, smoothness, spectral, train
+from chapter05_training import dirac, measure, ring, saturation, spectral, train
 from chapter05_training.figures import rank_correlation
 from chapter05_training.games import GAMES
 from chapter05_training.gan import GameGAN
@@ -26,7 +26,7 @@ from chapter05_training.measurement import Measurement
 from chapter05_training.minibatch import MinibatchDiscrimination
 from chapter05_training.networks import build_discriminator, build_generator
 from chapter05_training.tables import NAMES
-from common import data
+from common import data, penalties
 from common.callbacks import Diverged
 
 RANDOM = np.random.default_rng(5)
@@ -108,26 +108,26 @@ def quadratic(x):
 
 
 def test_r1_has_the_closed_forms_of_a_linear_and_a_quadratic_critic():
-    logits, penalty = smoothness.r1_penalty(linear, POINTS)
+    logits, penalty = penalties.r1_penalty(linear, POINTS)
     np.testing.assert_allclose(logits, linear(POINTS))
     assert float(penalty) == pytest.approx(np.sum(W.numpy() ** 2))
     expected = np.mean(np.sum((POINTS.numpy() @ A) ** 2, axis=1))
-    assert float(smoothness.r1_penalty(quadratic, POINTS)[1]) == pytest.approx(expected)
+    assert float(penalties.r1_penalty(quadratic, POINTS)[1]) == pytest.approx(expected)
 
 
 def test_gradient_penalty_has_the_closed_forms_of_a_linear_and_a_quadratic_critic():
     alpha = tf.constant(RANDOM.uniform(size=(5, 1)))
-    penalty = smoothness.gradient_penalty(linear, POINTS, OTHERS, alpha)
+    penalty = penalties.gradient_penalty(linear, POINTS, OTHERS, alpha)
     assert float(penalty) == pytest.approx((np.linalg.norm(W) - 1) ** 2)
     between = POINTS.numpy() * (1 - alpha.numpy()) + OTHERS.numpy() * alpha.numpy()
     slopes = np.linalg.norm(between @ A, axis=1)
-    penalty = smoothness.gradient_penalty(quadratic, POINTS, OTHERS, alpha)
+    penalty = penalties.gradient_penalty(quadratic, POINTS, OTHERS, alpha)
     assert float(penalty) == pytest.approx(np.mean((slopes - 1) ** 2))
 
 
 def test_penalties_run_over_all_axes_of_an_image():
     images = tf.constant(RANDOM.normal(size=(2, 4, 5, 1)))
-    _, penalty = smoothness.r1_penalty(
+    _, penalty = penalties.r1_penalty(
         lambda x: tf.reduce_sum(x, axis=(1, 2, 3))[:, None] * 2, images
     )
     assert float(penalty) == pytest.approx(4 * 20)
@@ -136,7 +136,7 @@ def test_penalties_run_over_all_axes_of_an_image():
 def test_gradient_penalty_of_a_flat_critic_is_1_and_its_gradient_no_nan():
     weight = tf.Variable(0.0, dtype=tf.float64)
     with tf.GradientTape() as tape:
-        penalty = smoothness.gradient_penalty(
+        penalty = penalties.gradient_penalty(
             lambda x: weight * linear(x),
             POINTS,
             OTHERS,
@@ -281,7 +281,7 @@ def test_a_step_takes_the_gradient_of_loss_and_penalties_together():
     variables = gan.discriminator.trainable_variables
     with tf.GradientTape() as tape:
         f = gan.discriminator
-        penalty = 10 * smoothness.gradient_penalty(f, real, fake, alpha)
+        penalty = 10 * penalties.gradient_penalty(f, real, fake, alpha)
         loss = tf.reduce_mean(f(fake)) - tf.reduce_mean(f(real)) + penalty
     expected = [v - g for v, g in zip(variables, tape.gradient(loss, variables), strict=True)]
     logs = gan.train_discriminator(real, fake)

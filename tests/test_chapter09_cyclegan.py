@@ -14,9 +14,9 @@ from chapter09_cyclegan.cyclegan import CycleGAN, loss_cycle, loss_fake, loss_id
 from chapter09_cyclegan.discogan import DiscoGAN
 from chapter09_cyclegan.domains import load_domains
 from chapter09_cyclegan.paper import PaperCycleGAN
-from chapter09_cyclegan.photos import resize
 from chapter09_cyclegan.pool import ImagePool
 from chapter09_cyclegan.schedule import LinearDecay, decayed_adam
+from common.photos import resize
 
 SMOKE = ["--preset", "smoke"]
 SHAPE = (32, 32, 1)

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from datasets import change_every_member
 
-from chapter09_cyclegan import domains, download, photos
+from chapter09_cyclegan import domains, download
 from chapter09_cyclegan.domains import load_domains
-from common import UserError, data, stream
+from common import UserError, data, photos, stream
 
 
 def photo(seed, height=20, width=30):

@@ -47,6 +47,8 @@ class PhotoFiles:
         UserError: a name would leave the folder.
     """
 
+    enlarge = True  # images smaller than they are to be; otherwise these are refused
+
     def __init__(self, path: Path, names: Iterable[str], read_bytes: Callable[[str], bytes]):
         self.path = path
         self.read_bytes = read_bytes
@@ -62,12 +64,16 @@ class PhotoFiles:
         """One image, uint8, size×size×3, and its file's hash.
 
         Raises:
-            UserError: it cannot be read, or is broken.
+            UserError: it cannot be read, is broken, or too small.
         """
         full_name = f"{self.path}/{name}"
         with foreign(full_name):
             raw = self.read_bytes(name)
-        return resize(images.read_photo(raw, full_name), size, size), hashlib.sha256(raw).digest()
+        photo = images.read_photo(raw, full_name)
+        height, width, _ = photo.shape
+        if min(height, width) < size and not self.enlarge:
+            raise UserError(f"{full_name}: has {width}×{height} pixels, fewer than --size {size}")
+        return resize(photo, size, size), hashlib.sha256(raw).digest()
 
     def read(self, names: Sequence[str], size: int, keep: bool):
         """Decodes images, so that a broken one is found now and not in the middle of training.

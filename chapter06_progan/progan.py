@@ -1,0 +1,166 @@
+"""The training of a GAN that grows (GANs in Action, section 6.2; Karras et al. 2018).
+
+Each step trains the critic on real images and on generated ones in one loss, WGAN-GP with a drift
+term, and then the generator. While a new level is faded in, it is so in both networks and in the
+real images.
+"""
+
+from typing import ClassVar
+
+import tensorflow as tf
+from keras import ops
+
+from chapter06_progan.layers import double, fade_in, halve
+from chapter06_progan.schedule import Phase, learning_rate
+from common.model import ChapterModel, normal_noise
+from common.penalties import gradient_penalty
+
+
+class ProGAN(ChapterModel):
+    """Trains a generator and a discriminator, one phase after the other.
+
+    Args:
+        generator, discriminator: see `networks.py`.
+        averaged: another generator of the same weights. It becomes the average of the generator's
+            weights over the last steps, which makes the pictures.
+        gradient_penalty: its weight, the paper's λ.
+        drift: weight of the mean squared score of real images, which keeps scores near 0.
+        average: how much of the average is left after a step.
+        seed: with the number of images seen, sets all that is random in a training step.
+    """
+
+    METRICS = ("d_loss", "g_loss", "penalty", "real_score", "fake_score")
+    PLOTS: ClassVar = {
+        "loss": {"d_loss": "discriminator", "g_loss": "generator"},
+        "discriminator's mean score": {"real_score": "real", "fake_score": "generated"},
+    }
+
+    def __init__(
+        self,
+        generator,
+        discriminator,
+        averaged,
+        *,
+        gradient_penalty: float = 10.0,
+        drift: float = 1e-3,
+        average: float = 0.999,
+        seed: int = 0,
+    ):
+        super().__init__()
+        self.generator = generator
+        self.discriminator = discriminator
+        self.averaged = averaged
+        self.gradient_penalty = gradient_penalty
+        self.drift = drift
+        self.average = average
+        self.seed = seed
+        self.images_seen = self.add_weight((), "zeros", "int32", trainable=False, name="images")
+        averaged.set_weights(generator.get_weights())
+
+    def compile(self, d_optimizer, g_optimizer, *, decay: float = 0.0, total: int = 1, **kwargs):
+        """
+        Args:
+            decay: the last share of training, in which the learning rates fall to 0.
+            total: images of the whole training.
+        """
+        super().compile(optimizer=None, **kwargs)
+        self.d_optimizer = d_optimizer
+        self.g_optimizer = g_optimizer
+        d_optimizer.build(self.discriminator.trainable_variables)
+        g_optimizer.build(self.generator.trainable_variables)
+        self.rates = float(d_optimizer.learning_rate), float(g_optimizer.learning_rate)
+        self.decay, self.total = decay, total
+
+    @property
+    def iterations(self):
+        """Training images seen so far: the paper counts in these, as batches have several sizes."""
+        return self.images_seen
+
+    def begin(self, phase: Phase, steps_per_execution: int = 1) -> None:
+        """Takes up a phase, at its beginning or, after a resume, within it.
+
+        The optimisers forget what they know of the gradients when a level begins, as in the
+        authors' code.
+        """
+        self.phase = phase
+        if int(self.images_seen) == phase.level_begin:
+            for optimizer in (self.d_optimizer, self.g_optimizer):
+                for variable in optimizer.variables:
+                    variable.assign(ops.zeros_like(variable))
+        self.steps_per_execution = steps_per_execution
+        self.make_train_function(force=True)  # the former one is of another level
+
+    def train_step(self, real_images):
+        phase = self.phase
+        batch_size = tf.shape(real_images)[0]
+        seen = ops.cast(self.images_seen, "float32")
+        fade = phase.fade(seen)
+        for optimizer, rate in zip((self.d_optimizer, self.g_optimizer), self.rates, strict=True):
+            optimizer.learning_rate = learning_rate(rate, self.decay, seen, self.total)
+        noise_for_d, noise_for_g = tf.unstack(
+            normal_noise((2, batch_size, self.generator.latent_dim), self.seed, self.images_seen)
+        )
+
+        # Real images are faded from the former size to the new one, too: the critic is to tell real
+        # from generated images, and not faded ones from others.
+        if phase.fading:
+            real_images = fade_in(double(halve(real_images)), real_images, fade)
+
+        # 1. The critic.
+        fake_images = self.generator(noise_for_d, level=phase.level, fade=fade)
+        d_logs = self.train_discriminator(real_images, fake_images, fade)
+
+        # 2. The generator.
+        with tf.GradientTape() as tape:
+            fake_images = self.generator(noise_for_g, level=phase.level, fade=fade)
+            scores = self.discriminator(fake_images, level=phase.level, fade=fade)
+            g_loss = -ops.mean(scores)
+        variables = self.generator.variables_of(phase.level, phase.fading)
+        self.g_optimizer.apply(tape.gradient(g_loss, variables), variables)
+
+        # 3. The average of the generator's weights.
+        averages = self.averaged.variables_of(phase.level, phase.fading)
+        for average, variable in zip(averages, variables, strict=True):
+            average.assign(variable + self.average * (average - variable))
+
+        self.images_seen.assign_add(batch_size)
+        return self.report(g_loss=g_loss, **d_logs)
+
+    def train_discriminator(self, real_images, fake_images, fade):
+        """One update. Gives what is reported of it."""
+        phase = self.phase
+
+        def score(images):
+            return self.discriminator(images, level=phase.level, fade=fade)
+
+        alpha_shape = (tf.shape(real_images)[0], 1, 1, 1)
+        alpha_seed = tf.random.fold_in(tf.stack([self.seed, self.images_seen.value]), 1)
+        alpha = tf.random.stateless_uniform(alpha_shape, alpha_seed, alg="philox")
+        with tf.GradientTape() as tape:
+            real, fake = score(real_images), score(fake_images)
+            loss = ops.mean(fake) - ops.mean(real)
+            penalty = self.gradient_penalty * gradient_penalty(
+                score, real_images, fake_images, alpha
+            ) + self.drift * ops.mean(ops.square(real))
+            penalized_loss = loss + penalty
+        variables = self.discriminator.variables_of(phase.level, phase.fading)
+        self.d_optimizer.apply(tape.gradient(penalized_loss, variables), variables)
+        means = {"real_score": ops.mean(real), "fake_score": ops.mean(fake)}
+        return {"d_loss": loss, "penalty": penalty, **means}
+
+    def noise(self, count: int):
+        """Noise for pictures and metrics, count×latent_dim: the same each time, new to training."""
+        return normal_noise((count, self.generator.latent_dim), self.seed, -1)
+
+    def generate(self, count: int):
+        """Images of `noise` by the averaged generator, at the phase's level and fade, NumPy's."""
+        phase = self.phase
+        fade = phase.fade(float(self.images_seen))
+        parts = tf.split(self.noise(count), [min(200, count - i) for i in range(0, count, 200)])
+
+        @tf.function
+        def make(noise, fade):
+            return self.averaged(noise, level=phase.level, fade=fade)
+
+        fade = None if fade is None else tf.constant(fade)
+        return tf.concat([make(part, fade) for part in parts], axis=0).numpy()

@@ -1,0 +1,49 @@
+"""Pictures and figures of a growing GAN."""
+
+import numpy as np
+
+from chapter06_progan.networks import size_of
+from chapter06_progan.schedule import Phase
+from chapter06_progan.training_images import TrainingImages, as_digits
+from common import images, metrics
+
+
+def name_of(phase: Phase) -> str:
+    """As progress names it."""
+    size = size_of(phase.level)
+    return f"{size}×{size}{', fading in' if phase.fading else ''}"
+
+
+def sample_grid(gan, size: int) -> np.ndarray:
+    """Sixteen images of the same latent points each time, enlarged to the last level's size."""
+    made = np.clip(gan.generate(16), -1, 1)
+    factor = size // made.shape[1]
+    made = made.repeat(factor, axis=1).repeat(factor, axis=2)
+    return images.grid(made, columns=4, zoom=max(1, 96 // size))
+
+
+class Evaluator:
+    """Measures generated digits or clothes; photos have no classifier, and so no figures.
+
+    Args:
+        data: the training images.
+        config: `settings.Settings`.
+    """
+
+    def __init__(self, data: TrainingImages, config):
+        self.config = config
+        self.judge = data.dataset and metrics.Evaluator(data.dataset.name, data.dataset.x_test)
+
+    def at_interval(self, gan) -> dict[str, float]:
+        """For the interval's line of history."""
+        if not (self.judge and self.config.fid):
+            return {}
+        return {"fid": self.judge.fid(as_digits(gan.generate(self.config.fid_images)))}
+
+    def at_end(self, gan) -> dict:
+        """For results.json."""
+        if not self.judge:
+            return {}
+        return self.judge.report(
+            lambda count: as_digits(gan.generate(count)), self.config.fid_images
+        )

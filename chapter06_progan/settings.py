@@ -1,0 +1,117 @@
+"""The settings of chapter 6's training. Imports no TensorFlow."""
+
+from typing import Annotated, get_args
+
+from pydantic import AfterValidator, Field, NonNegativeFloat, PositiveFloat, model_validator
+
+from chapter06_progan.schedule import Phase, phases
+from common import settings
+from common.settings import CHOSEN_FOR, Count, DigitSet, Fraction, Width, absolute
+
+
+def check_dataset(name: str) -> str:
+    """A data set's name, or the path of one, made absolute: a run can be resumed from anywhere."""
+    return name if name in get_args(DigitSet) else absolute(name)
+
+
+def check_size(size: int) -> int:
+    if size < 8 or size > 1024 or size & (size - 1):
+        raise ValueError("is none of 8, 16, 32, …, 1024: sizes double from 4 on")
+    return size
+
+
+class Settings(settings.Settings):
+    """GANs in Action, chapter 6; batch size, seed and precision: common/settings.py."""
+
+    dataset: Annotated[str, AfterValidator(check_dataset)] = "mnist"
+    """mnist, fashion_mnist, sample or fashion_sample, padded to 32×32; or the path of a folder or
+    zip of photos"""
+    size: Annotated[int, AfterValidator(check_size)] = 32
+    """height and width of the last level's images, a power of two"""
+    phase_images: Count
+    """training images of each phase but the last; each level is faded in in one phase and trained
+    as it is in another"""
+    last_images: Count
+    """training images of the last phase"""
+    sample_images: Count
+    """training images from one picture, line of history and checkpoint to the next; it must divide
+    those of the phases"""
+    smaller_batches: bool = False
+    """halve batches at each level above 16×16, down to 4, as the authors did for memory"""
+    latent_dim: Width = 512
+    """size of the noise vector z"""
+    total_filters: Count = 16_384
+    """a level's features, times its height"""
+    most_filters: Width = 512
+    """features of a level, at most"""
+    learning_rate: PositiveFloat = 1e-3
+    """of both Adam optimisers"""
+    decay: Fraction = 0.0
+    """the last share of training, in which the learning rate falls linearly to 0"""
+    gradient_penalty: NonNegativeFloat = 10.0
+    """weight of the gradient penalty, λ"""
+    drift: NonNegativeFloat = 1e-3
+    """weight of the squared scores of real images, which keeps scores near 0"""
+    average: Fraction = 0.999
+    """how much of the average of the generator's weights is left after a step"""
+    grow: bool = True
+    """begin with images of 4×4, or without it with the largest"""
+    equalized: bool = True
+    """equalised learning rate"""
+    minibatch_deviation: bool = True
+    """mini-batch standard deviation in the discriminator"""
+    pixel_norm: bool = True
+    """pixel-wise feature normalisation in the generator"""
+    fid: bool = False
+    """measure the FID at each sample interval too, not only at the end; of MNIST and Fashion-MNIST
+    alone, by the bundled classifier's features"""
+    fid_images: Annotated[int, Field(ge=65, le=100_000)] = 10_000
+    """images generated for the FID and the other metrics, more than the classifier's 64 features"""
+
+    @property
+    def plan(self) -> list[Phase]:
+        """The phases of training, in their order."""
+        levels = self.size.bit_length() - 2  # 4×4 is the first
+        return phases(
+            levels,
+            self.phase_images,
+            self.last_images,
+            self.batch_size,
+            grow=self.grow,
+            smaller_batches=self.smaller_batches,
+        )
+
+    @model_validator(mode="after")
+    def _batches_are_groups(self):
+        if self.batch_size > 4 and self.batch_size % 4:
+            raise ValueError(
+                f"--batch-size {self.batch_size} is no multiple of 4, the images of a group of the "
+                "mini-batch standard deviation"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _intervals_fill_the_phases(self):
+        for flag in ("phase_images", "last_images"):
+            if getattr(self, flag) % self.sample_images:
+                raise ValueError(
+                    f"--{flag.replace('_', '-')} {getattr(self, flag)} is not a multiple of "
+                    f"--sample-images {self.sample_images}"
+                )
+        for phase in self.plan:
+            if self.sample_images % phase.batch_size:
+                raise ValueError(
+                    f"--sample-images {self.sample_images} is not a multiple of "
+                    f"--batch-size {phase.batch_size}"
+                )
+        return self
+
+    def advice(self, images: int) -> str | None:
+        """One line, if there are far fewer training images than the presets were chosen for."""
+        passes = self.plan[-1].end / images
+        if images > CHOSEN_FOR / 2 or passes < 100:
+            return None
+        return (
+            f"{images} training images make {passes:.0f} passes; if they lead to mode collapse, "
+            "lower --phase-images and --last-images"
+        )

@@ -1,0 +1,110 @@
+"""Trains the progressively growing GAN of "GANs in Action" (chapter 6).
+
+On two CPU cores:
+
+    python chapter06_progan/train.py                               digits, in eight minutes
+    python chapter06_progan/train.py --dataset fashion_mnist       clothes
+    python chapter06_progan/train.py --dataset photos/ --size 64   a folder or zip of photos
+    python chapter06_progan/train.py --resume                      goes on with a stopped run
+"""
+
+import sys
+from pathlib import Path
+
+if not __package__:  # run by its path: find `common` from whatever folder we were started in
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+from chapter06_progan.settings import Settings
+from common import cli
+from common.training import TrainingRun
+
+# Karras et al. 2018, appendix A.1; 600,000 images a phase there. For a GPU, and a folder of photos.
+PAPER = Settings(
+    size=1024,
+    batch_size=128,
+    smaller_batches=True,
+    phase_images=614_400,
+    last_images=2_457_600,
+    sample_images=38_400,
+)
+PRESETS = {
+    "quick": PAPER.replace(
+        size=32,
+        batch_size=64,
+        smaller_batches=False,
+        phase_images=38_400,
+        last_images=115_200,
+        sample_images=19_200,
+        latent_dim=100,
+        total_filters=512,
+        most_filters=64,
+        precision="mixed_bfloat16",  # faster on hardware with instructions for it; see the README
+    ),
+    "paper": PAPER,
+    "smoke": PAPER.replace(
+        dataset="sample",
+        size=8,
+        batch_size=8,
+        smaller_batches=False,
+        phase_images=32,
+        last_images=32,
+        sample_images=16,
+        latent_dim=8,
+        total_filters=64,
+        most_filters=8,
+        fid_images=200,
+    ),
+}
+
+
+def train(config: Settings, run: TrainingRun) -> dict:
+    """Data → networks → model → fit → results. What `run` does is in common/training.py."""
+    from chapter06_progan import training_images
+    from chapter06_progan.build import build_model, export
+    from chapter06_progan.report import Evaluator, name_of, sample_grid
+    from common import stream
+
+    data = training_images.load(
+        config.dataset, config.size, config.data_dir, config.validation_images
+    )
+    stream.check_batch_size(config.batch_size, data.images)
+    plan = config.plan
+    run.schedule(plan[-1].end, config.sample_images, "image")
+
+    gan = build_model(config, data.channels, total=plan[-1].end)
+    evaluator = Evaluator(data, config)
+
+    def sample_images():
+        return sample_grid(gan, config.size)
+
+    def evaluate():
+        return evaluator.at_interval(gan)
+
+    run.begin(gan, data.describe())
+    if advice := config.advice(len(data.images)):
+        print(advice, file=sys.stderr)
+    for phase in plan:
+        if run.saved_iteration >= phase.end:  # done before the run was resumed
+            continue
+        print(f"\n{name_of(phase)}: images {phase.begin} to {phase.end} of {plan[-1].end}")
+        steps = run.interval // phase.batch_size
+        gan.begin(phase, steps_per_execution=max(n for n in range(1, 11) if steps % n == 0))
+        gan.fit(
+            run.batches(
+                data.at_level(phase.level),
+                batch_size=phase.batch_size,
+                start=(run.saved_iteration - phase.level_begin) // phase.batch_size,
+            ),
+            callbacks=run.callbacks(sample_images, evaluate),
+            **run.fit_arguments | {"epochs": phase.end // run.interval, "steps_per_epoch": steps},
+        )
+
+    run.plot_history(gan.PLOTS, f"Chapter 6, {Path(config.dataset).name}")
+    run.save_models(generator=export(gan.averaged))
+    return run.finish(evaluator.at_end(gan))
+
+
+main = cli.program("chapter06_progan", __doc__, PRESETS, train)
+
+if __name__ == "__main__":
+    cli.run(main)
