@@ -39,7 +39,8 @@ def fade_in(old, new, fade):
         old, new: of one shape.
         fade: 0, only the old, to 1, only the new; a number or a scalar tensor.
     """
-    return old + ops.cast(fade, old.dtype) * (new - old)
+    fade = ops.cast(fade, old.dtype)
+    return (1 - fade) * old + fade * new
 
 
 def pixel_norm(features):
