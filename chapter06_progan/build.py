@@ -6,6 +6,8 @@ from keras import layers
 from chapter06_progan.layers import EPSILON, EqualizedConv2D, EqualizedDense
 from chapter06_progan.networks import Discriminator, Generator, PixelNorm
 from chapter06_progan.progan import ProGAN
+from chapter06_progan.style_networks import StyleGenerator
+from chapter06_progan.stylegan import StyleGAN
 from chapter06_progan.training_images import levels_of
 
 
@@ -29,15 +31,33 @@ def build_model(config, channels: int, total: int) -> ProGAN:
             levels, config.latent_dim, channels, normalized=config.pixel_norm, **shared
         )
 
-    gan = ProGAN(
-        build_generator(),
-        Discriminator(levels, channels, deviation=config.minibatch_deviation, **shared),
-        averaged=build_generator(),
-        gradient_penalty=config.gradient_penalty,
-        drift=config.drift,
-        average=config.average,
-        seed=config.seed,
-    )
+    def build_style_generator():
+        sizes = {key: shared[key] for key in ("total_filters", "most_filters")}
+        slow, mapping_layers = config.mapping_rate, config.mapping_layers
+        return StyleGenerator(
+            levels, config.latent_dim, channels, slow=slow, mapping_layers=mapping_layers, **sizes
+        )
+
+    discriminator = Discriminator(levels, channels, deviation=config.minibatch_deviation, **shared)
+    training = {"average": config.average, "seed": config.seed}
+    if config.model == "stylegan":
+        gan = StyleGAN(
+            build_style_generator(),
+            discriminator,
+            build_style_generator(),
+            r1=config.r1,
+            mixing=config.mixing,
+            **training,
+        )
+    else:
+        gan = ProGAN(
+            build_generator(),
+            discriminator,
+            build_generator(),
+            gradient_penalty=config.gradient_penalty,
+            drift=config.drift,
+            **training,
+        )
 
     def adam():  # no momentum, and a short memory for the squares; the paper's appendix A.1
         return keras.optimizers.Adam(config.learning_rate, 0.0, 0.99, epsilon=1e-8)

@@ -91,18 +91,23 @@ class Equalized(layers.Layer):
         gain: √2 where half the features are cut off after it, as by LeakyReLU.
         equalized: without it, the same function with weights of the usual initial size: what the
             idea does can be seen from the difference.
+        slow: learning rate as a multiple of the other layers': weights are larger and scaled down
+            by so much, so that an update counts for less.
     """
 
-    def __init__(self, gain: float = math.sqrt(2), equalized: bool = True, **kwargs):
+    def __init__(
+        self, gain: float = math.sqrt(2), equalized: bool = True, slow: float = 1.0, **kwargs
+    ):
         super().__init__(**kwargs)
         self.gain = gain
         self.equalized = equalized
+        self.slow = slow
 
     def add_weights(self, shape: tuple[int, ...]) -> None:
         """The kernel, whose last axis is of the outputs, and the bias, which begins at 0."""
         deviation = self.gain / math.sqrt(math.prod(shape[:-1]))
-        self.scale = deviation if self.equalized else 1.0
-        initial = keras.initializers.RandomNormal(stddev=1.0 if self.equalized else deviation)
+        self.scale = deviation * self.slow if self.equalized else 1.0
+        initial = keras.initializers.RandomNormal(stddev=deviation / self.scale)
         self.kernel = self.add_weight(shape, initial, name="kernel")
         self.bias = self.add_weight((shape[-1],), "zeros", name="bias")
 
@@ -133,4 +138,4 @@ class EqualizedDense(Equalized):
         self.add_weights((input_shape[-1], self.units))
 
     def call(self, features):
-        return ops.matmul(features, self.kernel * self.scale) + self.bias
+        return ops.matmul(features, self.kernel * self.scale) + self.bias * self.slow

@@ -7,6 +7,7 @@ real images.
 
 from typing import ClassVar
 
+import numpy as np
 import tensorflow as tf
 from keras import ops
 
@@ -94,7 +95,6 @@ class ProGAN(ChapterModel):
         phase = self.phase
         batch_size = tf.shape(real_images)[0]
         seen = ops.cast(self.images_seen, "float32")
-        fade = phase.fade(seen)
         for optimizer, rate in zip((self.d_optimizer, self.g_optimizer), self.rates, strict=True):
             optimizer.learning_rate = learning_rate(rate, self.decay, seen, self.total)
         noise_for_d, noise_for_g = tf.unstack(
@@ -104,17 +104,14 @@ class ProGAN(ChapterModel):
         # Real images are faded from the former size to the new one, too: the critic is to tell real
         # from generated images, and not faded ones from others.
         if phase.fading:
-            real_images = fade_in(double(halve(real_images)), real_images, fade)
+            real_images = fade_in(double(halve(real_images)), real_images, self.fade)
 
         # 1. The critic.
-        fake_images = self.generator(noise_for_d, level=phase.level, fade=fade)
-        d_logs = self.train_discriminator(real_images, fake_images, fade)
+        d_logs = self.train_discriminator(real_images, self.make(noise_for_d, 0))
 
         # 2. The generator.
         with tf.GradientTape() as tape:
-            fake_images = self.generator(noise_for_g, level=phase.level, fade=fade)
-            scores = self.discriminator(fake_images, level=phase.level, fade=fade)
-            g_loss = -ops.mean(scores)
+            g_loss = self.generator_loss(self.score(self.make(noise_for_g, 1)))
         variables = self.generator.variables_of(phase.level, phase.fading)
         self.g_optimizer.apply(tape.gradient(g_loss, variables), variables)
 
@@ -126,41 +123,51 @@ class ProGAN(ChapterModel):
         self.images_seen.assign_add(batch_size)
         return self.report(g_loss=g_loss, **d_logs)
 
-    def train_discriminator(self, real_images, fake_images, fade):
+    @property
+    def fade(self):
+        """How far the phase's level is faded in, from 0 to 1; None, if wholly."""
+        return self.phase.fade(ops.cast(self.images_seen, "float32"))
+
+    def make(self, noise, number: int):
+        """Images for a step's update of the critic (0) or of the generator (1)."""
+        return self.generator(noise, level=self.phase.level, fade=self.fade)
+
+    def score(self, images):
+        return self.discriminator(images, level=self.phase.level, fade=self.fade)
+
+    def generator_loss(self, scores):
+        return -ops.mean(scores)
+
+    def train_discriminator(self, real_images, fake_images):
         """One update. Gives what is reported of it."""
-        phase = self.phase
-
-        def score(images):
-            return self.discriminator(images, level=phase.level, fade=fade)
-
         alpha_shape = (tf.shape(real_images)[0], 1, 1, 1)
-        alpha_seed = tf.random.fold_in(tf.stack([self.seed, self.images_seen.value]), 1)
-        alpha = tf.random.stateless_uniform(alpha_shape, alpha_seed, alg="philox")
+        alpha = tf.random.stateless_uniform(alpha_shape, self.step_seed(1), alg="philox")
         with tf.GradientTape() as tape:
-            real, fake = score(real_images), score(fake_images)
+            real, fake = self.score(real_images), self.score(fake_images)
             loss = ops.mean(fake) - ops.mean(real)
             penalty = self.gradient_penalty * gradient_penalty(
-                score, real_images, fake_images, alpha
+                self.score, real_images, fake_images, alpha
             ) + self.drift * ops.mean(ops.square(real))
             penalized_loss = loss + penalty
-        variables = self.discriminator.variables_of(phase.level, phase.fading)
-        self.d_optimizer.apply(tape.gradient(penalized_loss, variables), variables)
+        self.update_discriminator(tape, penalized_loss)
         means = {"real_score": ops.mean(real), "fake_score": ops.mean(fake)}
         return {"d_loss": loss, "penalty": penalty, **means}
+
+    def update_discriminator(self, tape, loss):
+        variables = self.discriminator.variables_of(self.phase.level, self.phase.fading)
+        self.d_optimizer.apply(tape.gradient(loss, variables), variables)
+
+    def step_seed(self, purpose: int):
+        """A seed for a training step, another for each purpose, 1, 2, …"""
+        return tf.random.fold_in(tf.stack([self.seed, self.images_seen.value]), purpose)
 
     def noise(self, count: int):
         """Noise for pictures and metrics, count×latent_dim: the same each time, new to training."""
         return normal_noise((count, self.generator.latent_dim), self.seed, -1)
 
     def generate(self, count: int):
-        """Images of `noise` by the averaged generator, at the phase's level and fade, NumPy's."""
-        phase = self.phase
-        fade = phase.fade(float(self.images_seen))
-        parts = tf.split(self.noise(count), [min(200, count - i) for i in range(0, count, 200)])
-
-        @tf.function
-        def make(noise, fade):
-            return self.averaged(noise, level=phase.level, fade=fade)
-
-        fade = None if fade is None else tf.constant(fade)
-        return tf.concat([make(part, fade) for part in parts], axis=0).numpy()
+        """Images of `noise` by the averaged generator, as far as it has grown, NumPy's."""
+        fade, level = self.fade, self.phase.level
+        make = tf.function(lambda noise: self.averaged(noise, level=level, fade=fade))
+        parts = np.array_split(self.noise(count), -(-count // 200))
+        return np.concatenate([make(noise).numpy() for noise in parts])

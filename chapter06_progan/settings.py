@@ -1,6 +1,6 @@
 """The settings of chapter 6's training. Imports no TensorFlow."""
 
-from typing import Annotated, get_args
+from typing import Annotated, Literal, get_args
 
 from pydantic import AfterValidator, Field, NonNegativeFloat, PositiveFloat, model_validator
 
@@ -54,6 +54,17 @@ class Settings(settings.Settings):
     """weight of the squared scores of real images, which keeps scores near 0"""
     average: Fraction = 0.999
     """how much of the average of the generator's weights is left after a step"""
+    model: Literal["progan", "stylegan"] = "progan"
+    """the chapter's, or the style-based generator (Karras et al. 2019), which is not in the book"""
+    mapping_layers: Width = 8
+    """stylegan: layers from the noise to the style"""
+    mapping_rate: PositiveFloat = 0.01
+    """stylegan: learning rate of these layers, as a multiple of the others'"""
+    r1: NonNegativeFloat = 10.0
+    """stylegan: weight of R1, half the squared gradient of the discriminator's score at real
+    images, the paper's γ"""
+    mixing: Annotated[float, Field(ge=0, le=1)] = 0.9
+    """stylegan: how often an image is made of two styles in training"""
     grow: bool = True
     """begin with images of 4×4, or without it with the largest"""
     equalized: bool = True

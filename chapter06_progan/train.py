@@ -100,7 +100,7 @@ def train(config: Settings, run: TrainingRun) -> dict:
         )
 
     run.plot_history(gan.PLOTS, f"Chapter 6, {Path(config.dataset).name}")
-    run.save_models(generator=export(gan.averaged))
+    run.save_models(generator=export(gan.averaged) if config.model == "progan" else gan.averaged)
     return run.finish(evaluator.at_end(gan))
 
 

@@ -1,0 +1,119 @@
+"""The training of the style-based generator (Karras et al. 2019).
+
+The steps are those of `progan.py`, at one size or growing. What differs: the game is the
+non-saturating one with R1, two styles may be mixed in an image, each layer gets noise, and the
+average style is followed.
+"""
+
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+from chapter06_progan.networks import size_of
+from chapter06_progan.progan import ProGAN
+from common.penalties import r1_penalty
+
+
+class StyleGAN(ProGAN):
+    """Trains a `style_networks.StyleGenerator` and a discriminator.
+
+    Args:
+        r1: weight of the R1 penalty, γ, which is multiplied with a half of it.
+        mixing: how often an image is made of two styles.
+        style_average: how much of the average style is left after a step.
+        settings: as `ProGAN`'s.
+    """
+
+    def __init__(
+        self,
+        generator,
+        discriminator,
+        averaged,
+        *,
+        r1: float = 10.0,
+        mixing: float = 0.9,
+        style_average: float = 0.995,
+        **settings,
+    ):
+        super().__init__(generator, discriminator, averaged, **settings)
+        self.r1 = r1
+        self.mixing = mixing
+        self.style_average = style_average
+
+    def make(self, noise, number: int):
+        """Images of mixed styles, and with noise, for the discriminator's update or its own."""
+        level = self.phase.level
+        seed = self.step_seed(10 + number)
+        count = ops.shape(noise)[0]
+        styles = self.generator.styles(noise)
+        if number == 1:
+            self.follow(styles)
+        other = tf.random.stateless_normal(
+            tf.shape(noise), tf.random.fold_in(seed, 1), alg="philox"
+        )
+        mixed = self.mix(styles, self.generator.styles(other), seed)
+        return self.generator.synthesize(
+            mixed, level, self.fade, pixel_noise(level, count, tf.random.fold_in(seed, 2))
+        )
+
+    def mix(self, styles, others, seed):
+        """For each layer its styles: from some layer on, another one's for each image.
+
+        Section 3.1, mixing regularisation: neighbouring layers are not to rely on having one style.
+        """
+        layers = self.generator.layers_of(self.phase.level)
+        count = tf.shape(styles)[0]
+        seeds = [tf.random.fold_in(seed, number) for number in (3, 4)]
+        first = tf.random.stateless_uniform((count, 1), seeds[0], 1, layers, tf.int32, alg="philox")
+        chance = tf.random.stateless_uniform((count, 1), seeds[1], alg="philox")
+        first = tf.where(chance < self.mixing, first, layers)
+        return [tf.where(number < first, styles, others) for number in range(layers)]
+
+    def follow(self, styles):
+        """Moves the average style towards a batch's. It is the averaged generator's, too."""
+        mean = ops.stop_gradient(ops.mean(styles, axis=0))
+        average = self.generator.average_style
+        average.assign(mean + self.style_average * (average - mean))
+        self.averaged.average_style.assign(average)
+
+    def generator_loss(self, scores):
+        return ops.mean(ops.softplus(-scores))
+
+    def train_discriminator(self, real_images, fake_images):
+        with tf.GradientTape() as tape:
+            real, r1 = r1_penalty(self.score, real_images)
+            fake = self.score(fake_images)
+            loss = ops.mean(ops.softplus(-real)) + ops.mean(ops.softplus(fake))
+            penalty = self.r1 / 2 * r1
+            penalized_loss = loss + penalty
+        self.update_discriminator(tape, penalized_loss)
+        means = {"real_score": ops.mean(real), "fake_score": ops.mean(fake)}
+        return {"d_loss": loss, "penalty": penalty, **means}
+
+    def generate(self, count: int, truncation: float = 1.0, noisy: bool = True):
+        """As `ProGAN.generate`.
+
+        Args:
+            truncation: see `StyleGenerator.styles`.
+            noisy: with noise in each layer, the same each time.
+        """
+        level, fade = self.phase.level, self.fade
+
+        @tf.function
+        def make(noise, pixel_seed):
+            styles = [self.averaged.styles(noise, truncation)] * self.averaged.layers_of(level)
+            added = pixel_noise(level, tf.shape(noise)[0], pixel_seed) if noisy else None
+            return self.averaged.synthesize(styles, level, fade, added)
+
+        parts = np.array_split(self.noise(count), -(-count // 200))
+        seeds = [tf.constant([self.seed, -2 - number]) for number in range(len(parts))]
+        return np.concatenate([make(*each).numpy() for each in zip(parts, seeds, strict=True)])
+
+
+def pixel_noise(level: int, count, seed):
+    """For each layer of a level's images, normal noise, count×h×w×1."""
+    sizes = [size_of(i) for i in range(level + 1) for _ in range(2)]
+    lengths = [size**2 for size in sizes]
+    drawn = tf.random.stateless_normal((count, sum(lengths)), seed, alg="philox")
+    parts = tf.split(drawn, lengths, axis=1)
+    return [tf.reshape(x, (-1, size, size, 1)) for x, size in zip(parts, sizes, strict=True)]
