@@ -22,9 +22,10 @@ if not __package__:  # run by its path: find `common` from whatever folder we we
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from chapter04_dcgan import train
-from chapter04_dcgan.latent import around, class_mean, walk
+from chapter04_dcgan.latent import around, class_mean
 from common import cli, runs
 from common.cli import POSITIONAL
+from common.latent import walk
 from common.settings import Folder, Frozen, Seed
 
 Digit = Annotated[int, Field(ge=0, le=9)]

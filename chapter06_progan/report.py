@@ -1,7 +1,10 @@
 """Pictures and figures of a growing GAN."""
 
+from pathlib import Path
+
 import numpy as np
 
+from chapter06_progan import style_figures
 from chapter06_progan.networks import size_of
 from chapter06_progan.schedule import Phase
 from chapter06_progan.training_images import TrainingImages, as_digits
@@ -47,3 +50,20 @@ class Evaluator:
         return self.judge.report(
             lambda count: as_digits(gan.generate(count)), self.config.fid_images
         )
+
+    def styles(self, gan, run) -> dict:
+        """Pictures of mixed styles, of noise and of truncation, and their figures."""
+        title = f"StyleGAN, {Path(self.config.dataset).name}"
+        run.write("mixing.png", style_figures.mixing(gan, title))
+        run.write("noise.png", style_figures.noise(gan, title))
+        rows, labels = [], {}
+        if self.judge:
+            rows = style_figures.sweep(gan, self.judge, self.config.fid_images)
+            run.write_csv("truncation.csv", rows)
+            labels = style_figures.labels_kept(gan, self.judge.classifier)
+        run.write("truncation.png", style_figures.truncations(gan, title, rows))
+        return {
+            f"label, {name} styles swapped, {what}": share
+            for name, shares in labels.items()
+            for what, share in shares.items()
+        }

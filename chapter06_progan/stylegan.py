@@ -91,22 +91,30 @@ class StyleGAN(ProGAN):
         return {"d_loss": loss, "penalty": penalty, **means}
 
     def generate(self, count: int, truncation: float = 1.0, noisy: bool = True):
-        """As `ProGAN.generate`.
+        """As `ProGAN.generate`; `truncation` as in `StyleGenerator.styles`."""
+        styles = self.averaged.styles(self.noise(count), truncation)
+        return self.draw([styles] * self.averaged.layers_of(self.phase.level), noisy)
+
+    def draw(self, styles, noisy: bool = True, pixel_seed: int = 0) -> np.ndarray:
+        """Images of styles by the averaged generator, as far as it has grown.
 
         Args:
-            truncation: see `StyleGenerator.styles`.
-            noisy: with noise in each layer, the same each time.
+            styles: for each layer, n×latent_dim.
+            noisy: with noise in each layer.
+            pixel_seed: images of the same one have the same noise.
         """
         level, fade = self.phase.level, self.fade
 
         @tf.function
-        def make(noise, pixel_seed):
-            styles = [self.averaged.styles(noise, truncation)] * self.averaged.layers_of(level)
-            added = pixel_noise(level, tf.shape(noise)[0], pixel_seed) if noisy else None
-            return self.averaged.synthesize(styles, level, fade, added)
+        def make(styles, seed):
+            added = pixel_noise(level, tf.shape(styles)[1], seed) if noisy else None
+            return self.averaged.synthesize(tf.unstack(styles), level, fade, added)
 
-        parts = np.array_split(self.noise(count), -(-count // 200))
-        seeds = [tf.constant([self.seed, -2 - number]) for number in range(len(parts))]
+        styles = tf.stack(styles)
+        count = styles.shape[1]
+        parts = [styles[:, first : first + 200] for first in range(0, count, 200)]
+        seed = tf.random.fold_in(tf.constant([self.seed, -2]), pixel_seed)
+        seeds = [tf.random.fold_in(seed, number) for number in range(len(parts))]
         return np.concatenate([make(*each).numpy() for each in zip(parts, seeds, strict=True)])
 
 

@@ -101,7 +101,10 @@ def train(config: Settings, run: TrainingRun) -> dict:
 
     run.plot_history(gan.PLOTS, f"Chapter 6, {Path(config.dataset).name}")
     run.save_models(generator=export(gan.averaged) if config.model == "progan" else gan.averaged)
-    return run.finish(evaluator.at_end(gan))
+    quality = evaluator.at_end(gan)
+    if config.model == "stylegan":
+        quality |= evaluator.styles(gan, run)
+    return run.finish(quality)
 
 
 main = cli.program("chapter06_progan", __doc__, PRESETS, train)

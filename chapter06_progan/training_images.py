@@ -35,6 +35,12 @@ class TrainingImages:
     def channels(self) -> int:
         return self.images.shape[-1]
 
+    @property
+    def test_images(self) -> np.ndarray:
+        """Of MNIST or Fashion-MNIST, padded and at the size of `images`."""
+        assert self.dataset
+        return shrink(pad(self.dataset.x_test), PADDED // self.size)
+
     def at_level(self, level: int):
         """All images at a level's size."""
         factor = self.size // size_of(level)
@@ -64,6 +70,11 @@ class ShrunkPhotos:
 
     def __getitem__(self, indices) -> np.ndarray:
         return shrink(self.photos[indices], self.factor)
+
+
+def pad(images: np.ndarray) -> np.ndarray:
+    """n×28×28×1 to n×32×32×1, with background around."""
+    return np.pad(images, ((0, 0), (BORDER, BORDER), (BORDER, BORDER), (0, 0)))
 
 
 def shrink(images: np.ndarray, factor: int) -> np.ndarray:
@@ -104,9 +115,7 @@ def load(
             )
         dataset = data.load(name, folder, validation_images)
         described = dataset.describe()
-        border = (BORDER, BORDER)
-        padded = np.pad(dataset.x_train, ((0, 0), border, border, (0, 0)))
-        images = shrink(padded, PADDED // size)
+        images = shrink(pad(dataset.x_train), PADDED // size)
         return TrainingImages(described["source"], images, described["sha256"], dataset)
     path = Path(os.path.expanduser(name))
     if not os.path.exists(path):

@@ -1,10 +1,11 @@
-"""Chapter 4: points of the latent space."""
+"""Points of the latent space: walks, and chapter 4's sums."""
 
 import numpy as np
 import pytest
 
-from chapter04_dcgan.latent import around, class_mean, slerp, walk
+from chapter04_dcgan.latent import around, class_mean
 from common import UserError
+from common.latent import slerp, walk
 
 
 def test_slerp_keeps_to_the_sphere_at_even_angles():

@@ -1,0 +1,215 @@
+"""Walks through a generator's latent space, and finds given images in it (sections 6.1 and 6.4).
+
+    python chapter06_progan/explore.py                            the latest run
+    python chapter06_progan/explore.py 3 --images photo.png       run 3, and an image of one's own
+    python chapter06_progan/explore.py --keras-file generator.keras    any generator of Keras'
+
+What it makes goes into the run's folder, under explore/, or for --keras-file into --output-dir:
+
+    interpolation.png   walks from one latent point to the next; interpolation.gif animates them
+    straight.png        the same by straight lines
+    search.png          images, what the search for their latent points began with, and found
+"""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+from pydantic import Field, PositiveFloat, model_validator
+
+if not __package__:  # run by its path: find `common` from whatever folder we were started in
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+from chapter06_progan.settings import Settings as TrainingSettings
+from common import UserError, cli, runs
+from common.cli import POSITIONAL
+from common.settings import Count, Folder, Frozen, Seed
+
+SEARCHED = 8  # images of the data set
+
+
+class Settings(Frozen):
+    """Which generator to explore, and how."""
+
+    run: Annotated[str, POSITIONAL] = "latest"
+    """the run's folder or number"""
+    keras_file: str | None = None
+    """instead of a run's, a generator in this .keras file, from a vector of noise to images in
+    [-1, 1]; it is read with none of our code"""
+    output_dir: Folder | None = None
+    """where the pictures of --keras-file go; a new folder"""
+    images: list[str] = Field(default_factory=list)
+    """images to look for; without it, the first of the run's test images"""
+    steps: Count = 300
+    """of gradient descent"""
+    starts: Annotated[int, Field(gt=0, le=1000)] = 16
+    """random points to begin the search of each image with"""
+    learning_rate: PositiveFloat = 0.1
+    """of the search's Adam optimiser"""
+    seed: Seed = 0
+    """of the latent points"""
+    data_dir: Folder | None = None
+    """where the run's data is, if it moved"""
+
+    @model_validator(mode="after")
+    def _a_file_needs_a_folder(self):
+        if (self.keras_file is None) != (self.output_dir is None):
+            raise ValueError("--keras-file and --output-dir go together")
+        if self.keras_file and not self.images:
+            raise ValueError("--keras-file needs --images: without a run, there is no data set")
+        return self
+
+
+def main(argv: list[str] | None = None) -> dict:
+    settings = cli.read(__doc__, Settings, argv)
+    if settings.keras_file:
+        run = runs.new("chapter06_progan_explore", settings, settings.output_dir)
+    else:
+        run = runs.find_trained("chapter06_progan", TrainingSettings, settings.run)
+    cli.setup(settings.seed)
+
+    generator = load_generator(settings, run)
+    shape = generator.output_shape[1:]
+    targets = read_targets(settings, run, shape)
+    if settings.keras_file:
+        run.start({"source": settings.keras_file, "sha256": ""})
+    random = np.random.default_rng(settings.seed)
+
+    def draw_noise(count):
+        return random.normal(size=(count, generator.input_shape[-1])).astype(np.float32)
+
+    interpolate(run, generator, points=draw_noise(6))
+    starts = draw_noise(settings.starts)
+    found = search(generator, targets, starts, settings.steps, settings.learning_rate)
+    write_search(run, targets, *found)
+    begun, ended = (np.sqrt(np.mean((made - targets) ** 2, axis=(1, 2, 3))) for made in found)
+    print(f"pictures: {run.path / 'explore'}")
+    print(
+        "distance to the images, root mean square of pixels in [-1, 1], median: "
+        f"{np.median(ended):.3f}; of the nearest of {settings.starts} samples: "
+        f"{np.median(begun):.3f}"
+    )
+    return {"distance": float(np.median(ended)), "sample_distance": float(np.median(begun))}
+
+
+def load_generator(settings: Settings, run):
+    """The generator: a Keras model from noise, n×d, to images, n×height×width×channels.
+
+    Raises:
+        UserError: it cannot be read, or is no such network.
+    """
+    import keras
+
+    from chapter06_progan import style_networks
+    from common.files import foreign
+
+    path = Path(settings.keras_file) if settings.keras_file else run.path / "generator.keras"
+    if not path.is_file():
+        raise UserError(f"{path}: there is no such file")
+    with foreign(path, "cannot be loaded"):
+        generator = keras.models.load_model(path, compile=False)
+    if isinstance(generator, style_networks.StyleGenerator):
+        noise = keras.Input((generator.latent_dim,))
+        generator = keras.Model(noise, generator(noise))
+    shapes = [tuple(ends[0].shape) for ends in (generator.inputs, generator.outputs)]
+    if len(generator.inputs) > 1 or [len(shape) for shape in shapes] != [2, 4]:
+        raise UserError(f"{path}: is no network from noise to images, but from {shapes}")
+    return generator
+
+
+def read_targets(settings: Settings, run, shape) -> np.ndarray:
+    """The images to look for, float in [-1, 1], n×height×width×channels of the generator's."""
+    from chapter06_progan import training_images
+    from common import data, images
+    from common.photos import resize
+
+    height, width, channels = shape
+    if not settings.images:
+        config = run.config
+        found = training_images.load(
+            config.dataset, config.size, settings.data_dir or config.data_dir
+        )
+        run.check_data(found.describe())
+        kept = found.test_images if found.dataset else found.images
+        return data.scale(np.stack([kept[np.array([i])][0] for i in range(SEARCHED)]))
+    photos = []
+    for name in settings.images:
+        photo = resize(images.read_photo(Path(name), name), height, width)
+        photos.append(photo if channels == 3 else photo.mean(axis=-1, keepdims=True))
+    return data.scale(np.stack(photos))
+
+
+def interpolate(run, generator, points) -> None:
+    """Pictures of the walks from each latent point to the next, a row each, and an animation."""
+    from common import images
+    from common.latent import walk
+
+    def make(noise):
+        return np.clip(generator.predict(noise, batch_size=200, verbose=0), -1, 1)
+
+    zoom = max(1, 64 // generator.output_shape[1])
+    for name, straight in (("interpolation", False), ("straight", True)):
+        page = make(walk(points, steps=10, straight=straight))
+        run.write(f"explore/{name}.png", images.png(images.grid(page, columns=10, zoom=zoom)))
+    frames = [images.grid(x[None], columns=1, zoom=4 * zoom) for x in make(walk(points, steps=20))]
+    run.write("explore/interpolation.gif", images.gif(frames, seconds=12, hold=0))
+
+
+def search(generator, targets, starts, steps: int, learning_rate: float):
+    """Gradient descent to the latent points whose images are nearest to given ones.
+
+    Section 6.4 goes from a point to an image; this is the way back. The generator is held fixed,
+    and the noise is what is trained. Each search begins at the start whose image is the nearest of
+    all starts', as there are valleys without a way out. Points are kept on the sphere on which
+    nearly all noise lies, of radius √d.
+
+    Args:
+        targets: n×height×width×channels in [-1, 1].
+        starts: noise, m×d.
+
+    Returns:
+        The images of the starts and of the points that were found, of the shape of `targets`.
+    """
+    import keras
+    import tensorflow as tf
+
+    samples = np.clip(generator.predict(starts, batch_size=200, verbose=0), -1, 1)
+    squares = np.mean((targets[:, None] - samples[None]) ** 2, axis=(2, 3, 4))
+    nearest = np.argmin(squares, axis=1)
+    radius = starts.shape[1] ** 0.5
+    point = tf.Variable(starts[nearest])
+    optimizer = keras.optimizers.Adam(
+        keras.optimizers.schedules.CosineDecay(learning_rate, steps), 0.9
+    )
+    optimizer.build([point])
+
+    @tf.function
+    def step():
+        with tf.GradientTape() as tape:
+            made = generator(on_sphere(point), training=False)
+            # A sum over the images: each has its own point, and its own distance.
+            loss = tf.reduce_sum(tf.reduce_mean(tf.square(made - targets), axis=(1, 2, 3)))
+        optimizer.apply(tape.gradient(loss, [point]), [point])
+
+    def on_sphere(noise):
+        return radius * tf.math.l2_normalize(noise, axis=1)
+
+    for _ in range(steps):
+        step()
+    made = np.clip(generator.predict(on_sphere(point).numpy(), verbose=0), -1, 1)
+    return samples[nearest], made
+
+
+def write_search(run, targets, begun, ended) -> None:
+    """search.png: a row of the images, a row of the starts, a row of what was found."""
+    from common import images
+
+    rows = np.concatenate([targets, begun, ended])
+    zoom = max(1, 64 // targets.shape[1])
+    page = images.grid(rows, columns=len(targets), zoom=zoom)
+    run.write("explore/search.png", images.png(page))
+
+
+if __name__ == "__main__":
+    cli.run(main)
