@@ -1,10 +1,8 @@
-"""The networks and the model that the settings of train.py ask for, and what is saved of them."""
+"""The networks and the model that the settings of train.py ask for."""
 
 import keras
-from keras import layers
 
-from chapter06_progan.layers import EPSILON, EqualizedConv2D, EqualizedDense
-from chapter06_progan.networks import Discriminator, Generator, PixelNorm
+from chapter06_progan.networks import Discriminator, Generator
 from chapter06_progan.progan import ProGAN
 from chapter06_progan.style_networks import StyleGenerator
 from chapter06_progan.stylegan import StyleGAN
@@ -64,41 +62,3 @@ def build_model(config, channels: int, total: int) -> ProGAN:
 
     gan.compile(adam(), adam(), decay=config.decay, total=total)
     return gan
-
-
-def export(generator: Generator) -> keras.Model:
-    """The last level's generator of Keras' own layers, which is read with none of our code.
-
-    The scale of an equalised layer becomes a part of its kernel. Its images are the same, but for
-    rounding, which is that of float32.
-    """
-
-    def normalize():  # a mean square of 1; its own scale stays 1
-        return layers.RMSNormalization(epsilon=EPSILON, dtype="float32")
-
-    noise = keras.Input((generator.latent_dim,))
-    features = normalize()(noise)
-    for number, block in enumerate(generator.blocks):
-        if number:
-            features = layers.UpSampling2D(2, interpolation="nearest", dtype="float32")(features)
-        for layer in block.layers:
-            features = plain(layer, normalize)(features)
-    images = plain(generator.to_images[-1], normalize)(features)
-    return keras.Model(noise, images, name="generator")
-
-
-def plain(layer, normalize):
-    """Keras' own layer that computes what a layer of the generator does, in float32."""
-    float32 = {"dtype": "float32"}
-    if isinstance(layer, PixelNorm):
-        return normalize()
-    if not isinstance(layer, EqualizedConv2D | EqualizedDense):
-        return type(layer).from_config(layer.get_config() | float32)
-    kernel = layer.kernel.numpy() * layer.scale
-    if isinstance(layer, EqualizedConv2D):
-        replacement = layers.Conv2D(layer.filters, layer.size, padding="same", **float32)
-    else:
-        replacement = layers.Dense(layer.units, **float32)
-    replacement.build((None, *kernel.shape[:-1]))
-    replacement.set_weights([kernel, layer.bias.numpy()])
-    return replacement

@@ -101,7 +101,6 @@ def load_generator(settings: Settings, run):
     """
     import keras
 
-    from chapter06_progan import style_networks
     from common.files import foreign
 
     path = Path(settings.keras_file) if settings.keras_file else run.path / "generator.keras"
@@ -109,9 +108,6 @@ def load_generator(settings: Settings, run):
         raise UserError(f"{path}: there is no such file")
     with foreign(path, "cannot be loaded"):
         generator = keras.models.load_model(path, compile=False)
-    if isinstance(generator, style_networks.StyleGenerator):
-        noise = keras.Input((generator.latent_dim,))
-        generator = keras.Model(noise, generator(noise))
     shapes = [tuple(ends[0].shape) for ends in (generator.inputs, generator.outputs)]
     if len(generator.inputs) > 1 or [len(shape) for shape in shapes] != [2, 4]:
         raise UserError(f"{path}: is no network from noise to images, but from {shapes}")

@@ -81,7 +81,6 @@ class StyledLayer(layers.Layer):
         return self.adain(self.activate(features), style)
 
 
-@keras.saving.register_keras_serializable("chapter06_progan")
 class StyleGenerator(keras.Model):
     """Noise to images, by way of styles: n×latent_dim, normal, to n×size×size×channels, linear.
 
@@ -104,15 +103,6 @@ class StyleGenerator(keras.Model):
         **kwargs,
     ):
         super().__init__(autocast=False, **kwargs)
-        self.settings = {
-            "levels": levels,
-            "latent_dim": latent_dim,
-            "channels": channels,
-            "total_filters": total_filters,
-            "most_filters": most_filters,
-            "mapping_layers": mapping_layers,
-            "slow": slow,
-        }
         self.levels = levels
         self.latent_dim = latent_dim
 
@@ -140,18 +130,14 @@ class StyleGenerator(keras.Model):
             below = filters
         self.built = True  # all weights are made
 
-    def get_config(self):
-        return self.settings
-
-    def call(self, noise, *, level: int | None = None, fade=None, pixel_noise=None):
+    def call(self, noise, *, level: int, fade=None, pixel_noise=None):
         """Images of a level: of one style each, or with `styles` and `synthesize`, of several.
 
         Args:
-            level: from 0; None for the last.
+            level: from 0.
             fade: how far the level is faded in, from 0 to 1; None for wholly.
             pixel_noise: for each layer, n×h×w×1; None for no noise.
         """
-        level = self.levels - 1 if level is None else level
         styles = self.styles(noise)
         return self.synthesize([styles] * self.layers_of(level), level, fade, pixel_noise)
 

@@ -60,7 +60,8 @@ PRESETS = {
 def train(config: Settings, run: TrainingRun) -> dict:
     """Data → networks → model → fit → results. What `run` does is in common/training.py."""
     from chapter06_progan import training_images
-    from chapter06_progan.build import build_model, export
+    from chapter06_progan.build import build_model
+    from chapter06_progan.export import export
     from chapter06_progan.report import Evaluator, name_of, sample_grid
     from common import stream
 
@@ -100,7 +101,7 @@ def train(config: Settings, run: TrainingRun) -> dict:
         )
 
     run.plot_history(gan.PLOTS, f"Chapter 6, {Path(config.dataset).name}")
-    run.save_models(generator=export(gan.averaged) if config.model == "progan" else gan.averaged)
+    run.save_models(generator=export(gan.averaged))
     quality = evaluator.at_end(gan)
     if config.model == "stylegan":
         quality |= evaluator.styles(gan, run)
