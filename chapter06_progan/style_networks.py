@@ -117,7 +117,10 @@ class StyleGenerator(keras.Model):
         )
         style = (None, latent_dim)
         below = filters_of(0, total_filters, most_filters)
-        self.constant = self.add_weight((1, 4, 4, below), "ones", name="constant")
+        # Of ones, as the authors' first code has it, it has no shape that instance normalisation
+        # would leave, and the generator would have to find one first.
+        normal = keras.initializers.RandomNormal(stddev=1.0)
+        self.constant = self.add_weight((1, 4, 4, below), normal, name="constant")
         self.blocks, self.to_images = [], []
         for level in range(levels):
             size, filters = size_of(level), filters_of(level, total_filters, most_filters)
