@@ -5,8 +5,15 @@ from typing import Annotated, Literal, get_args
 from pydantic import AfterValidator, Field, NonNegativeFloat, PositiveFloat, model_validator
 
 from chapter06_progan.schedule import Phase, phases
-from common import settings
+from common import UserError, settings
 from common.settings import CHOSEN_FOR, Count, DigitSet, Fraction, Width, absolute
+
+
+# By model, the settings in which it has no part.
+OF_THE_OTHER = {
+    "progan": ("mapping_layers", "mapping_rate", "r1", "mixing"),
+    "stylegan": ("gradient_penalty", "drift", "equalized", "pixel_norm"),
+}
 
 
 def check_dataset(name: str) -> str:
@@ -116,6 +123,13 @@ class Settings(settings.Settings):
                     f"--batch-size {phase.batch_size}"
                 )
         return self
+
+    def with_flags(self, typed):
+        model = self.replace(model=typed.get("model", self.model)).model
+        for name in OF_THE_OTHER[model]:
+            if name in typed:
+                raise UserError(f"--{name.replace('_', '-')} has no part in --model {model}")
+        return super().with_flags(typed)
 
     def advice(self, images: int) -> str | None:
         """One line, if there are far fewer training images than the presets were chosen for."""

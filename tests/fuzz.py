@@ -167,6 +167,7 @@ def flags_of_programs(folder, draw):
             "chapter05_training.measure",
             "chapter05_training.ring",
             "chapter05_training.saturation",
+            "chapter06_progan.explore",
             "chapter08_cgan.generate",
             "chapter09_cyclegan.translate",
             "chapter10_adversarial.imagenet",
