@@ -170,31 +170,39 @@ def search(generator, targets, starts, steps: int, learning_rate: float):
     import keras
     import tensorflow as tf
 
-    samples = np.clip(generator.predict(starts, batch_size=200, verbose=0), -1, 1)
+    radius = starts.shape[1] ** 0.5
+
+    def on_sphere(noise):
+        return radius * tf.math.l2_normalize(noise, axis=1)
+
+    def make(noise):
+        return np.clip(generator.predict(noise, batch_size=200, verbose=0), -1, 1)
+
+    starts = on_sphere(starts).numpy()
+    samples = make(starts)
     squares = np.mean((targets[:, None] - samples[None]) ** 2, axis=(2, 3, 4))
     nearest = np.argmin(squares, axis=1)
-    radius = starts.shape[1] ** 0.5
     point = tf.Variable(starts[nearest])
-    optimizer = keras.optimizers.Adam(
-        keras.optimizers.schedules.CosineDecay(learning_rate, steps), 0.9
-    )
+    best = tf.Variable(starts[nearest])
+    least = tf.Variable(squares.min(axis=1))
+    optimizer = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(learning_rate, steps))
     optimizer.build([point])
 
     @tf.function
     def step():
         with tf.GradientTape() as tape:
-            made = generator(on_sphere(point), training=False)
-            # A sum over the images: each has its own point, and its own distance.
-            loss = tf.reduce_sum(tf.reduce_mean(tf.square(made - targets), axis=(1, 2, 3)))
+            noise = on_sphere(point)
+            made = tf.clip_by_value(generator(noise, training=False), -1, 1)
+            distances = tf.reduce_mean(tf.square(made - targets), axis=(1, 2, 3))
+            loss = tf.reduce_sum(distances)  # each image has its own point
+        nearer = distances < least
+        best.assign(tf.where(nearer[:, None], noise, best))
+        least.assign(tf.where(nearer, distances, least))
         optimizer.apply(tape.gradient(loss, [point]), [point])
-
-    def on_sphere(noise):
-        return radius * tf.math.l2_normalize(noise, axis=1)
 
     for _ in range(steps):
         step()
-    made = np.clip(generator.predict(on_sphere(point).numpy(), verbose=0), -1, 1)
-    return samples[nearest], made
+    return samples[nearest], make(best.numpy())
 
 
 def write_search(run, targets, begun, ended) -> None:

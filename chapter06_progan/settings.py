@@ -8,7 +8,6 @@ from chapter06_progan.schedule import Phase, phases
 from common import UserError, settings
 from common.settings import CHOSEN_FOR, Count, DigitSet, Fraction, Width, absolute
 
-
 # By model, the settings in which it has no part.
 OF_THE_OTHER = {
     "progan": ("mapping_layers", "mapping_rate", "r1", "mixing"),
