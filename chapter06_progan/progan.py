@@ -88,8 +88,17 @@ class ProGAN(ChapterModel):
             for optimizer in (self.d_optimizer, self.g_optimizer):
                 for variable in optimizer.variables:
                     variable.assign(ops.zeros_like(variable))
+        # Functions of the former phase are of another level.
         self.steps_per_execution = steps_per_execution
-        self.make_train_function(force=True)  # the former one is of another level
+        self.make_train_function(force=True)
+        self.compile_pictures()
+
+    def compile_pictures(self) -> None:
+        """The averaged generator at the phase's level, as one program of noise and fade."""
+        level = self.phase.level
+        self.make_pictures = tf.function(
+            lambda noise, fade: self.averaged(noise, level=level, fade=fade), reduce_retracing=True
+        )
 
     def train_step(self, real_images):
         phase = self.phase
@@ -143,6 +152,8 @@ class ProGAN(ChapterModel):
         alpha_shape = (tf.shape(real_images)[0], 1, 1, 1)
         alpha = tf.random.stateless_uniform(alpha_shape, self.step_seed(1), alg="philox")
         with tf.GradientTape() as tape:
+            # By the mini-batch standard deviation an image's score depends a little on the others
+            # of its group, and so does its slope; as in the authors' code.
             real, fake = self.score(real_images), self.score(fake_images)
             loss = ops.mean(fake) - ops.mean(real)
             penalty = self.gradient_penalty * gradient_penalty(
@@ -167,7 +178,5 @@ class ProGAN(ChapterModel):
 
     def generate(self, count: int):
         """Images of `noise` by the averaged generator, as far as it has grown, NumPy's."""
-        fade, level = self.fade, self.phase.level
-        make = tf.function(lambda noise: self.averaged(noise, level=level, fade=fade))
         parts = np.array_split(self.noise(count), -(-count // 200))
-        return np.concatenate([make(noise).numpy() for noise in parts])
+        return np.concatenate([self.make_pictures(noise, self.fade).numpy() for noise in parts])

@@ -18,9 +18,16 @@ def name_of(phase: Phase) -> str:
 
 
 def sample_grid(gan, size: int) -> np.ndarray:
-    """Sixteen images of the same latent points each time, enlarged to the last level's size."""
+    """Sixteen images of the same latent points each time, enlarged to the last level's size.
+
+    Larger ones than 256×256 are brought down to that: the film holds all pictures in memory.
+    """
     made = np.clip(gan.generate(16), -1, 1)
-    factor = size // made.shape[1]
+    size = min(size, 256)
+    n, own, _, channels = made.shape
+    if own > size:
+        made = made.reshape(n, size, own // size, size, own // size, channels).mean(axis=(2, 4))
+    factor = max(1, size // own)
     made = made.repeat(factor, axis=1).repeat(factor, axis=2)
     return images.grid(made, columns=4, zoom=max(1, 96 // size))
 

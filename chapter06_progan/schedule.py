@@ -49,7 +49,9 @@ def phases(
     """
 
     def batch(level):
-        return max(4, batch_size >> max(0, level - 2)) if smaller_batches else batch_size
+        if not smaller_batches:
+            return batch_size
+        return min(batch_size, max(4, batch_size >> max(0, level - 2)))
 
     last = levels - 1
     if not grow:

@@ -100,11 +100,13 @@ class Settings(settings.Settings):
 
     @model_validator(mode="after")
     def _batches_are_groups(self):
-        if self.batch_size > 4 and self.batch_size % 4:
-            raise ValueError(
-                f"--batch-size {self.batch_size} is no multiple of 4, the images of a group of the "
-                "mini-batch standard deviation"
-            )
+        for phase in self.plan:
+            if phase.batch_size > 4 and phase.batch_size % 4:
+                smaller = "" if phase.batch_size == self.batch_size else ", made smaller,"
+                raise ValueError(
+                    f"--batch-size {self.batch_size}{smaller} is no multiple of 4, the images of a "
+                    "group of the mini-batch standard deviation"
+                )
         return self
 
     @model_validator(mode="after")
@@ -118,8 +120,8 @@ class Settings(settings.Settings):
         for phase in self.plan:
             if self.sample_images % phase.batch_size:
                 raise ValueError(
-                    f"--sample-images {self.sample_images} is not a multiple of "
-                    f"--batch-size {phase.batch_size}"
+                    f"--sample-images {self.sample_images} is not a multiple of the "
+                    f"{phase.batch_size} images of a batch"
                 )
         return self
 

@@ -103,19 +103,24 @@ class StyleGAN(ProGAN):
             noisy: with noise in each layer.
             pixel_seed: images of the same one have the same noise.
         """
-        level, fade = self.phase.level, self.fade
+        styles = tf.stack(styles)
+        seed = tf.random.fold_in(tf.constant([self.seed, -2]), pixel_seed)
+        made = []
+        for first in range(0, styles.shape[1], 200):
+            part_seed = tf.random.fold_in(seed, first)
+            part = styles[:, first : first + 200]
+            made.append(self.make_pictures(part, self.fade, part_seed, noisy).numpy())
+        return np.concatenate(made)
 
-        @tf.function
-        def make(styles, seed):
+    def compile_pictures(self) -> None:
+        level = self.phase.level
+
+        @tf.function(reduce_retracing=True)
+        def make(styles, fade, seed, noisy: bool):
             added = pixel_noise(level, tf.shape(styles)[1], seed) if noisy else None
             return self.averaged.synthesize(tf.unstack(styles), level, fade, added)
 
-        styles = tf.stack(styles)
-        count = styles.shape[1]
-        parts = [styles[:, first : first + 200] for first in range(0, count, 200)]
-        seed = tf.random.fold_in(tf.constant([self.seed, -2]), pixel_seed)
-        seeds = [tf.random.fold_in(seed, number) for number in range(len(parts))]
-        return np.concatenate([make(*each).numpy() for each in zip(parts, seeds, strict=True)])
+        self.make_pictures = make
 
 
 def pixel_noise(level: int, count, seed):

@@ -64,6 +64,7 @@ def train(config: Settings, run: TrainingRun) -> dict:
     from chapter06_progan.export import export
     from chapter06_progan.report import Evaluator, name_of, sample_grid
     from common import stream
+    from common.photos import reading_errors
 
     data = training_images.load(
         config.dataset, config.size, config.data_dir, config.validation_images
@@ -85,20 +86,23 @@ def train(config: Settings, run: TrainingRun) -> dict:
     if advice := config.advice(len(data.images)):
         print(advice, file=sys.stderr)
     for phase in plan:
-        if run.saved_iteration >= phase.end:  # done before the run was resumed
+        if run.saved_iteration >= phase.end and phase is not plan[-1]:  # as of a resumed run
             continue
         print(f"\n{name_of(phase)}: images {phase.begin} to {phase.end} of {plan[-1].end}")
         steps = run.interval // phase.batch_size
         gan.begin(phase, steps_per_execution=max(n for n in range(1, 11) if steps % n == 0))
-        gan.fit(
-            run.batches(
-                data.at_level(phase.level),
-                batch_size=phase.batch_size,
-                start=(run.saved_iteration - phase.level_begin) // phase.batch_size,
-            ),
-            callbacks=run.callbacks(sample_images, evaluate),
-            **run.fit_arguments | {"epochs": phase.end // run.interval, "steps_per_epoch": steps},
+        batches = run.batches(
+            data.at_level(phase.level),
+            batch_size=phase.batch_size,
+            start=(run.saved_iteration - phase.level_begin) // phase.batch_size,
         )
+        with reading_errors(data.images):
+            gan.fit(
+                batches,
+                callbacks=run.callbacks(sample_images, evaluate),
+                **run.fit_arguments
+                | {"epochs": phase.end // run.interval, "steps_per_epoch": steps},
+            )
 
     run.plot_history(gan.PLOTS, f"Chapter 6, {Path(config.dataset).name}")
     run.save_models(generator=export(gan.averaged))

@@ -4,7 +4,6 @@ A folder or zip holds trainA, trainB, testA and testB, itself or in one folder o
 data sets of the paper do.
 """
 
-import contextlib
 import dataclasses
 import hashlib
 import os
@@ -12,11 +11,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from chapter09_cyclegan import download
 from common import UserError, data
-from common.photos import PhotoFiles, StreamedPhotos, open_files, resize
+from common.photos import PhotoFiles, open_files, resize
 
 PARTS = ("trainA", "trainB", "testA", "testB")
 MEMORY = 2 * 2**30  # bytes of decoded training images; more are read from disk as they are needed
@@ -108,18 +106,6 @@ def load_domains(
         test_B=found["testB"],
         sha256=digest.hexdigest(),
     )
-
-
-@contextlib.contextmanager
-def reading_errors(domains: Domains):
-    """Turns TensorFlow's error about an image that cannot be read any more into a UserError."""
-    try:
-        yield
-    except tf.errors.OpError:
-        for part in (domains.train_A, domains.train_B):
-            if isinstance(part, StreamedPhotos) and part.error:
-                raise part.error from None
-        raise
 
 
 def _find(name: str, folder: str | None) -> PhotoFiles:

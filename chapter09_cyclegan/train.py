@@ -163,10 +163,11 @@ def train(config: Settings, run: TrainingRun) -> dict:
 
     from chapter09_cyclegan import report
     from chapter09_cyclegan.build import build_model
-    from chapter09_cyclegan.domains import load_domains, reading_errors
+    from chapter09_cyclegan.domains import load_domains
     from chapter09_cyclegan.evaluation import Evaluator, sample_cycles
     from chapter09_cyclegan.schedule import decayed_adam
     from common import images
+    from common.photos import reading_errors
 
     domains = load_domains(config.dataset, config.size, config.data_dir, config.validation_images)
     domains.check_batch_size(config.batch_size)
@@ -196,7 +197,7 @@ def train(config: Settings, run: TrainingRun) -> dict:
     evaluator = Evaluator(domains, config.evaluator_epochs, config.seed)
     batches_A = run.batches(domains.train_A)
     batches_B = run.batches(domains.train_B, seed=config.seed ^ 2**30)  # another order
-    with reading_errors(domains):
+    with reading_errors(domains.train_A, domains.train_B):
         gan.fit(
             tf.data.Dataset.zip(batches_A, batches_B),
             callbacks=run.callbacks(sample_images, lambda: evaluator.evaluate(gan)),

@@ -15,8 +15,8 @@ def r1_penalty(discriminator, real_images):
     not pushed on.
 
     Args:
-        discriminator: images to logits, n×1; no image's logit may depend on the other images, as it
-            does with batch normalisation.
+        discriminator: images to logits, n×1; no image's logit should depend on the other images, as
+            it does with batch normalisation: its slope is then that of a sum over several logits.
         real_images: n×height×width×channels.
 
     Returns:

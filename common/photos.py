@@ -3,6 +3,7 @@
 Zips are read, never unpacked.
 """
 
+import contextlib
 import hashlib
 import os
 import zipfile
@@ -115,6 +116,22 @@ class StreamedPhotos:
             self.error = error
             raise
         return np.reshape(decoded, (*np.shape(indices), *self.shape[1:]))
+
+
+@contextlib.contextmanager
+def reading_errors(*images):
+    """Turns TensorFlow's error about an image that cannot be read any more into a UserError.
+
+    Args:
+        images: what training reads: arrays, or `StreamedPhotos`.
+    """
+    try:
+        yield
+    except tf.errors.OpError:
+        for part in images:
+            if isinstance(part, StreamedPhotos) and part.error:
+                raise part.error from None
+        raise
 
 
 def open_files(path: Path, patterns: Sequence[str]) -> PhotoFiles:

@@ -121,7 +121,7 @@ def test_image_that_goes_missing_in_training_is_named(tmp_path):
     (folder / "trainA" / "1.jpg").unlink()
     batches = stream.batches(found.train_A, 5, seed=1)
     with pytest.raises(UserError, match=r"trainA/1\.jpg: cannot be read"):
-        with domains.reading_errors(found):
+        with photos.reading_errors(found.train_A, found.train_B):
             next(iter(batches))
 
 
