@@ -78,9 +78,13 @@ def test_speed_names_the_chapters_it_knows(program):
     assert done.returncode == 2 and "chapter03_gan" in done.stderr
 
 
-# One program of each chapter: with other batches, or in other games, it is much the same.
-COMPARED = [name for name in loops.compared() if " batch" not in name]
-COMPARED = [name for name in COMPARED if "chapter05" not in name or name.endswith("wgan-gp")]
+# One program of each chapter: with other batches, games or levels, it is much the same.
+ONE = {"chapter05_training": "wgan-gp", "chapter06_progan": "8×8"}
+COMPARED = [
+    name
+    for name in loops.compared()
+    if " batch" not in name and name.endswith(ONE.get(name.split()[0], ""))
+]
 
 
 @pytest.mark.parametrize("name", COMPARED)
@@ -97,7 +101,7 @@ def test_both_loops_of_each_chapter_run(name, monkeypatch):
         monkeypatch.setattr(networks, build, small)
     if name == "chapter10_adversarial":
         pytest.importorskip("art", reason="benchmarks/requirements.txt is not installed")
-    if name.startswith("chapter05"):
+    if name.split()[0] in ONE:
         pytest.importorskip("torch", reason="benchmarks/requirements.txt is not installed")
     chapter, dataset = loops.compared()[name], data.load("sample")
     least = {2000: 100, 2400: 100, 1: 1}  # one program's steps, or all that is measured
