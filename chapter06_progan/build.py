@@ -31,9 +31,9 @@ def build_model(config, channels: int, total: int) -> ProGAN:
 
     def build_style_generator():
         sizes = {key: shared[key] for key in ("total_filters", "most_filters")}
-        slow, mapping_layers = config.mapping_rate, config.mapping_layers
+        rate, mapping_layers = config.mapping_rate, config.mapping_layers
         return StyleGenerator(
-            levels, config.latent_dim, channels, slow=slow, mapping_layers=mapping_layers, **sizes
+            levels, config.latent_dim, channels, rate=rate, mapping_layers=mapping_layers, **sizes
         )
 
     discriminator = Discriminator(levels, channels, deviation=config.minibatch_deviation, **shared)

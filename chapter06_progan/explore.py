@@ -2,7 +2,8 @@
 
     python chapter06_progan/explore.py                            the latest run
     python chapter06_progan/explore.py 3 --images photo.png       run 3, and an image of one's own
-    python chapter06_progan/explore.py --keras-file generator.keras    any generator of Keras'
+    python chapter06_progan/explore.py --keras-file generator.keras --output-dir explored \
+        --images photo.png                                        any generator of Keras'
 
 What it makes goes into the run's folder, under explore/, or for --keras-file into --output-dir:
 
@@ -40,7 +41,8 @@ class Settings(Frozen):
     output_dir: Folder | None = None
     """where the pictures of --keras-file go; a new folder"""
     images: list[str] = Field(default_factory=list)
-    """images to look for; without it, the first of the run's test images"""
+    """images to look for; without it, the first of the run's test images, or, where it was trained
+    on photos, of these"""
     steps: Count = 300
     """of gradient descent"""
     starts: Annotated[int, Field(gt=0, le=1000)] = 16
@@ -124,14 +126,20 @@ def read_targets(settings: Settings, run, shape) -> np.ndarray:
     if not settings.images:
         config = run.config
         found = training_images.load(
-            config.dataset, config.size, settings.data_dir or config.data_dir
+            config.dataset,
+            config.size,
+            settings.data_dir or config.data_dir,
+            config.validation_images,
         )
         run.check_data(found.describe())
         kept = found.test_images if found.dataset else found.images
-        return data.scale(np.stack([kept[np.array([i])][0] for i in range(SEARCHED)]))
+        return data.scale(kept[np.arange(min(SEARCHED, len(kept)))])
     photos = []
     for name in settings.images:
-        photo = resize(images.read_photo(Path(name), name), height, width)
+        photo = images.read_photo(Path(name), name)
+        if channels == 1 and photo.shape[:2] == (28, 28):  # as MNIST's are padded for training
+            photo = training_images.pad(photo[None])[0]
+        photo = resize(photo, height, width)
         photos.append(photo if channels == 3 else photo.mean(axis=-1, keepdims=True))
     return data.scale(np.stack(photos))
 
@@ -148,7 +156,8 @@ def interpolate(run, generator, points) -> None:
     for name, straight in (("interpolation", False), ("straight", True)):
         page = make(walk(points, steps=10, straight=straight))
         run.write(f"explore/{name}.png", images.png(images.grid(page, columns=10, zoom=zoom)))
-    frames = [images.grid(x[None], columns=1, zoom=4 * zoom) for x in make(walk(points, steps=20))]
+    larger = max(1, 256 // generator.output_shape[1])
+    frames = [images.grid(x[None], columns=1, zoom=larger) for x in make(walk(points, steps=20))]
     run.write("explore/interpolation.gif", images.gif(frames, seconds=12, hold=0))
 
 
@@ -157,8 +166,8 @@ def search(generator, targets, starts, steps: int, learning_rate: float):
 
     Section 6.4 goes from a point to an image; this is the way back. The generator is held fixed,
     and the noise is what is trained. Each search begins at the start whose image is the nearest of
-    all starts', as there are valleys without a way out. Points are kept on the sphere on which
-    nearly all noise lies, of radius √d.
+    all starts', as there are local minima. Points are kept on the sphere on which nearly all noise
+    lies, of radius √d.
 
     Args:
         targets: n×height×width×channels in [-1, 1].
@@ -180,7 +189,7 @@ def search(generator, targets, starts, steps: int, learning_rate: float):
 
     starts = on_sphere(starts).numpy()
     samples = make(starts)
-    squares = np.mean((targets[:, None] - samples[None]) ** 2, axis=(2, 3, 4))
+    squares = np.stack([np.mean((samples - target) ** 2, axis=(1, 2, 3)) for target in targets])
     nearest = np.argmin(squares, axis=1)
     point = tf.Variable(starts[nearest])
     best = tf.Variable(starts[nearest])
@@ -192,9 +201,12 @@ def search(generator, targets, starts, steps: int, learning_rate: float):
     def step():
         with tf.GradientTape() as tape:
             noise = on_sphere(point)
-            made = tf.clip_by_value(generator(noise, training=False), -1, 1)
-            distances = tf.reduce_mean(tf.square(made - targets), axis=(1, 2, 3))
-            loss = tf.reduce_sum(distances)  # each image has its own point
+            made = generator(noise, training=False)
+            # Not of the clipped images, which give no gradient where they are clipped. A sum over
+            # the images, as each has its own point.
+            loss = tf.reduce_sum(tf.reduce_mean(tf.square(made - targets), axis=(1, 2, 3)))
+        clipped = tf.clip_by_value(made, -1, 1)
+        distances = tf.reduce_mean(tf.square(clipped - targets), axis=(1, 2, 3))
         nearer = distances < least
         best.assign(tf.where(nearer[:, None], noise, best))
         least.assign(tf.where(nearer, distances, least))

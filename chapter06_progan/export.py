@@ -55,9 +55,9 @@ def export_layer(layer: StyledLayer, features, style):
     normalize = layers.GroupNormalization(
         groups=-1, epsilon=EPSILON, center=False, scale=False, **FLOAT32
     )
-    read = layer.adain.read
-    kernels = np.split(read.kernel.numpy() * read.scale, 2, axis=1)
-    scale_bias, shift_bias = np.split(read.bias.numpy(), 2)
+    affine = layer.adain.affine
+    kernels = np.split(affine.kernel.numpy() * affine.scale, 2, axis=1)
+    scale_bias, shift_bias = np.split(affine.bias.numpy(), 2)
     scale = dense(kernels[0], scale_bias + 1)(style)
     shift = dense(kernels[1], shift_bias)(style)
     one_pixel = layers.Reshape((1, 1, layer.filters))
@@ -86,7 +86,7 @@ def keras_layer(layer):
     if isinstance(layer, PixelNorm):
         return pixel_norm()
     if isinstance(layer, EqualizedDense):
-        return dense(layer.kernel.numpy() * layer.scale, layer.bias.numpy() * layer.slow)
+        return dense(layer.kernel.numpy() * layer.scale, layer.bias.numpy() * layer.rate)
     if isinstance(layer, EqualizedConv2D):
         kernel = layer.kernel.numpy() * layer.scale
         convolution = layers.Conv2D(layer.filters, layer.size, padding="same", **FLOAT32)

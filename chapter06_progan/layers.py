@@ -1,9 +1,9 @@
 """The ideas of section 6.2 of GANs in Action, each alone (Karras et al. 2018).
 
-    fade_in               progressive growing, smoothing in of new layers      6.2.1
-    MinibatchDeviation    mini-batch standard deviation                        6.2.2
-    EqualizedConv2D, …    equalised learning rate                              6.2.3
-    pixel_norm            pixel-wise feature normalisation in the generator    6.2.4
+    fade_in               progressive growing, smoothing in of new layers
+    MinibatchDeviation    mini-batch standard deviation
+    EqualizedConv2D, …    equalised learning rate
+    pixel_norm            pixel-wise feature normalisation in the generator
 
 The book's listings of them do not run; the chapter's README has them beside these.
 """
@@ -23,6 +23,7 @@ def double(images):
     no deterministic gradient on a GPU.
     """
     n, height, width, channels = ops.shape(images)
+    # Features twice, read as those of two pixels: each pixel beside its copy. Then rows likewise.
     wide = ops.reshape(ops.concatenate([images] * 2, axis=3), (n, height, 2 * width, channels))
     return ops.reshape(ops.concatenate([wide] * 2, axis=2), (n, 2 * height, 2 * width, channels))
 
@@ -44,7 +45,10 @@ def fade_in(old, new, fade):
 
 
 def pixel_norm(features):
-    """Features, n×h×w×c or n×c, of which each pixel's have a mean square of 1 (equation 2)."""
+    """Features, n×h×w×c or n×c, of which each pixel's have a mean square of 1 (equation 2).
+
+    In mixed precision too it is computed as the features are: float32 would take a tenth longer.
+    """
     return features * ops.rsqrt(ops.mean(ops.square(features), axis=-1, keepdims=True) + EPSILON)
 
 
@@ -91,22 +95,19 @@ class Equalized(layers.Layer):
         gain: √2 where half the features are cut off after it, as by LeakyReLU.
         equalized: without it, the same function with weights of the usual initial size: what the
             idea does can be seen from the difference.
-        slow: learning rate as a multiple of the other layers': weights are larger and scaled down
-            by so much, so that an update counts for less.
     """
 
-    def __init__(
-        self, gain: float = math.sqrt(2), equalized: bool = True, slow: float = 1.0, **kwargs
-    ):
+    rate = 1.0  # a multiplier of the learning rate
+
+    def __init__(self, gain: float = math.sqrt(2), equalized: bool = True, **kwargs):
         super().__init__(**kwargs)
         self.gain = gain
         self.equalized = equalized
-        self.slow = slow
 
-    def add_weights(self, shape: tuple[int, ...]) -> None:
+    def add_kernel_and_bias(self, shape: tuple[int, ...]) -> None:
         """The kernel, whose last axis is of the outputs, and the bias, which begins at 0."""
         deviation = self.gain / math.sqrt(math.prod(shape[:-1]))
-        self.scale = deviation * self.slow if self.equalized else 1.0
+        self.scale = deviation * self.rate if self.equalized else 1.0
         initial = keras.initializers.RandomNormal(stddev=deviation / self.scale)
         self.kernel = self.add_weight(shape, initial, name="kernel")
         self.bias = self.add_weight((shape[-1],), "zeros", name="bias")
@@ -121,21 +122,27 @@ class EqualizedConv2D(Equalized):
         self.size = size
 
     def build(self, input_shape):
-        self.add_weights((self.size, self.size, input_shape[-1], self.filters))
+        self.add_kernel_and_bias((self.size, self.size, input_shape[-1], self.filters))
 
     def call(self, features):
         return ops.conv(features, self.kernel * self.scale, padding="same") + self.bias
 
 
 class EqualizedDense(Equalized):
-    """A dense layer."""
+    """A dense layer.
 
-    def __init__(self, units: int, **kwargs):
+    Args:
+        rate: multiplier of its learning rate: its weights are larger and scaled down by so much, so
+            that an update counts for less.
+    """
+
+    def __init__(self, units: int, rate: float = 1.0, **kwargs):
         super().__init__(**kwargs)
         self.units = units
+        self.rate = rate
 
     def build(self, input_shape):
-        self.add_weights((input_shape[-1], self.units))
+        self.add_kernel_and_bias((input_shape[-1], self.units))
 
     def call(self, features):
-        return ops.matmul(features, self.kernel * self.scale) + self.bias * self.slow
+        return ops.matmul(features, self.kernel * self.scale) + self.bias * self.rate

@@ -70,7 +70,7 @@ class Generator(keras.Model):
         normalized: bool = True,
         **kwargs,
     ):
-        super().__init__(autocast=False, **kwargs)  # `fade` stays float32
+        super().__init__(autocast=False, **kwargs)  # images are mixed by `fade` in float32
         self.levels = levels
         self.latent_dim = latent_dim
 

@@ -12,7 +12,7 @@ import tensorflow as tf
 from keras import ops
 
 from chapter06_progan.layers import double, fade_in, halve
-from chapter06_progan.schedule import Phase, learning_rate
+from chapter06_progan.schedule import Phase
 from common.model import ChapterModel, normal_noise
 from common.penalties import gradient_penalty
 
@@ -30,6 +30,7 @@ class ProGAN(ChapterModel):
         seed: with the number of images seen, sets all that is random in a training step.
     """
 
+    # The penalty is that of the gradient, weighted, and the drift; d_loss is without both.
     METRICS = ("d_loss", "g_loss", "penalty", "real_score", "fake_score")
     PLOTS: ClassVar = {
         "loss": {"d_loss": "discriminator", "g_loss": "generator"},
@@ -80,11 +81,11 @@ class ProGAN(ChapterModel):
     def begin(self, phase: Phase, steps_per_execution: int = 1) -> None:
         """Takes up a phase, at its beginning or, after a resume, within it.
 
-        The optimisers forget what they know of the gradients when a level begins, as in the
+        The optimisers forget what they know of the gradients when a phase begins, as in the
         authors' code.
         """
         self.phase = phase
-        if int(self.images_seen) == phase.level_begin:
+        if int(self.images_seen) == phase.begin:
             for optimizer in (self.d_optimizer, self.g_optimizer):
                 for variable in optimizer.variables:
                     variable.assign(ops.zeros_like(variable))
@@ -105,7 +106,7 @@ class ProGAN(ChapterModel):
         batch_size = tf.shape(real_images)[0]
         seen = ops.cast(self.images_seen, "float32")
         for optimizer, rate in zip((self.d_optimizer, self.g_optimizer), self.rates, strict=True):
-            optimizer.learning_rate = learning_rate(rate, self.decay, seen, self.total)
+            optimizer.learning_rate = rate * self.decay_factor(seen)
         noise_for_d, noise_for_g = tf.unstack(
             normal_noise((2, batch_size, self.generator.latent_dim), self.seed, self.images_seen)
         )
@@ -131,6 +132,15 @@ class ProGAN(ChapterModel):
 
         self.images_seen.assign_add(batch_size)
         return self.report(g_loss=g_loss, **d_logs)
+
+    def decay_factor(self, seen):
+        """What is left of the learning rates after so many images: 1, and in the end a line to 0.
+
+        The paper has no such line.
+        """
+        if not self.decay:
+            return 1.0
+        return ops.minimum(1.0, (self.total - seen) / (self.decay * self.total))
 
     @property
     def fade(self):

@@ -42,19 +42,19 @@ class Evaluator:
 
     def __init__(self, data: TrainingImages, config):
         self.config = config
-        self.judge = data.dataset and metrics.Evaluator(data.dataset.name, data.dataset.x_test)
+        self.evaluator = data.dataset and metrics.Evaluator(data.dataset.name, data.dataset.x_test)
 
     def at_interval(self, gan) -> dict[str, float]:
         """For the interval's line of history."""
-        if not (self.judge and self.config.fid):
+        if not (self.evaluator and self.config.fid):
             return {}
-        return {"fid": self.judge.fid(as_digits(gan.generate(self.config.fid_images)))}
+        return {"fid": self.evaluator.fid(as_digits(gan.generate(self.config.fid_images)))}
 
     def at_end(self, gan) -> dict:
         """For results.json."""
-        if not self.judge:
+        if not self.evaluator:
             return {}
-        return self.judge.report(
+        return self.evaluator.report(
             lambda count: as_digits(gan.generate(count)), self.config.fid_images
         )
 
@@ -64,10 +64,10 @@ class Evaluator:
         run.write("mixing.png", style_figures.mixing(gan, title))
         run.write("noise.png", style_figures.noise(gan, title))
         rows, labels = [], {}
-        if self.judge:
-            rows = style_figures.sweep(gan, self.judge, self.config.fid_images)
+        if self.evaluator:
+            rows = style_figures.sweep(gan, self.evaluator, self.config.fid_images)
             run.write_csv("truncation.csv", rows)
-            labels = style_figures.labels_kept(gan, self.judge.classifier)
+            labels = style_figures.labels_kept(gan, self.evaluator.classifier)
         run.write("truncation.png", style_figures.truncations(gan, title, rows))
         return {
             f"label, {name} styles swapped, {what}": share

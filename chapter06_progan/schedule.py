@@ -1,7 +1,8 @@
 """Which level is trained when, and how far it is faded in: functions of the images seen so far.
 
-Karras et al. 2018, section 2 and appendix A: training begins with images of 4×4; then each new
-level is faded in over some number of images, and trained as it is over as many. No TensorFlow.
+Karras et al. 2018, section 2 and appendix A.1: training begins with images of 4×4; then each new
+level is faded in over some number of images, and trained as it is over as many. The phases are
+those of 4×4; 8×8, fading in; 8×8; 16×16, fading in; 16×16; … No TensorFlow.
 """
 
 import dataclasses
@@ -66,18 +67,3 @@ def phases(
             found.append(Phase(level, fading, seen, images, level_begin, batch(level)))
             seen += images
     return found
-
-
-def learning_rate(start: float, decay: float, images_seen, total: int):
-    """The learning rate after so many images: `start`, and over the last share of all images a
-    line to 0.
-
-    Args:
-        decay: that share; the paper has 0.
-        images_seen: a number or a scalar tensor of float32.
-        total: images of the whole training.
-    """
-    if not decay:
-        return start
-    left = (total - images_seen) / (decay * total)  # of the decay, 1 at its beginning
-    return start * (left + 1 - abs(left - 1)) / 2  # the smaller of `left` and 1

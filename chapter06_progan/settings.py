@@ -8,7 +8,7 @@ from chapter06_progan.schedule import Phase, phases
 from common import UserError, settings
 from common.settings import CHOSEN_FOR, Count, DigitSet, Fraction, Width, absolute
 
-# By model, the settings in which it has no part.
+# Settings that have no effect, by model.
 OF_THE_OTHER = {
     "progan": ("mapping_layers", "mapping_rate", "r1", "mixing"),
     "stylegan": ("gradient_penalty", "drift", "equalized", "pixel_norm"),
@@ -47,7 +47,8 @@ class Settings(settings.Settings):
     latent_dim: Width = 512
     """size of the noise vector z"""
     total_filters: Count = 16_384
-    """a level's features, times its height"""
+    """a level's features are this number divided by the height of its images, but at most
+    --most-filters"""
     most_filters: Width = 512
     """features of a level, at most"""
     learning_rate: PositiveFloat = 1e-3
@@ -68,7 +69,7 @@ class Settings(settings.Settings):
     """stylegan: learning rate of these layers, as a multiple of the others'"""
     r1: NonNegativeFloat = 10.0
     """stylegan: weight of R1, half the squared gradient of the discriminator's score at real
-    images, the paper's γ"""
+    images, the paper's γ, whose 10 is for images of 1024×1024; smaller ones need less"""
     mixing: Annotated[float, Field(ge=0, le=1)] = 0.9
     """stylegan: how often an image is made of two styles in training"""
     grow: bool = True
@@ -78,7 +79,7 @@ class Settings(settings.Settings):
     minibatch_deviation: bool = True
     """mini-batch standard deviation in the discriminator"""
     pixel_norm: bool = True
-    """pixel-wise feature normalisation in the generator"""
+    """pixel-wise feature normalisation in the generator; the noise is normalised without it, too"""
     fid: bool = False
     """measure the FID at each sample interval too, not only at the end; of MNIST and Fashion-MNIST
     alone, by the bundled classifier's features"""
@@ -129,7 +130,8 @@ class Settings(settings.Settings):
         model = self.replace(model=typed.get("model", self.model)).model
         for name in OF_THE_OTHER[model]:
             if name in typed:
-                raise UserError(f"--{name.replace('_', '-')} has no part in --model {model}")
+                flag = ("no-" if typed[name] is False else "") + name.replace("_", "-")
+                raise UserError(f"--{flag} has no part in --model {model}")
         return super().with_flags(typed)
 
     def advice(self, images: int) -> str | None:

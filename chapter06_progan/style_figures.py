@@ -13,7 +13,10 @@ MIXED = 2_000  # pairs of images for the shares of labels that change
 
 
 def groups_of(level: int) -> dict[str, list[int]]:
-    """Which levels' styles are coarse, middle and fine."""
+    """Which levels' styles are coarse, middle and fine: thirds of the levels.
+
+    In the paper, whose images are of 1024×1024: 4×4 and 8×8; 16×16 and 32×32; from 64×64 on.
+    """
     parts = np.array_split(np.arange(level + 1), len(GROUPS))
     return {name: part.tolist() for name, part in zip(GROUPS, parts, strict=True) if len(part)}
 
@@ -69,7 +72,7 @@ def noise(gan, title: str) -> bytes:
         "without noise": gan.draw(styles, noisy=False),
         "with noise": drawn[0],
         "with other noise": drawn[1],
-        f"deviation, white: {deviation.max():.2f}": deviation / deviation.max() * 2 - 1,
+        f"deviation, white: {deviation.max():.2f}": deviation / max(deviation.max(), 1e-6) * 2 - 1,
     }
     figure = Figure(figsize=(9, 2.2), layout="constrained")
     figure.suptitle(title)

@@ -31,17 +31,17 @@ def instance_norm(features):
 class AdaIN(layers.Layer):
     """Adaptive instance normalisation: equation 1 of the paper.
 
-    Features, n×h×w×c, are normalised, and get their scale and shift from a style, n×w: two numbers
-    a feature, which an equalised dense layer reads from it. The scale is 1 plus what is read, so
-    that an untrained layer leaves features as they are.
+    Features, n×h×w×c, are normalised, and get a scale and a shift each from a style, n×w, by an
+    equalised dense layer, the paper's learned affine transform. The scale is 1 plus what that
+    gives, so that scales are 1 on average before training.
     """
 
     def build(self, features_shape, style_shape):
-        self.read = EqualizedDense(2 * features_shape[-1], gain=1.0)
-        self.read.build(style_shape)
+        self.affine = EqualizedDense(2 * features_shape[-1], gain=1.0)
+        self.affine.build(style_shape)
 
     def call(self, features, style):
-        scale, shift = ops.split(self.read(style)[:, None, None], 2, axis=-1)
+        scale, shift = ops.split(self.affine(style)[:, None, None], 2, axis=-1)
         return instance_norm(features) * (1 + scale) + shift
 
 
@@ -56,7 +56,7 @@ class AddNoise(layers.Layer):
 
 
 class StyledLayer(layers.Layer):
-    """Noise, bias, LeakyReLU and style, after a convolution or, at the bottom, the constant."""
+    """Noise, LeakyReLU and style, after a convolution or, at the bottom, the constant."""
 
     def __init__(self, filters: int, convolve: bool = True, **kwargs):
         super().__init__(**kwargs)
@@ -87,7 +87,7 @@ class StyleGenerator(keras.Model):
     Args:
         levels, latent_dim, channels, total_filters, most_filters: as `networks.Generator`'s.
         mapping_layers: of the mapping network.
-        slow: learning rate of the mapping network, as a multiple of the others'.
+        rate: learning rate of the mapping network, as a multiple of the others'.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class StyleGenerator(keras.Model):
         total_filters: int = 16_384,
         most_filters: int = 512,
         mapping_layers: int = 8,
-        slow: float = 0.01,
+        rate: float = 0.01,
         **kwargs,
     ):
         super().__init__(autocast=False, **kwargs)
@@ -108,7 +108,7 @@ class StyleGenerator(keras.Model):
 
         self.mapping = keras.Sequential()
         for _ in range(mapping_layers):
-            self.mapping.add(EqualizedDense(latent_dim, slow=slow))
+            self.mapping.add(EqualizedDense(latent_dim, rate=rate))
             self.mapping.add(layers.LeakyReLU(0.2))
         self.mapping.build((None, latent_dim))
         # Follows the mean of the styles in training; truncation moves styles towards it.

@@ -41,7 +41,7 @@ class StyleGAN(ProGAN):
         self.style_average = style_average
 
     def make(self, noise, number: int):
-        """Images of mixed styles, and with noise, for the discriminator's update or its own."""
+        """Images of mixed styles, with noise in each layer; `number` as in `ProGAN.make`."""
         level = self.phase.level
         seed = self.step_seed(10 + number)
         count = ops.shape(noise)[0]

@@ -18,7 +18,9 @@ from chapter06_progan.settings import Settings
 from common import cli
 from common.training import TrainingRun
 
-# Karras et al. 2018, appendix A.1; 600,000 images a phase there. For a GPU, and a folder of photos.
+# The authors' code, preset-v2-1gpu, for a GPU and a folder of photos; there, 600,000 images a phase
+# and a learning rate of 0.0015 at 1024×1024. (Appendix A.1 of the paper has 800,000 images a phase,
+# and batches of 16.)
 PAPER = Settings(
     size=1024,
     batch_size=128,
@@ -35,17 +37,17 @@ PRESETS = {
         phase_images=25_600,
         last_images=204_800,
         sample_images=12_800,
-        latent_dim=100,
-        total_filters=256,
+        latent_dim=100,  # as in chapters 3 and 4; digits need no more
+        total_filters=256,  # twice as many take twice as long
         most_filters=64,
         # Weights of size 1 move by 0.1 % a step in the paper, which takes very many steps.
         learning_rate=1e-2,
         decay=0.3,
         average=0.99,  # of the last hundred steps or so, not of thousands
-        mapping_layers=2,
-        mapping_rate=0.1,
-        r1=1.0,
-        mixing=0.5,
+        mapping_layers=2,  # as StyleGAN2-ADA for images of 32×32
+        mapping_rate=0.1,  # in so few steps, the paper's hundredth would leave it as it begins
+        r1=1.0,  # the paper's 10 is for 1024×1024
+        mixing=0.5,  # styles are learned faster from images that have one
         precision="mixed_bfloat16",  # faster on hardware with instructions for it; see the README
     ),
     "paper": PAPER,

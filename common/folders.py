@@ -94,8 +94,12 @@ def lock(folder: Path) -> filelock.BaseFileLock | None:
     return held
 
 
-def refuse_used(folder: Path) -> None:
-    """Raises a UserError if an existing folder can't take a new run."""
+def refuse_used(folder: Path, resumable: bool = True) -> None:
+    """Raises a UserError if an existing folder can't take a new run.
+
+    Args:
+        resumable: whether the program knows --resume.
+    """
     try:
         names = os.listdir(folder)
     except NotADirectoryError:
@@ -104,7 +108,7 @@ def refuse_used(folder: Path) -> None:
         raise UserError(f"--output-dir {folder}: cannot be read: {error.strerror}") from error
     if "results.json" in names:
         raise UserError(f"--output-dir {folder}: holds a finished run; name another folder")
-    if "config.json" in names:
+    if "config.json" in names and resumable:
         raise UserError(
             f"--output-dir {folder}: holds an unfinished run; add --resume to go on with it"
         )

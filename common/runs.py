@@ -68,7 +68,7 @@ def new(name: str, config: Any, output_dir: str | None) -> "Run":
     """
     path = Path(output_dir) if output_dir else None
     if path and os.path.lexists(path):
-        folders.refuse_used(path)
+        folders.refuse_used(path, resumable=False)
     return Run(name, config, path)
 
 

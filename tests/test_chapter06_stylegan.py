@@ -44,7 +44,7 @@ def test_adain_is_the_papers_equation():
     layer = AdaIN()
     found = layer(features, style).numpy()
     mean, deviation = features.mean((1, 2), keepdims=True), features.std((1, 2), keepdims=True)
-    read = style @ (layer.read.kernel.numpy() * layer.read.scale)
+    read = style @ (layer.affine.kernel.numpy() * layer.affine.scale)
     scale, shift = (x[:, None, None] for x in np.split(read, 2, axis=1))
     expected = (1 + scale) * (features - mean) / deviation + shift
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
@@ -63,7 +63,7 @@ def test_noise_has_a_learned_weight_for_each_feature_which_begins_at_0():
 
 def test_a_slow_layer_computes_the_same_and_learns_slowly():
     inputs = normal(500, 64)
-    fast, slow = EqualizedDense(32), EqualizedDense(32, slow=0.01)
+    fast, slow = EqualizedDense(32), EqualizedDense(32, rate=0.01)
     outputs = [layer(inputs).numpy() for layer in (fast, slow)]
     assert np.std(outputs[0]) == pytest.approx(np.std(outputs[1]), rel=0.1)
     for layer, before in zip((fast, slow), outputs, strict=True):
@@ -177,7 +177,8 @@ def test_styles_are_swapped_at_the_levels_that_are_named():
 @pytest.fixture(scope="module")
 def finished_run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("chapter06") / "run"
-    train.main([*SMOKE, "--no-grow", "--output-dir", str(folder)])
+    flags = ["--no-grow", "--validation-images", "100"]
+    train.main([*SMOKE, *flags, "--output-dir", str(folder)])
     return folder
 
 
@@ -213,6 +214,8 @@ def test_explore_takes_any_generator(finished_run, tmp_path, capsys):
     assert (tmp_path / "explored" / "explore" / "search.png").exists()
 
     assert "go together" in error_of(explore.main, flags, capsys)
+    line = error_of(explore.main, [*flags, "--output-dir", str(tmp_path / "explored")], capsys)
+    assert "is not empty; name another folder" in line
     path.write_bytes(b"no network")
     line = error_of(explore.main, [*flags, "--output-dir", str(tmp_path / "other")], capsys)
     assert "own.keras: cannot be loaded" in line
@@ -232,3 +235,5 @@ def test_settings_of_the_other_model_are_refused(capsys):
     )
     line = error_of(train.main, [*SMOKE, "--gradient-penalty", "3"], capsys)
     assert "--gradient-penalty has no part in --model stylegan" in line
+    line = error_of(train.main, [*SMOKE, "--no-equalized"], capsys)
+    assert "--no-equalized has no part in --model stylegan" in line

@@ -1,7 +1,7 @@
 """Chapter 6's progressive growing, against PyTorch in eager mode, at each level.
 
-Its loop does what ours does at a level that is faded in: the same networks, WGAN-GP with drift,
-new noise for each update, and the average of the generator's weights.
+Its loop does what ours does at a level that has been faded in: the same networks, WGAN-GP with
+drift, new noise for each update, and the average of the generator's weights.
 """
 
 import itertools
@@ -16,7 +16,7 @@ def compared_with_torch(level: int) -> type:
         books_iterations = 5
         our_iterations = 10
         short = ("--preset", "quick", "--phase-images", "640", "--last-images", "640")
-        short += ("--sample-images", "640")
+        short += ("--sample-images", "640", "--size", str(max(8, 4 * 2**level)))
 
         @staticmethod
         def books(dataset):
@@ -89,10 +89,12 @@ def torch_loop(level: int, x_train):
         d_optimizer.zero_grad()
         loss.backward()
         d_optimizer.step()
+        discriminator.requires_grad_(False)  # whose gradients this update does not need
         loss = -discriminator(generate()).mean()
         g_optimizer.zero_grad()
         loss.backward()
         g_optimizer.step()
+        discriminator.requires_grad_(True)
         with torch.no_grad():
             pairs = zip(averaged.parameters(), generator.parameters(), strict=True)
             for average, weight in pairs:

@@ -9,7 +9,7 @@ import pytest
 from conftest import error_of
 
 from chapter06_progan import train
-from chapter06_progan.schedule import learning_rate, phases
+from chapter06_progan.schedule import phases
 from common import UserError
 
 PAPER, QUICK, SMOKE = (train.PRESETS[name] for name in ("paper", "quick", "smoke"))
@@ -63,13 +63,6 @@ def test_smaller_batches_are_the_authors():
     assert batches(phases(9, 128, 128, 128)) == dict.fromkeys(range(9), 128)
     (only,) = phases(9, 128, 128, 128, grow=False, smaller_batches=True)
     assert only.batch_size == 4
-
-
-def test_learning_rate_is_constant_and_then_falls_to_0():
-    images = [0, 400, 500, 600, 750, 1000]
-    rates = [learning_rate(0.5, 0.5, seen, 1000) for seen in images]
-    assert rates == pytest.approx([0.5, 0.5, 0.5, 0.4, 0.25, 0])
-    assert [learning_rate(0.5, 0, seen, 1000) for seen in images] == [0.5] * 6
 
 
 def test_presets_are_the_papers_and_smaller_ones():
