@@ -7,8 +7,9 @@ The loops are in loops/. Both train on the same images, MNIST. Times depend on t
 what else it does, so the two take turns, and what counts is their ratio. Each has a process of its
 own, as ours runs with deterministic operations and the book's loop does not.
 
-Chapter 10 attacks rather than trains, and is compared with the adversarial-robustness-toolbox (pip
-install -r benchmarks/requirements.txt).
+Chapters 5 and 6 are compared with PyTorch in eager mode. Chapter 10 attacks rather than trains, and
+is compared with the adversarial-robustness-toolbox. These need pip install -r
+benchmarks/requirements.txt.
 """
 
 import argparse
