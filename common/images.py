@@ -151,6 +151,8 @@ def plot_history(
         for column, name in columns.items():
             ax.plot(iterations, [row[column] for row in history], ".-", label=name)
         ax.set(xlabel=unit, ylabel=label)
+        if iterations[-1] > 100_000:  # long numbers would run into each other
+            ax.locator_params(axis="x", nbins=4)
         ax.grid(alpha=0.3)
         ax.legend()
     return figure_png(figure)
