@@ -55,14 +55,15 @@ def train(config: Settings, run: TrainingRun) -> dict:
     dataset = run.load_data()
     test_images = dataset.x_test.reshape(len(dataset.x_test), -1).astype("float32") / 255  # n×784
 
-    encoder = build_encoder(config.latent_dim, variational=config.model == "vae")
-    decoder = build_decoder(config.latent_dim)
-    model = (VAE if config.model == "vae" else Autoencoder)(encoder, decoder, config.seed)
-    model.compile(
-        RMSprop(config.learning_rate),
-        steps_per_execution=run.steps_per_execution(),
-        jit_compile=config.xla,
-    )
+    with run.scope():
+        encoder = build_encoder(config.latent_dim, variational=config.model == "vae")
+        decoder = build_decoder(config.latent_dim)
+        model = (VAE if config.model == "vae" else Autoencoder)(encoder, decoder, config.seed)
+        model.compile(
+            RMSprop(config.learning_rate),
+            steps_per_execution=run.steps_per_execution(),
+            jit_compile=config.xla,
+        )
 
     def sample_images():
         return figures.manifold(model) if config.latent_dim == 2 else figures.prior_samples(model)

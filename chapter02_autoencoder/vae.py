@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
+from common.distribution import minimize
 from common.model import ChapterModel, normal_noise
 
 # Given to `normal_noise` as iterations: training counts from 0 and never sees their noise.
@@ -81,7 +82,7 @@ class VAE(ChapterModel):
             # lower bound, which is at most log p(x).
             loss = ops.mean(reconstruction + kl)
         variables = self.trainable_variables
-        self.optimizer.apply(tape.gradient(loss, variables), variables)
+        minimize(self.optimizer, tape, loss, variables)
         return self.report(loss=loss, reconstruction=reconstruction, kl=kl)
 
     def loss_terms(self, images, iteration):

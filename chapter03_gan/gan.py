@@ -8,19 +8,20 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from common.distribution import minimize
 from common.gan import BaseGAN, accuracies
 
-cross_entropy = keras.losses.BinaryCrossentropy(from_logits=True)
+cross_entropy = keras.losses.BinaryCrossentropy(from_logits=True, reduction=None)
 
 
 def loss_real(logits):
     """Mean of -log P(real), a scalar; from logits, n×1. Small where they say "real"."""
-    return cross_entropy(ops.ones_like(logits), logits)
+    return ops.mean(cross_entropy(ops.ones_like(logits), logits))
 
 
 def loss_fake(logits):
     """Mean of -log(1 - P(real)), a scalar; from logits, n×1. Small where they say "fake"."""
-    return cross_entropy(ops.zeros_like(logits), logits)
+    return ops.mean(cross_entropy(ops.zeros_like(logits), logits))
 
 
 class GAN(BaseGAN):
@@ -57,7 +58,7 @@ class GAN(BaseGAN):
             logits = self.discriminator(images, training=True)
             loss = loss_function(logits)
         variables = self.discriminator.trainable_variables
-        self.d_optimizer.apply(tape.gradient(loss, variables), variables)
+        minimize(self.d_optimizer, tape, loss, variables)
         return loss, logits
 
     def train_generator(self, noise):
@@ -66,5 +67,5 @@ class GAN(BaseGAN):
             # Labelled "real", as the generator is to be mistaken for it.
             loss = loss_real(self.discriminator(fake_images, training=True))
         variables = self.generator.trainable_variables
-        self.g_optimizer.apply(tape.gradient(loss, variables), variables)
+        minimize(self.g_optimizer, tape, loss, variables)
         return loss

@@ -53,13 +53,14 @@ def train(config: Settings, run: TrainingRun) -> dict:
 
     dataset = run.load_data()
 
-    gan = GAN(build_generator(config.latent_dim), build_discriminator(), config.seed)
-    gan.compile(
-        d_optimizer=Adam(config.learning_rate, config.beta_1),
-        g_optimizer=Adam(config.learning_rate, config.beta_1),
-        steps_per_execution=run.steps_per_execution(),
-        jit_compile=config.xla,
-    )
+    with run.scope():
+        gan = GAN(build_generator(config.latent_dim), build_discriminator(), config.seed)
+        gan.compile(
+            d_optimizer=Adam(config.learning_rate, config.beta_1),
+            g_optimizer=Adam(config.learning_rate, config.beta_1),
+            steps_per_execution=run.steps_per_execution(),
+            jit_compile=config.xla,
+        )
 
     evaluator = metrics.Evaluator(dataset.name, dataset.x_test)
 

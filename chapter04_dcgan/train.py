@@ -39,6 +39,9 @@ class Settings(GANSettings):
     for the generator"""
     slope: Fraction = 0.01
     """slope of LeakyReLU below 0, the book's alpha"""
+    synchronized_batch_norm: bool = True
+    """on several devices, normalise by the statistics of the whole batch, as on one device; or each
+    device's part by its own, which needs no communication, but large parts"""
     discriminator_batch_norm: bool = True
     """batch normalisation in the discriminator: the English edition has it, the Korean not"""
 
@@ -77,23 +80,27 @@ def train(config: Settings, run: TrainingRun) -> dict:
 
     dataset = run.load_data()
 
-    # The same networks with a faster kernel for batch normalisation; `unfuse` is the way back.
-    generator = fuse(build_generator(config.latent_dim, slope=config.slope))
-    discriminator = fuse(build_discriminator(config.discriminator_batch_norm, slope=config.slope))
-    if config.gradient_penalty or config.shared_fakes:
-        gan = RegularizedDCGAN(
-            generator, discriminator, config.gradient_penalty, config.shared_fakes, config.seed
+    with run.scope():
+        synchronized = config.synchronized_batch_norm
+        # The same networks with a faster kernel for batch normalisation; `unfuse` is the way back.
+        generator = fuse(build_generator(config.latent_dim, slope=config.slope), synchronized)
+        discriminator = fuse(
+            build_discriminator(config.discriminator_batch_norm, slope=config.slope), synchronized
         )
-    else:
-        gan = DCGAN(generator, discriminator, config.seed)
+        if config.gradient_penalty or config.shared_fakes:
+            gan = RegularizedDCGAN(
+                generator, discriminator, config.gradient_penalty, config.shared_fakes, config.seed
+            )
+        else:
+            gan = DCGAN(generator, discriminator, config.seed)
 
-    beta_1, decay = config.beta_1, config.learning_rate_decay
-    d_updates = 2 * run.iterations  # on real and on generated images
-    gan.compile(
-        d_optimizer=adam(config.discriminator_learning_rate, beta_1, d_updates, decay),
-        g_optimizer=adam(config.generator_learning_rate, beta_1, run.iterations, decay),
-        steps_per_execution=run.steps_per_execution(most=10),
-    )
+        beta_1, decay = config.beta_1, config.learning_rate_decay
+        d_updates = 2 * run.iterations  # on real and on generated images
+        gan.compile(
+            d_optimizer=adam(config.discriminator_learning_rate, beta_1, d_updates, decay),
+            g_optimizer=adam(config.generator_learning_rate, beta_1, run.iterations, decay),
+            steps_per_execution=run.steps_per_execution(most=10),
+        )
 
     evaluator = metrics.Evaluator(dataset.name, dataset.x_test)
 

@@ -6,6 +6,7 @@ Neither is in the book's chapter 4. The chapter's README says what each does for
 import tensorflow as tf
 
 from chapter04_dcgan.dcgan import DCGAN, loss_fake, loss_real
+from common.distribution import minimize
 from common.gan import accuracies
 from common.penalties import r1_penalty
 
@@ -57,7 +58,7 @@ class RegularizedDCGAN(DCGAN):
             loss = loss_real(logits)
             penalized_loss = loss + self.gradient_penalty / 2 * squared_gradient
         variables = self.discriminator.trainable_variables
-        self.d_optimizer.apply(tape.gradient(penalized_loss, variables), variables)
+        minimize(self.d_optimizer, tape, penalized_loss, variables)
         return loss, logits
 
     def squared_gradient(self, images):
@@ -86,5 +87,5 @@ class RegularizedDCGAN(DCGAN):
                 d_loss_fake, logits_fake = self.train_discriminator(fake_images, loss_fake)
             g_loss = loss_real(self.discriminator(fake_images, training=True))
         variables = self.generator.trainable_variables
-        self.g_optimizer.apply(tape.gradient(g_loss, variables), variables)
+        minimize(self.g_optimizer, tape, g_loss, variables)
         return d_loss_fake, logits_fake, g_loss

@@ -38,7 +38,7 @@ def compare(config, run, dataset, measurement, train_game: Callable) -> dict[str
             continue
         print(f"\n{name}, game {number} of {len(config.game)}")
         part = open_part(run, name)
-        part.device = run.device
+        part.use(run.strategy)
         try:
             with part.resumable():
                 train_game(part.config, part, dataset, measurement)

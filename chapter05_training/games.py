@@ -15,6 +15,8 @@ from typing import NamedTuple
 
 from keras import ops
 
+from common import distribution
+
 
 class Game(NamedTuple):
     """What each network minimises, given the logits of real and of generated images, n×1 each."""
@@ -94,7 +96,8 @@ def relativistic_discriminator(real, fake):
     Jolicoeur-Martineau 2019, section 4.3. Not "is it real?", but "is it more real than the others
     are on average?"
     """
-    return cross_entropy(real - ops.mean(fake), fake - ops.mean(real))
+    mean_real, mean_fake = distribution.mean(ops.mean(real)), distribution.mean(ops.mean(fake))
+    return cross_entropy(real - mean_fake, fake - mean_real)
 
 
 def relativistic_generator(real, fake):

@@ -14,6 +14,8 @@ from keras import ops
 from chapter05_training.games import Game
 from chapter05_training.smoothness import clip_weights
 from chapter05_training.spectral import update_vectors
+from common import distribution
+from common.distribution import minimize
 from common.gan import BaseGAN
 from common.model import normal_noise
 from common.penalties import gradient_penalty, r1_penalty
@@ -83,7 +85,7 @@ class GameGAN(BaseGAN):
             # 3. … the generator, on the same generated images.
             g_loss = self.generator_loss(batches[-1], fake_images)
         variables = self.generator.trainable_variables
-        self.g_optimizer.apply(tape.gradient(g_loss, variables), variables)
+        minimize(self.g_optimizer, tape, g_loss, variables)
 
         return self.report(g_loss=g_loss, **logs)
 
@@ -106,7 +108,7 @@ class GameGAN(BaseGAN):
             loss = self.discriminator_loss(real, fake)
             penalized_loss = loss + penalty
         variables = self.discriminator.trainable_variables
-        self.d_optimizer.apply(tape.gradient(penalized_loss, variables), variables)
+        minimize(self.d_optimizer, tape, penalized_loss, variables)
         if self.clip is not None:
             clip_weights(self.discriminator, self.clip)
         means = {"real_logit": ops.mean(real), "fake_logit": ops.mean(fake)}
@@ -127,12 +129,15 @@ class GameGAN(BaseGAN):
 
     def step_noise(self, count, batch_size):
         """Noise for the updates of a step, count×batch_size×latent_dim."""
-        return normal_noise((count, batch_size, self.latent_dim), self.seed, self.iterations)
+        shape = (count, batch_size, self.latent_dim)
+        return normal_noise(shape, self.seed, self.iterations, axis=1)
 
     def step_alpha(self, images):
         """Where between real and generated images an update's penalties are: uniform, n×1×1×1."""
         shape = (tf.shape(images)[0], *(1 for _ in images.shape[1:]))
-        return tf.random.stateless_uniform(shape, self.update_seed(1), alg="philox")
+        return distribution.draw(
+            tf.random.stateless_uniform, shape, self.update_seed(1), alg="philox"
+        )
 
     def update_seed(self, purpose: int):
         """A seed for one update of the discriminator, another for each purpose, 1, 2, …"""

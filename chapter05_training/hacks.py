@@ -5,6 +5,7 @@ import tensorflow as tf
 from keras import ops
 
 from chapter05_training.gan import GameGAN
+from common import distribution
 
 
 class HackedGAN(GameGAN):
@@ -45,8 +46,10 @@ class HackedGAN(GameGAN):
 
     def with_noise(self, labels, seed):
         """Labels, n×1, of which a share is turned round."""
-        wrong = tf.random.stateless_uniform(tf.shape(labels), seed, alg="philox") < self.label_noise
-        return tf.where(wrong, 1 - labels, labels)
+        chance = distribution.draw(
+            tf.random.stateless_uniform, tf.shape(labels), seed, alg="philox"
+        )
+        return tf.where(chance < self.label_noise, 1 - labels, labels)
 
     def generator_loss(self, real_images, fake_images):
         if not self.feature_matching:
@@ -57,7 +60,8 @@ class HackedGAN(GameGAN):
 
     def mean_features(self, images):
         """Over the batch, in float32 whatever the network computes in."""
-        return ops.mean(ops.cast(self.features(images, training=True), "float32"), axis=0)
+        features = ops.cast(self.features(images, training=True), "float32")
+        return distribution.mean(ops.mean(features, axis=0))
 
 
 def cross_entropy_with(labels, logits):

@@ -7,7 +7,7 @@ import numpy as np
 from common import metrics
 from common.batch_norm import unfuse
 from common.callbacks import Diverged
-from common.model import normal_noise
+from common.model import normal_noise, predict
 
 
 class Measurement:
@@ -31,7 +31,7 @@ class Measurement:
     def generate(self, generator, count: int) -> np.ndarray:
         """Images of the same noise each time, count×28×28×1, in [-1, 1]."""
         noise = normal_noise((count, self.config.latent_dim), self.config.seed, -1).numpy()
-        images = generator.predict(noise, batch_size=200, verbose=0)
+        images = predict(generator, noise)
         if not np.all(np.isfinite(images)):
             raise Diverged(
                 "training diverged: the generated images are not numbers. Try a smaller learning "

@@ -7,6 +7,8 @@ images may be good.
 
 from keras import layers, ops
 
+from common import distribution
+
 
 class MinibatchDiscrimination(layers.Layer):
     """Adds to each image's features how close it is to the others of its batch.
@@ -32,6 +34,7 @@ class MinibatchDiscrimination(layers.Layer):
     def call(self, features):
         """Features, n×d, to n×(d + kernels)."""
         rows = ops.reshape(ops.matmul(features, self.tensor), (-1, self.kernels, self.width))
-        distances = ops.sum(ops.abs(rows[:, None] - rows[None]), axis=-1)  # n×n×kernels
+        others = distribution.gather(rows)
+        distances = ops.sum(ops.abs(rows[:, None] - others[None]), axis=-1)  # n×n×kernels
         closeness = ops.sum(ops.exp(-distances), axis=1) - 1  # but for the image itself
         return ops.concatenate([features, closeness], axis=-1)

@@ -8,6 +8,7 @@ from keras import layers
 
 from chapter05_training.minibatch import MinibatchDiscrimination
 from chapter05_training.spectral import SpectralConv2D, SpectralDense
+from common import random_layers
 
 
 def build_generator(
@@ -94,7 +95,7 @@ def build_discriminator(
     return keras.Sequential(
         [
             keras.Input((28, 28, 1)),
-            *([layers.GaussianNoise(image_noise)] if image_noise else []),
+            *([random_layers.GaussianNoise(image_noise)] if image_noise else []),
             *halve(32),  # 28×28×1 → 14×14×32
             layers.LeakyReLU(negative_slope=slope),
             *halve(64),  # → 7×7×64

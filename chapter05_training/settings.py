@@ -62,6 +62,9 @@ class Settings(DigitSettings):
 
     symmetric_range: bool = True
     """scale images to [-1, 1], and end the generator in tanh; without it [0, 1] and sigmoid"""
+    synchronized_batch_norm: bool = True
+    """on several devices, normalise by the statistics of the whole batch, as on one device; or each
+    device's part by its own, which needs no communication, but large parts"""
     generator_batch_norm: bool = True
     """batch normalisation in the generator"""
     slope: Fraction = 0.01

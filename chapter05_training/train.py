@@ -17,7 +17,7 @@ if not __package__:  # run by its path: find `common` from whatever folder we we
 
 from chapter05_training.settings import Settings
 from chapter05_training.tables import NAMES
-from common import cli
+from common import UserError, cli
 from common.training import TrainingRun
 
 QUICK = Settings(
@@ -60,6 +60,8 @@ def train(config: Settings, run: TrainingRun) -> dict:
     measurement = Measurement(dataset, config)
     if len(config.game) == 1:
         return train_game(config, run, dataset, measurement)
+    if run.workers:
+        raise UserError("--game: several workers train one game at a time; give one")
     return compare(config, run, dataset, measurement, train_game)
 
 
@@ -76,13 +78,14 @@ def train_game(config: Settings, run: TrainingRun, dataset, measurement) -> dict
     run.schedule(*config.schedule(len(dataset.x_train)))
 
     keras.utils.set_random_seed(config.seed)  # each game begins with the same networks
-    gan = build(config)
-    d_updates = run.iterations * gan.critic_steps
-    gan.compile(
-        d_optimizer=optimizer(config, config.discriminator_learning_rate, d_updates),
-        g_optimizer=optimizer(config, config.generator_learning_rate, run.iterations),
-        steps_per_execution=run.steps_per_execution(most=10),
-    )
+    with run.scope():
+        gan = build(config)
+        d_updates = run.iterations * gan.critic_steps
+        gan.compile(
+            d_optimizer=optimizer(config, config.discriminator_learning_rate, d_updates),
+            g_optimizer=optimizer(config, config.generator_learning_rate, run.iterations),
+            steps_per_execution=run.steps_per_execution(most=10),
+        )
 
     def sample_images():
         return images.grid(measurement.generate(gan.generator, 16), columns=4)
@@ -123,7 +126,8 @@ def build(config: Settings):
             batch_norm=config.generator_batch_norm,
             activation="tanh" if config.symmetric_range else "sigmoid",
             **alike,
-        )
+        ),
+        config.synchronized_batch_norm,
     )
     discriminator = build_discriminator(
         config.normalization or "none",
@@ -133,7 +137,7 @@ def build(config: Settings):
         **alike,
     )
     if config.normalization == "batch":
-        discriminator = fuse(discriminator)
+        discriminator = fuse(discriminator, config.synchronized_batch_norm)
     of_step = config.model_dump(include={"critic_steps", "r1", "gradient_penalty", "clip", "seed"})
     hacks = config.model_dump(include={"label_smoothing", "label_noise", "feature_matching"})
     networks = generator, discriminator, GAMES[config.game[0]]

@@ -13,6 +13,8 @@ from keras import ops
 
 from chapter06_progan.layers import double, fade_in, halve
 from chapter06_progan.schedule import Phase
+from common import distribution
+from common.distribution import minimize
 from common.model import ChapterModel, normal_noise
 from common.penalties import gradient_penalty
 
@@ -70,7 +72,7 @@ class ProGAN(ChapterModel):
         self.g_optimizer = g_optimizer
         d_optimizer.build(self.discriminator.trainable_variables)
         g_optimizer.build(self.generator.trainable_variables)
-        self.rates = float(d_optimizer.learning_rate), float(g_optimizer.learning_rate)
+        self.rates = [float(o.learning_rate.numpy()) for o in (d_optimizer, g_optimizer)]
         self.decay, self.total = decay, total
 
     @property
@@ -85,7 +87,7 @@ class ProGAN(ChapterModel):
         authors' code.
         """
         self.phase = phase
-        if int(self.images_seen) == phase.begin:
+        if int(self.images_seen.numpy()) == phase.begin:
             for optimizer in (self.d_optimizer, self.g_optimizer):
                 for variable in optimizer.variables:
                     variable.assign(ops.zeros_like(variable))
@@ -107,8 +109,9 @@ class ProGAN(ChapterModel):
         seen = ops.cast(self.images_seen, "float32")
         for optimizer, rate in zip((self.d_optimizer, self.g_optimizer), self.rates, strict=True):
             optimizer.learning_rate = rate * self.decay_factor(seen)
+        shape = (2, batch_size, self.generator.latent_dim)
         noise_for_d, noise_for_g = tf.unstack(
-            normal_noise((2, batch_size, self.generator.latent_dim), self.seed, self.images_seen)
+            normal_noise(shape, self.seed, self.images_seen, axis=1)
         )
 
         # Real images are faded from the former size to the new one, too: the critic is to tell real
@@ -123,14 +126,14 @@ class ProGAN(ChapterModel):
         with tf.GradientTape() as tape:
             g_loss = self.generator_loss(self.score(self.make(noise_for_g, 1)))
         variables = self.generator.variables_of(phase.level, phase.fading)
-        self.g_optimizer.apply(tape.gradient(g_loss, variables), variables)
+        minimize(self.g_optimizer, tape, g_loss, variables)
 
         # 3. The average of the generator's weights.
         averages = self.averaged.variables_of(phase.level, phase.fading)
         for average, variable in zip(averages, variables, strict=True):
             average.assign(variable + self.average * (average - variable))
 
-        self.images_seen.assign_add(batch_size)
+        self.images_seen.assign_add(distribution.global_size(batch_size))
         return self.report(g_loss=g_loss, **d_logs)
 
     def decay_factor(self, seen):
@@ -160,7 +163,9 @@ class ProGAN(ChapterModel):
     def train_discriminator(self, real_images, fake_images):
         """One update. Gives what is reported of it."""
         alpha_shape = (tf.shape(real_images)[0], 1, 1, 1)
-        alpha = tf.random.stateless_uniform(alpha_shape, self.step_seed(1), alg="philox")
+        alpha = distribution.draw(
+            tf.random.stateless_uniform, alpha_shape, self.step_seed(1), alg="philox"
+        )
         with tf.GradientTape() as tape:
             # By the mini-batch standard deviation an image's score depends a little on the others
             # of its group, and so does its slope; as in the authors' code.
@@ -176,7 +181,7 @@ class ProGAN(ChapterModel):
 
     def update_discriminator(self, tape, loss):
         variables = self.discriminator.variables_of(self.phase.level, self.phase.fading)
-        self.d_optimizer.apply(tape.gradient(loss, variables), variables)
+        minimize(self.d_optimizer, tape, loss, variables)
 
     def step_seed(self, purpose: int):
         """A seed for a training step, another for each purpose, 1, 2, …"""

@@ -126,6 +126,10 @@ class Settings(settings.Settings):
                 )
         return self
 
+    def check_replicas(self, replicas):
+        for phase in self.plan:  # groups of 4, of the mini-batch standard deviation, stay together
+            replicas.check({"--batch-size": phase.batch_size}, 4)
+
     def with_flags(self, typed):
         model = self.replace(model=typed.get("model", self.model)).model
         for name in OF_THE_OTHER[model]:

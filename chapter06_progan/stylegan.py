@@ -5,12 +5,15 @@ non-saturating one with R1, two styles may be mixed in an image, each layer gets
 average style is followed.
 """
 
+import functools
+
 import numpy as np
 import tensorflow as tf
 from keras import ops
 
 from chapter06_progan.networks import size_of
 from chapter06_progan.progan import ProGAN
+from common import distribution
 from common.penalties import r1_penalty
 
 
@@ -48,8 +51,11 @@ class StyleGAN(ProGAN):
         styles = self.generator.styles(noise)
         if number == 1:
             self.follow(styles)
-        other = tf.random.stateless_normal(
-            tf.shape(noise), tf.random.fold_in(seed, 1), alg="philox"
+        other = distribution.draw(
+            tf.random.stateless_normal,
+            tf.shape(noise),
+            tf.random.fold_in(seed, 1),
+            alg="philox",
         )
         mixed = self.mix(styles, self.generator.styles(other), seed)
         return self.generator.synthesize(
@@ -64,14 +70,15 @@ class StyleGAN(ProGAN):
         layers = self.generator.layers_of(self.phase.level)
         count = tf.shape(styles)[0]
         seeds = [tf.random.fold_in(seed, number) for number in (3, 4)]
-        first = tf.random.stateless_uniform((count, 1), seeds[0], 1, layers, tf.int32, alg="philox")
-        chance = tf.random.stateless_uniform((count, 1), seeds[1], alg="philox")
+        uniform = functools.partial(tf.random.stateless_uniform, alg="philox")
+        first = distribution.draw(uniform, (count, 1), seeds[0], 1, layers, tf.int32)
+        chance = distribution.draw(uniform, (count, 1), seeds[1])
         first = tf.where(chance < self.mixing, first, layers)
         return [tf.where(number < first, styles, others) for number in range(layers)]
 
     def follow(self, styles):
         """Moves the average style towards a batch's. It is the averaged generator's, too."""
-        mean = ops.stop_gradient(ops.mean(styles, axis=0))
+        mean = distribution.mean(ops.stop_gradient(ops.mean(styles, axis=0)))
         average = self.generator.average_style
         average.assign(mean + self.style_average * (average - mean))
         self.averaged.average_style.assign(average)
@@ -127,6 +134,7 @@ def pixel_noise(level: int, count, seed):
     """For each layer of a level's images, normal noise, count×h×w×1."""
     sizes = [size_of(i) for i in range(level + 1) for _ in range(2)]
     lengths = [size**2 for size in sizes]
-    drawn = tf.random.stateless_normal((count, sum(lengths)), seed, alg="philox")
+    shape = (count, sum(lengths))
+    drawn = distribution.draw(tf.random.stateless_normal, shape, seed, alg="philox")
     parts = tf.split(drawn, lengths, axis=1)
     return [tf.reshape(x, (-1, size, size, 1)) for x, size in zip(parts, sizes, strict=True)]

@@ -83,7 +83,9 @@ def train(config: Settings, run: TrainingRun) -> dict:
     plan = config.plan
     run.schedule(plan[-1].end, config.sample_images, "image")
 
-    gan = build_model(config, data.channels, total=plan[-1].end)
+    with run.scope():
+        gan = build_model(config, data.channels, total=plan[-1].end)
+
     evaluator = Evaluator(data, config)
 
     def sample_images():

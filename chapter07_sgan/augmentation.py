@@ -1,7 +1,8 @@
 """Data augmentation: random shifts of the real images, for `quick`."""
 
 import keras
-from keras import layers
+
+from common import random_layers
 
 
 def build_augmentation(shift: int) -> keras.Model:
@@ -12,7 +13,7 @@ def build_augmentation(shift: int) -> keras.Model:
     return keras.Sequential(
         [
             keras.Input((28, 28, 1)),
-            layers.RandomTranslation(
+            random_layers.RandomTranslation(
                 shift / 28,
                 shift / 28,
                 fill_mode="constant",

@@ -11,6 +11,7 @@ from chapter07_sgan import figures, variants
 from chapter07_sgan.networks import CLASSES
 from chapter07_sgan.split import Split
 from common import data
+from common.model import predict
 
 BASELINE = "labelled images alone"  # the baseline's name in the table and the figures
 
@@ -45,7 +46,7 @@ def train_baseline(config, split: Split, batch_size: int) -> keras.Model:
 
 def classify(network: keras.Model, images: np.ndarray) -> np.ndarray:
     """The classes, n, that a discriminator predicts for images, uint8, n×28×28×1."""
-    logits = network.predict(data.scale(images), batch_size=500, verbose=0)
+    logits = predict(network, data.scale(images), batch_size=500)
     return np.argmax(logits[:, :CLASSES], axis=1)  # without the logit of "fake"
 
 

@@ -4,6 +4,7 @@ import keras
 from keras import layers
 
 from chapter07_sgan.networks import CLASSES
+from common import distribution, random_layers
 
 
 def build_dense_generator(latent_dim: int = 100) -> keras.Model:
@@ -16,7 +17,7 @@ def build_dense_generator(latent_dim: int = 100) -> keras.Model:
     def hidden():
         return [
             layers.Dense(500, use_bias=False),
-            layers.BatchNormalization(),
+            layers.BatchNormalization(synchronized=distribution.devices() > 1),
             layers.Activation("softplus"),
         ]
 
@@ -53,14 +54,14 @@ def build_dense_discriminator(outputs: int = CLASSES, noise: float = 0.5) -> ker
             layers.Dense(units, kernel_constraint=keras.constraints.UnitNorm(axis=0)),
             layers.Rescaling(scale),
             layers.ReLU(),
-            layers.GaussianNoise(noise),
+            random_layers.GaussianNoise(noise),
         ]
 
     return keras.Sequential(
         [
             keras.Input((28, 28, 1)),
             layers.Flatten(),  # 28×28×1 → 784
-            layers.GaussianNoise(1.2 * noise),
+            random_layers.GaussianNoise(1.2 * noise),
             *hidden(500, scale=2.0),
             *hidden(500, scale=1.15),
             *hidden(250, scale=1.15),

@@ -5,11 +5,15 @@ import tensorflow as tf
 from keras import ops
 
 from chapter07_sgan.sgan import SGAN, loss_fake, loss_labeled, loss_real
+from common import distribution
+from common.distribution import minimize
 
 
 def loss_features(real_features, fake_features):
     """Feature matching: squared distance of two batches' mean features, n×d and m×d, a scalar."""
-    return ops.mean(ops.square(ops.mean(real_features, axis=0) - ops.mean(fake_features, axis=0)))
+    real_mean = distribution.mean(ops.mean(real_features, axis=0))
+    fake_mean = distribution.mean(ops.mean(fake_features, axis=0))
+    return ops.mean(ops.square(real_mean - fake_mean))
 
 
 class FeatureMatchingSGAN(SGAN):
@@ -56,14 +60,14 @@ class FeatureMatchingSGAN(SGAN):
                     d_loss_fake = loss_fake(self.logits(outputs_fake))
                     loss = c_loss + (d_loss_real + d_loss_fake) / 2
                 variables = self.discriminator.trainable_variables
-                self.d_optimizer.apply(d_tape.gradient(loss, variables), variables)
+                minimize(self.d_optimizer, d_tape, loss, variables)
                 real_features = tf.split(ops.cast(features, "float32"), sizes)[1]
 
             # 2. The generator, whose images are to have the mean features of real ones.
             fake_features, _ = self.features_and_outputs(fake_images, training=True)
             g_loss = loss_features(real_features, ops.cast(fake_features, "float32"))
         variables = self.generator.trainable_variables
-        self.g_optimizer.apply(g_tape.gradient(g_loss, variables), variables)
+        minimize(self.g_optimizer, g_tape, g_loss, variables)
 
         return self.report(
             c_loss=c_loss,

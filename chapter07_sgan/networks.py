@@ -3,6 +3,8 @@
 import keras
 from keras import layers
 
+from common import random_layers
+
 CLASSES = 10
 
 
@@ -52,7 +54,7 @@ def build_discriminator(
             layers.Conv2D(128, 3, strides=2, padding="same"),  # → 4×4×128
             *normalize(),
             layers.LeakyReLU(negative_slope=0.01),
-            layers.Dropout(dropout),
+            random_layers.Dropout(dropout),
             layers.Flatten(),  # → 2048
             layers.Dense(outputs, dtype="float32"),  # → 10
         ],

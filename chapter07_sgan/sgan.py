@@ -12,11 +12,12 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from common.distribution import minimize
 from common.gan import BaseGAN, accuracies
 from common.random_layers import set_random_layers
 
-binary_cross_entropy = keras.losses.BinaryCrossentropy(from_logits=True)
-cross_entropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+binary_cross_entropy = keras.losses.BinaryCrossentropy(from_logits=True, reduction=None)
+cross_entropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction=None)
 
 
 def real_logit(logits):
@@ -36,19 +37,19 @@ def loss_labeled(outputs, labels):
         outputs: of the discriminator, n×K or n×(K + 1).
         labels: whole numbers, n, from 0 to K - 1.
     """
-    return cross_entropy(labels, outputs)
+    return ops.mean(cross_entropy(labels, outputs))
 
 
 def loss_real(logits):
     """Mean of -log P(real), a scalar; from logits of the classes, n×K."""
     logit = real_logit(logits)
-    return binary_cross_entropy(ops.ones_like(logit), logit)
+    return ops.mean(binary_cross_entropy(ops.ones_like(logit), logit))
 
 
 def loss_fake(logits):
     """Mean of -log(1 - P(real)), a scalar; from logits of the classes, n×K."""
     logit = real_logit(logits)
-    return binary_cross_entropy(ops.zeros_like(logit), logit)
+    return ops.mean(binary_cross_entropy(ops.zeros_like(logit), logit))
 
 
 def class_logits(outputs, classes):
@@ -156,7 +157,7 @@ class SGAN(BaseGAN):
             outputs = self.discriminator(images, training=True)
             loss = loss_function(outputs)
         variables = self.discriminator.trainable_variables
-        optimizer.apply(tape.gradient(loss, variables), variables)
+        minimize(optimizer, tape, loss, variables)
         return loss, outputs
 
     def train_generator(self, noise):
@@ -164,7 +165,7 @@ class SGAN(BaseGAN):
             fake_images = self.generator(noise, training=True)
             loss = loss_real(self.logits(self.discriminator(fake_images, training=True)))
         variables = self.generator.trainable_variables
-        self.g_optimizer.apply(tape.gradient(loss, variables), variables)
+        minimize(self.g_optimizer, tape, loss, variables)
         return loss
 
     def prepare(self, batch):

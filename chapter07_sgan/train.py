@@ -38,6 +38,9 @@ class Settings(GANSettings):
     """labelled images of one training step; all of them, where there are fewer"""
     networks: Literal["convolutional", "dense"] = "convolutional"
     """convolutional: the book's; dense: dense layers with Gaussian noise (Salimans et al. 2016)"""
+    synchronized_batch_norm: bool = True
+    """on several devices, normalise by the statistics of the whole batch, as on one device; or each
+    device's part by its own, which needs no communication, but large parts"""
     discriminator_batch_norm: bool = False
     """batch normalisation in the convolutional discriminator: the English edition has it, the
     Korean not"""
@@ -63,6 +66,10 @@ class Settings(GANSettings):
     """lower the GAN's learning rates linearly to 0"""
     baseline_epochs: Count = 30
     """passes of the baseline over the labelled images"""
+
+    def check_replicas(self, replicas):
+        super().check_replicas(replicas)
+        replicas.check({"--labeled-batch-size": min(self.labeled_batch_size, self.labeled)})
 
     @model_validator(mode="after")
     def _batch_norm_fits_the_networks(self) -> Self:
@@ -128,17 +135,19 @@ def train(config: Settings, run: TrainingRun) -> dict:
     split = split_labeled(dataset, config)
     labeled_batch_size = min(config.labeled_batch_size, config.labeled)
 
-    model = FeatureMatchingSGAN if config.feature_matching else SGAN
-    gan = model(
-        variants.choose_generator(config),
-        variants.choose_discriminator(config),
-        variants.choose_augmentation(config),
-        classes=networks.CLASSES,
-        seed=config.seed,
-    )
-    gan.compile(
-        **variants.choose_optimizers(config), steps_per_execution=run.steps_per_execution(most=20)
-    )
+    with run.scope():
+        model = FeatureMatchingSGAN if config.feature_matching else SGAN
+        gan = model(
+            variants.choose_generator(config),
+            variants.choose_discriminator(config),
+            variants.choose_augmentation(config),
+            classes=networks.CLASSES,
+            seed=config.seed,
+        )
+        gan.compile(
+            **variants.choose_optimizers(config),
+            steps_per_execution=run.steps_per_execution(most=20),
+        )
 
     evaluator = metrics.Evaluator(dataset.name, dataset.x_test)
 

@@ -14,7 +14,7 @@ def choose_generator(config) -> keras.Model:
     if config.networks == "dense":
         return build_dense_generator(config.latent_dim)
     # `fuse`: the same network with a faster kernel for batch normalisation.
-    return fuse(networks.build_generator(config.latent_dim))
+    return fuse(networks.build_generator(config.latent_dim), config.synchronized_batch_norm)
 
 
 def choose_discriminator(config) -> keras.Model:
@@ -22,7 +22,8 @@ def choose_discriminator(config) -> keras.Model:
     outputs = networks.CLASSES if config.head == "k" else networks.CLASSES + 1
     if config.networks == "dense":
         return build_dense_discriminator(outputs)
-    return fuse(networks.build_discriminator(outputs, config.discriminator_batch_norm))
+    discriminator = networks.build_discriminator(outputs, config.discriminator_batch_norm)
+    return fuse(discriminator, config.synchronized_batch_norm)
 
 
 def choose_augmentation(config) -> keras.Model | None:

@@ -9,19 +9,22 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from common import distribution
+from common.distribution import minimize
 from common.gan import BaseGAN, accuracies
+from common.model import predict
 
-cross_entropy = keras.losses.BinaryCrossentropy(from_logits=True)
+cross_entropy = keras.losses.BinaryCrossentropy(from_logits=True, reduction=None)
 
 
 def loss_real(logits):
     """Mean of -log P(real), a scalar; from logits, n×1. Small where they say "real"."""
-    return cross_entropy(ops.ones_like(logits), logits)
+    return ops.mean(cross_entropy(ops.ones_like(logits), logits))
 
 
 def loss_fake(logits):
     """Mean of -log(1 - P(real)), a scalar; from logits, n×1. Small where they say "fake"."""
-    return cross_entropy(ops.zeros_like(logits), logits)
+    return ops.mean(cross_entropy(ops.zeros_like(logits), logits))
 
 
 class CGAN(BaseGAN):
@@ -64,7 +67,7 @@ class CGAN(BaseGAN):
         with tf.GradientTape() as tape:
             loss, logits = self.loss_and_logits(images, labels, loss_function)
         variables = self.discriminator.trainable_variables
-        self.d_optimizer.apply(tape.gradient(loss, variables), variables)
+        minimize(self.d_optimizer, tape, loss, variables)
         return loss, logits
 
     def train_generator(self, noise, labels):
@@ -72,7 +75,7 @@ class CGAN(BaseGAN):
             fake_images = self.generator([noise, labels], training=True)
             loss, _ = self.loss_and_logits(fake_images, labels, loss_real)
         variables = self.generator.trainable_variables
-        self.g_optimizer.apply(tape.gradient(loss, variables), variables)
+        minimize(self.g_optimizer, tape, loss, variables)
         return loss
 
     def loss_and_logits(self, images, labels, loss_function):
@@ -86,7 +89,8 @@ class CGAN(BaseGAN):
         They are a function of seed and iteration alone, as the noise is.
         """
         step_seed = tf.stack([self.seed, tf.cast(iteration, tf.int32)])
-        return tf.random.stateless_uniform(
+        return distribution.draw(
+            tf.random.stateless_uniform,
             (batch_size,),
             seed=tf.random.fold_in(step_seed, 1),  # independent of the noise, which has step_seed
             maxval=self.classes,
@@ -96,4 +100,4 @@ class CGAN(BaseGAN):
 
     def generate(self, noise, labels):
         """Images of noise, n×latent_dim, and labels, n: n×height×width×channels in [-1, 1]."""
-        return self.generator.predict([noise, labels], batch_size=200, verbose=0)
+        return predict(self.generator, [noise, labels])

@@ -49,6 +49,9 @@ class Settings(GANSettings):
     for the generator"""
     slope: Fraction = 0.01
     """slope of LeakyReLU below 0"""
+    synchronized_batch_norm: bool = True
+    """on several devices, normalise by the statistics of the whole batch, as on one device; or each
+    device's part by its own, which needs no communication, but large parts"""
     discriminator_batch_norm: bool = True
     """batch normalisation in the discriminator: the English edition has it, the Korean not"""
 
@@ -91,7 +94,8 @@ def build_gan(config):
         discriminator = networks.build_acgan_discriminator(*layers)
     else:
         discriminator = networks.build_discriminator(config.condition, *layers)
-    generator, discriminator = fuse(generator), fuse(discriminator)
+    generator = fuse(generator, config.synchronized_batch_norm)
+    discriminator = fuse(discriminator, config.synchronized_batch_norm)
     if config.model == "cgan" and not (config.gradient_penalty or config.shared_fakes):
         return CGAN(generator, discriminator, networks.CLASSES, config.seed)
     model = ACGAN if config.model == "acgan" else RegularizedCGAN
@@ -109,15 +113,16 @@ def train(config: Settings, run: TrainingRun) -> dict:
 
     dataset = run.load_data()
 
-    gan = build_gan(config)
+    with run.scope():
+        gan = build_gan(config)
 
-    beta_1, decay = config.beta_1, config.learning_rate_decay
-    d_updates = 2 * run.iterations  # on real and on generated images
-    gan.compile(
-        d_optimizer=adam(config.discriminator_learning_rate, beta_1, d_updates, decay),
-        g_optimizer=adam(config.generator_learning_rate, beta_1, run.iterations, decay),
-        steps_per_execution=run.steps_per_execution(most=10),
-    )
+        beta_1, decay = config.beta_1, config.learning_rate_decay
+        d_updates = 2 * run.iterations  # on real and on generated images
+        gan.compile(
+            d_optimizer=adam(config.discriminator_learning_rate, beta_1, d_updates, decay),
+            g_optimizer=adam(config.generator_learning_rate, beta_1, run.iterations, decay),
+            steps_per_execution=run.steps_per_execution(most=10),
+        )
 
     evaluator = metrics.Evaluator(dataset.name, dataset.x_test)
     # Labels for the metrics: each class as often as among the training images.

@@ -7,6 +7,7 @@ import tensorflow as tf
 from keras import ops
 
 from chapter08_cgan.cgan import CGAN, loss_fake, loss_real
+from common.distribution import minimize
 from common.gan import accuracies
 
 
@@ -68,7 +69,7 @@ class RegularizedCGAN(CGAN):
             loss, logits, squared_gradient = self.squared_gradient(real_images, labels)
             penalized_loss = loss + self.gradient_penalty / 2 * squared_gradient
         variables = self.discriminator.trainable_variables
-        self.d_optimizer.apply(tape.gradient(penalized_loss, variables), variables)
+        minimize(self.d_optimizer, tape, penalized_loss, variables)
         return loss, logits
 
     def squared_gradient(self, images, labels):
@@ -101,5 +102,5 @@ class RegularizedCGAN(CGAN):
                 d_loss_fake, logits_fake = self.train_discriminator(fake_images, labels, loss_fake)
             g_loss, _ = self.loss_and_logits(fake_images, labels, loss_real)
         variables = self.generator.trainable_variables
-        self.g_optimizer.apply(tape.gradient(g_loss, variables), variables)
+        minimize(self.g_optimizer, tape, g_loss, variables)
         return d_loss_fake, logits_fake, g_loss

@@ -1,6 +1,14 @@
 """Data augmentation: of real images, before each use in training; never of test images."""
 
+import functools
+
 import tensorflow as tf
+
+from common import distribution
+
+uniform = functools.partial(
+    distribution.draw, functools.partial(tf.random.stateless_uniform, alg="philox")
+)
 
 
 def flip(images, seed):
@@ -10,8 +18,8 @@ def flip(images, seed):
         images: n×height×width×channels.
         seed: two whole numbers that set which.
     """
-    half = tf.random.stateless_uniform((tf.shape(images)[0], 1, 1, 1), seed, alg="philox") < 0.5
-    return tf.where(half, images[:, :, ::-1], images)
+    chance = uniform((tf.shape(images)[0], 1, 1, 1), seed)
+    return tf.where(chance < 0.5, images[:, :, ::-1], images)
 
 
 def jitter(images, seed):
@@ -33,7 +41,7 @@ def cut(images, seed):
     larger = tf.image.resize(images, (height * 286 // 256, width * 286 // 256))
     spare = tf.shape(larger)[1:3] - tf.stack([height, width])
     top, left = (
-        tf.random.stateless_uniform((n,), part, maxval=most + 1, dtype=tf.int32, alg="philox")
+        uniform((n,), part, maxval=most + 1, dtype=tf.int32)
         for part, most in zip(tf.unstack(tf.random.split(seed, 2)), tf.unstack(spare), strict=True)
     )
     rows = top[:, tf.newaxis] + tf.range(height)  # n×height

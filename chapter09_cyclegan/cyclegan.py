@@ -12,6 +12,7 @@ began.
 import tensorflow as tf
 from keras import ops
 
+from common.distribution import minimize
 from common.model import ChapterModel
 
 
@@ -136,7 +137,7 @@ class CycleGAN(ChapterModel):
                 + self.lambda_identity * identity_loss
             )
         variables = self.g_AB.trainable_variables + self.g_BA.trainable_variables
-        self.g_optimizer.apply(tape.gradient(g_loss, variables), variables)
+        minimize(self.g_optimizer, tape, g_loss, variables)
 
         return self.report(
             d_A_loss=d_A_loss,
@@ -172,8 +173,8 @@ class CycleGAN(ChapterModel):
         variables = discriminator.trainable_variables
         with tf.GradientTape() as tape:
             loss_real = self.loss_real(discriminator(real_images, training=True))
-        optimizer.apply(tape.gradient(loss_real, variables), variables)
+        minimize(optimizer, tape, loss_real, variables)
         with tf.GradientTape() as tape:
             loss_fake = self.loss_fake(discriminator(fake_images, training=True))
-        optimizer.apply(tape.gradient(loss_fake, variables), variables)
+        minimize(optimizer, tape, loss_fake, variables)
         return (loss_real + loss_fake) / 2

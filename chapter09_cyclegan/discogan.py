@@ -5,7 +5,7 @@ from keras import ops
 
 from chapter09_cyclegan.paper import PaperCycleGAN
 
-cross_entropy = keras.losses.BinaryCrossentropy(from_logits=True)
+cross_entropy = keras.losses.BinaryCrossentropy(from_logits=True, reduction=None)
 
 
 class DiscoGAN(PaperCycleGAN):
@@ -19,12 +19,12 @@ class DiscoGAN(PaperCycleGAN):
     @staticmethod
     def loss_real(logits):
         """Mean of -log P(real). Logits n×h×w×1, a scalar."""
-        return cross_entropy(ops.ones_like(logits), logits)
+        return ops.mean(cross_entropy(ops.ones_like(logits), logits))
 
     @staticmethod
     def loss_fake(logits):
         """Mean of -log(1 - P(real))."""
-        return cross_entropy(ops.zeros_like(logits), logits)
+        return ops.mean(cross_entropy(ops.zeros_like(logits), logits))
 
     @staticmethod
     def loss_cycle(images, reconstructed):

@@ -5,6 +5,7 @@ import numpy as np
 
 from chapter09_cyclegan.networks import build_classifier
 from common.data import scale
+from common.model import predict
 
 BATCH_SIZE = 50  # of images of 32×32; fewer of larger ones
 LARGEST = 32  # pixels; the classifier sees larger images brought down to this
@@ -47,7 +48,7 @@ class Evaluator:
 
     def share_of_B(self, images: np.ndarray) -> float:
         """The share of images, float in [-1, 1], that the classifier takes for domain B."""
-        logits = self.classifier.predict(_shrink(images), batch_size=BATCH_SIZE, verbose=0)
+        logits = predict(self.classifier, _shrink(images), BATCH_SIZE)
         return float(np.mean(logits > 0))
 
     def evaluate(self, gan) -> dict[str, float]:
@@ -94,7 +95,7 @@ class Evaluator:
 def translate(generator: keras.Model, images: np.ndarray) -> np.ndarray:
     """Images float in [-1, 1], n×height×width×channels, as the generator turns them."""
     size = max(1, BATCH_SIZE * 32 * 32 // (images.shape[1] * images.shape[2]))
-    return generator.predict(images, batch_size=size, verbose=0)
+    return predict(generator, images, size)
 
 
 def sample_cycles(gan, domains, rows: int) -> np.ndarray:

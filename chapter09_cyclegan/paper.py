@@ -5,6 +5,7 @@ from keras import ops
 
 from chapter09_cyclegan.cyclegan import CycleGAN
 from chapter09_cyclegan.pool import ImagePool
+from common.distribution import minimize
 
 
 class PaperCycleGAN(CycleGAN):
@@ -41,5 +42,5 @@ class PaperCycleGAN(CycleGAN):
             scores = discriminator(ops.concatenate([real_images, fake_images]), training=True)
             scores_real, scores_fake = ops.split(scores, 2)
             loss = (self.loss_real(scores_real) + self.loss_fake(scores_fake)) / 2
-        optimizer.apply(tape.gradient(loss, variables), variables)
+        minimize(optimizer, tape, loss, variables)
         return loss

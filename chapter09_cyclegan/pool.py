@@ -3,6 +3,8 @@
 import keras
 import tensorflow as tf
 
+from common.distribution import gather, part
+
 
 class ImagePool(keras.layers.Layer):
     """Generated images of earlier iterations, for a discriminator (Shrivastava et al. 2017).
@@ -36,6 +38,7 @@ class ImagePool(keras.layers.Layer):
             images: n×height×width×channels.
             seed: two whole numbers that set which images are given.
         """
+        images = gather(images)  # on several devices, each keeps the pool of the global batch
         n = tf.shape(images)[0]
         which_seed, place_seed = tf.unstack(tf.random.split(seed, 2))
         count = tf.cast(self.count, tf.int32)
@@ -51,4 +54,4 @@ class ImagePool(keras.layers.Layer):
         kept = tf.where(tf.logical_or(taken, tf.logical_not(full)), images, old)
         self.images.assign(tf.tensor_scatter_nd_update(self.images, places[:, tf.newaxis], kept))
         self.count.assign_add(tf.cast(n, tf.int64))
-        return tf.where(taken, old, images)
+        return part(tf.where(taken, old, images))

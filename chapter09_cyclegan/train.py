@@ -175,18 +175,19 @@ def train(config: Settings, run: TrainingRun) -> dict:
     epoch = max(len(domains.train_A), len(domains.train_B)) // config.batch_size
     run.schedule(iterations=config.epochs * epoch, interval=config.sample_epochs * epoch)
 
-    gan = build_model(config, domains.image_shape)
-    d_updates = 2 if config.separate_updates else 1  # of each discriminator in an iteration
+    with run.scope():
+        gan = build_model(config, domains.image_shape)
+        d_updates = 2 if config.separate_updates else 1  # of each discriminator in an iteration
 
-    def adam(updates):
-        return decayed_adam(config.learning_rate, config.beta_1, updates, config.decay)
+        def adam(updates):
+            return decayed_adam(config.learning_rate, config.beta_1, updates, config.decay)
 
-    gan.compile(
-        d_A_optimizer=adam(d_updates * run.iterations),
-        d_B_optimizer=adam(d_updates * run.iterations),
-        g_optimizer=adam(run.iterations),
-        steps_per_execution=run.steps_per_execution(most=10),
-    )
+        gan.compile(
+            d_A_optimizer=adam(d_updates * run.iterations),
+            d_B_optimizer=adam(d_updates * run.iterations),
+            g_optimizer=adam(run.iterations),
+            steps_per_execution=run.steps_per_execution(most=10),
+        )
 
     def sample_images():
         cycles = sample_cycles(gan, domains, rows=5)

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from chapter10_adversarial import geometry
 from chapter10_adversarial.objective import Objective
+from common import distribution
 
 CACHE_SIZE = 100
 
@@ -46,9 +47,13 @@ def run(
     images = _as_images(images)
     ball: Any = geometry.ball_of(norm)
     dtypes = tuple(setting.dtype for setting in settings)
-    attack, classes = _compile(
-        algorithm, logits, images.shape[1:], ball, targeted, attempts, dtypes, **constants
-    )
+    if distribution.replicas() == 1:
+        attack, classes = _compile(
+            algorithm, logits, images.shape[1:], ball, targeted, attempts, dtypes, **constants
+        )
+    else:  # a part of the training step, which is compiled: what is compiled here is one replica's
+        attack = _attack(algorithm, logits, ball, targeted, attempts, **constants)
+        classes = _count_classes(logits, images.shape[1:])
     check_counts(batch_size=batch_size)
     labels = tf.convert_to_tensor(labels)
     if not labels.dtype.is_integer or labels.shape.rank != 1:
@@ -86,11 +91,7 @@ def forget() -> None:
     _compile.cache_clear()
 
 
-@functools.lru_cache(maxsize=CACHE_SIZE)
-def _compile(algorithm, logits, shape, ball, targeted, attempts, dtypes, **constants):
-    """The attack on any number of images of this shape; and how many classes the classifier has."""
-    classes = _count_classes(logits, shape)
-
+def _attack(algorithm, logits, ball, targeted, attempts, **constants):
     def attack(images, labels, epsilon, low, high, seed, *settings):
         objective = Objective(logits, labels, targeted)
         allowed = ball(images, epsilon, low, high)
@@ -100,6 +101,14 @@ def _compile(algorithm, logits, shape, ball, targeted, attempts, dtypes, **const
 
         return _best_of(attempts, attempt, seed, objective)
 
+    return attack
+
+
+@functools.lru_cache(maxsize=CACHE_SIZE)
+def _compile(algorithm, logits, shape, ball, targeted, attempts, dtypes, **constants):
+    """The attack on any number of images of this shape; and how many classes the classifier has."""
+    classes = _count_classes(logits, shape)
+    attack = _attack(algorithm, logits, ball, targeted, attempts, **constants)
     bound = tf.TensorSpec(())
     signature = [
         tf.TensorSpec((None, *shape)),

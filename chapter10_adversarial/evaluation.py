@@ -8,6 +8,7 @@ import numpy as np
 from chapter10_adversarial import attacks
 from chapter10_adversarial.training import BOUNDS
 from common import images as pictures
+from common import model
 
 BATCH_SIZE = 500
 COMPARED = ("random", "fgsm", "pgd")
@@ -16,7 +17,7 @@ IN_HISTORY = 500  # at most so many images are attacked after each epoch
 
 def predict(network: keras.Model, images: np.ndarray) -> np.ndarray:
     """Logits, n×10, of images, n×28×28×1 in [0, 1]."""
-    return network.predict(images, batch_size=BATCH_SIZE, verbose=0)
+    return model.predict(network, images, BATCH_SIZE)
 
 
 def is_right(network: keras.Model, images: np.ndarray, labels: np.ndarray) -> np.ndarray:

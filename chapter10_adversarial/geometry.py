@@ -4,6 +4,8 @@ import math
 
 import tensorflow as tf
 
+from common import distribution
+
 
 class LinfBall:
     """Images whose every value is within epsilon of the given image's.
@@ -29,7 +31,7 @@ class LinfBall:
     def random_point(self, seed):
         """Uniform in the ball; the bounds are left to `project`."""
         shape = tf.shape(self.images)
-        uniform = tf.random.stateless_uniform(shape, seed, -1, 1, alg="philox")
+        uniform = distribution.draw(tf.random.stateless_uniform, shape, seed, -1, 1, alg="philox")
         return self.images + self.epsilon * uniform
 
     def unit(self, direction):

@@ -112,12 +112,13 @@ def train(config: Settings, run: TrainingRun) -> dict:
     count = count_attacked(config, run, len(dataset.x_test))
 
     names = ["undefended", "second"] + (["defended"] if config.defend else [])
-    classifiers = {name: build_classifier(config.filters, config.units) for name in names}
-    model = build_training(config, classifiers, run.iterations)
-    model.compile(
-        *(optimizers.adam(config.learning_rate, 0.9, run.iterations) for _ in classifiers),
-        steps_per_execution=run.steps_per_execution(),
-    )
+    with run.scope():
+        classifiers = {name: build_classifier(config.filters, config.units) for name in names}
+        model = build_training(config, classifiers, run.iterations)
+        model.compile(
+            *(optimizers.adam(config.learning_rate, 0.9, run.iterations) for _ in classifiers),
+            steps_per_execution=run.steps_per_execution(),
+        )
 
     attack = Attacks(config.attack_steps, config.attack_step_size, config.seed)
     evaluator = Evaluator(

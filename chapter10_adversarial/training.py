@@ -2,13 +2,15 @@
 
 import keras
 import tensorflow as tf
+from keras import ops
 
 from chapter10_adversarial import attacks
+from common.distribution import minimize
 from common.model import ChapterModel
 
 BOUNDS = (0.0, 1.0)  # of the images
 
-cross_entropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+cross_entropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction=None)
 
 
 class Training(ChapterModel):
@@ -110,7 +112,7 @@ class AdversarialTraining(Training):
 def update(network, optimizer, images, labels):
     """One step of usual training; gives its loss."""
     with tf.GradientTape() as tape:
-        loss = cross_entropy(labels, network(images, training=True))
+        loss = ops.mean(cross_entropy(labels, network(images, training=True)))
     variables = network.trainable_variables
-    optimizer.apply(tape.gradient(loss, variables), variables)
+    minimize(optimizer, tape, loss, variables)
     return loss

@@ -14,6 +14,8 @@ import keras
 import tensorflow as tf
 from keras import layers
 
+from common import distribution, random_layers
+
 
 class FusedBatchNormalization(layers.BatchNormalization):
     """BatchNormalization over the last axis of n×height×width×channels, with scale and offset.
@@ -27,7 +29,7 @@ class FusedBatchNormalization(layers.BatchNormalization):
     """
 
     def build(self, input_shape):
-        plain = self.scale and self.center and not (self.renorm or self.synchronized)
+        plain = self.scale and self.center and not self.renorm
         if len(input_shape) != 4 or self.axis not in (-1, 3) or not plain:
             raise ValueError(f"{self.name}: TensorFlow has no fused kernel for such a layer")
         super().build(input_shape)
@@ -37,6 +39,22 @@ class FusedBatchNormalization(layers.BatchNormalization):
 
     def call(self, inputs, training=None, mask=None):
         training = bool(training and self.trainable)
+        if training and self.synchronized and distribution.replicas() > 1:
+            outputs, mean, variance = self.normalize_together(inputs)
+        else:
+            outputs, mean, variance = self.normalize(inputs, training)
+        if training:
+            # The same on all replicas, whether or not they normalise by the same.
+            mean, variance = distribution.mean(mean), distribution.mean(variance)
+            before = self.momentum ** tf.cast(self.updates, tf.float32)  # what a start would weigh
+            decay = (self.momentum - self.momentum * before) / (1 - self.momentum * before)
+            for average, value in ((self.moving_mean, mean), (self.moving_variance, variance)):
+                average.assign(decay * average + (1 - decay) * value)
+            self.updates.assign_add(1)
+        return outputs
+
+    def normalize(self, inputs, training):
+        """By the fused kernel: outputs, mean and biased variance of the inputs."""
         outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
             x=inputs,
             scale=self.gamma,
@@ -50,33 +68,45 @@ class FusedBatchNormalization(layers.BatchNormalization):
             # The kernel gives the unbiased variance here, although it normalises by the biased one.
             count = tf.cast(tf.size(inputs) // inputs.shape[-1], tf.float32)
             variance *= (count - 1) / count
-            before = self.momentum ** tf.cast(self.updates, tf.float32)  # what a start would weigh
-            decay = (self.momentum - self.momentum * before) / (1 - self.momentum * before)
-            for average, value in ((self.moving_mean, mean), (self.moving_variance, variance)):
-                average.assign(decay * average + (1 - decay) * value)
-            self.updates.assign_add(1)
-        return outputs
+        return outputs, mean, variance
+
+    def normalize_together(self, inputs):
+        """By the mean and the variance of the global batch. The kernel knows one device alone."""
+        x = tf.cast(inputs, tf.float32)
+        mean = distribution.mean(tf.reduce_mean(x, axis=(0, 1, 2)))
+        variance = distribution.mean(tf.reduce_mean(tf.square(x - mean), axis=(0, 1, 2)))
+        outputs = tf.nn.batch_normalization(x, mean, variance, self.beta, self.gamma, self.epsilon)
+        return tf.cast(outputs, inputs.dtype), mean, variance
 
 
-def fuse(network: keras.Model) -> keras.Model:
+def fuse(network: keras.Model, synchronized: bool = True) -> keras.Model:
     """A copy of a network, with its weights, whose batch normalisation is fused.
 
     Not that of networks within the network. The running averages begin anew.
 
+    Args:
+        synchronized: on several devices, normalise by the statistics of the global batch rather
+            than each replica by those of its part.
+
     Raises:
         ValueError: TensorFlow has no fused kernel for one of its layers.
     """
-    return _with_batch_norm(network, layers.BatchNormalization, FusedBatchNormalization)
+    return _with_layers(network, {layers.BatchNormalization: FusedBatchNormalization}, synchronized)
 
 
 def unfuse(network: keras.Model) -> keras.Model:
     """A copy, with its weights, of Keras' layers alone: files of it need none of our code."""
-    return _with_batch_norm(network, FusedBatchNormalization, layers.BatchNormalization)
+    return _with_layers(
+        network, {FusedBatchNormalization: layers.BatchNormalization, **random_layers.KERAS}
+    )
 
 
-def _with_batch_norm(network, old, new):
+def _with_layers(network, replacements, synchronized=False):
     def copy(layer):
-        return (new if type(layer) is old else type(layer)).from_config(layer.get_config())
+        config = layer.get_config()
+        if isinstance(layer, layers.BatchNormalization):
+            config["synchronized"] = synchronized
+        return replacements.get(type(layer), type(layer)).from_config(config)
 
     clone = keras.models.clone_model(network, clone_function=copy)
     for layer, copied in zip(network.layers, clone.layers, strict=True):

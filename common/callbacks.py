@@ -58,11 +58,11 @@ class SaveProgress(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         seconds = time.perf_counter() - self.started
-        iteration = int(self.model.iterations)
+        iteration = int(self.model.iterations.numpy())
         self._stop_if_diverged(iteration, logs)
         self._write_picture(iteration)
         line = {name: float(value) for name, value in logs.items()}
-        if self.evaluate:
+        if self.evaluate and self.run.is_chief:
             line |= self.evaluate()
         self.run.record(iteration, line, seconds)
         self.run.save_checkpoint(self.model)
@@ -95,4 +95,5 @@ class SaveProgress(keras.callbacks.Callback):
             )
 
     def _write_picture(self, iteration):
-        self.run.write(self.run.picture(iteration), images.png(self.sample_images()))
+        if self.run.is_chief:
+            self.run.write(self.run.picture(iteration), images.png(self.sample_images()))

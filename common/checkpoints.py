@@ -40,18 +40,22 @@ class Known(BaseModel):
     digests: list[Digests]
 
 
-def save(run: Files, model: Any, before: Digests | None) -> Digests:
-    """Writes one file with the weights, the optimisers' state and the iteration.
+def content_of(model: Any) -> bytes:
+    """A file with the model's weights, the optimisers' state and the iteration."""
+    file = InMemory(os.path.basename(CHECKPOINT))
+    model.save_weights(file)
+    return file.getvalue()
+
+
+def save(run: Files, iteration: int, content: bytes, before: Digests | None) -> Digests:
+    """Writes what `content_of` gives.
 
     Args:
         run: the run's folder, with history.csv and timings.csv up to this iteration.
         before: the digests of the checkpoint that this one takes the place of.
     """
-    file = InMemory(os.path.basename(CHECKPOINT))
-    model.save_weights(file)
-    content = file.getvalue()
     now = Digests(
-        iteration=int(model.iterations),
+        iteration=iteration,
         weights=_sha256(content),
         config=_sha256(run.read("config.json")),
         history=_sha256(run.read("history.csv")),

@@ -17,10 +17,12 @@ from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 from common import UserError, training
 from common.files import readable
+from common.replicas import find_cluster
 from common.settings import NOT_UTF8, Frozen, Settings
 
 POSITIONAL = "positional"  # Annotated[str, POSITIONAL] marks an argument without a flag
 KERAS_CONFIG = os.path.join("keras", "src", "backend", "config.py")  # reads keras.json
+MACHINE = ("distribute", "devices", "wait", "deterministic")  # options that are no settings
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)  # a file system, or what is printed to
 METAVARS = {int: "N", float: "X", str: "TEXT"}
 F = TypeVar("F", bound=Frozen)
@@ -56,19 +58,82 @@ def program(
     def main(argv: list[str] | None = None) -> dict | None:
         options, typed = _parse(description, presets, argv)
         dry_run = options.pop("dry_run")
+        machine = {name: options.pop(name) for name in MACHINE}
+        cluster = find_cluster() if machine["distribute"] in ("auto", "multi-worker") else None
+        if machine["distribute"] == "multi-worker" and not cluster:
+            raise UserError(
+                "--distribute multi-worker: neither TF_CONFIG nor Slurm names several workers"
+            )
+        if cluster and not dry_run:
+            return _train_together(cluster, machine, chapter, presets, typed, options, train)
         run = training.open_run(chapter, presets, typed, **options)
+        if run is None:
+            print(f"{options['output_dir']}: the run is finished")
+            return None
         if dry_run:
             _show({"preset": run.preset, **run.config.shown()})
             return None
-        run.device = setup(run.config.seed, run.config.precision)
+        setup(run.config.seed, run.config.precision, machine["deterministic"])
+        run.use(_devices(machine))
         with run.resumable():
             return train(run.config, run)
 
     return main
 
 
-def setup(seed: int, precision: str = "float32") -> str:
-    """Imports TensorFlow, Keras and Matplotlib, and sets them up: see `device.setup`.
+def _devices(machine: Mapping[str, Any]) -> Any:
+    """The strategy for the devices that the flags ask for, or None for one device."""
+    from common import device
+
+    if machine["distribute"] == "none":
+        if machine["devices"]:
+            raise UserError("--devices has no part in --distribute none")
+        return None
+    strategy = device.mirrored(machine["devices"])
+    if machine["distribute"] == "mirrored" and strategy is None:
+        raise UserError("--distribute mirrored: there is one device; --devices N divides the CPU")
+    return strategy
+
+
+def _train_together(cluster, machine, chapter, presets, typed, options, train) -> None:
+    """As `main`, in a program that trains with those on other machines; ends the program."""
+    if not cluster.is_chief:
+        sys.stdout = open(os.devnull, "w")  # it would be the chief's words again
+    prepare()
+    from common import device, workers
+
+    def together():
+        connection = workers.Workers(cluster, machine["wait"])
+        run = training.open_run_of(connection, chapter, presets, typed, **options)
+        if run is None:
+            print(f"{options['output_dir']}: the run is finished")
+            return
+        device.setup(run.config.seed, run.config.precision, machine["deterministic"])
+        run.use(connection.strategy, connection)
+        with connection.dying(run.advice), run.resumable():
+            train(run.config, run)
+
+    try:
+        together()
+    except UserError as error:
+        workers.stop(" ".join(str(error).split()))
+    except KeyboardInterrupt as interrupt:
+        print(f"\n{str(interrupt) or 'Stopped.'}", file=sys.stderr, flush=True)
+        os._exit(130)
+    sys.stdout.flush()
+    os._exit(0)  # TensorFlow's threads would wait for those of the other programs
+
+
+def setup(seed: int, precision: str = "float32", deterministic: bool = True) -> str:
+    """Imports TensorFlow, Keras and Matplotlib, and sets them up: see `device.setup`."""
+    prepare()
+    from common import device
+
+    return device.setup(seed, precision, deterministic)
+
+
+def prepare() -> None:
+    """Imports TensorFlow, Keras and Matplotlib, whatever the user's own files want of them.
 
     Raises:
         UserError: the user's keras.json, or a variable of the environment, is not what Keras takes,
@@ -80,7 +145,7 @@ def setup(seed: int, precision: str = "float32") -> str:
     os.environ["KERAS_BACKEND"] = "tensorflow"  # whatever keras.json says
     os.environ["MPLBACKEND"] = "agg"  # needs no window
     try:
-        from common import device
+        from common import device  # noqa: F401
     except Exception as error:
         places = [frame.filename for frame in traceback.extract_tb(error.__traceback__)]
         if not any(place.endswith(KERAS_CONFIG) for place in places):
@@ -93,7 +158,6 @@ def setup(seed: int, precision: str = "float32") -> str:
     import matplotlib
 
     matplotlib.rcdefaults()  # whatever the user's matplotlibrc says
-    return device.setup(seed, precision)
 
 
 def read(description: str, settings: type[F], argv: list[str] | None) -> F:
@@ -207,11 +271,45 @@ def _parse(description, presets, argv) -> tuple[dict[str, Any], dict[str, Any]]:
         nargs="?",
         const="latest",
         metavar="RUN",
-        help="go on with the latest unfinished run, or with RUN, its folder or number",
+        help="go on with the latest unfinished run, or with RUN, its folder or number; auto: as "
+        "--resume, or begin a run if there is none; stop if the one in --output-dir is finished",
     )
     run.add_argument("--dry-run", action="store_true", help="print the settings and stop")
+    machine = parser.add_argument_group("devices")
+    machine.add_argument(
+        "--distribute",
+        choices=("auto", "none", "mirrored", "multi-worker"),
+        default="auto",
+        help="which devices share each batch: mirrored, those of this machine; multi-worker, those "
+        "of the machines that TF_CONFIG or Slurm names; auto, what is there of these (default)",
+    )
+    machine.add_argument(
+        "--devices",
+        metavar="N",
+        type=_positive,
+        help="how many of this machine's GPUs (default: all); without a GPU, parts of the CPU",
+    )
+    machine.add_argument(
+        "--wait",
+        metavar="SECONDS",
+        type=_positive,
+        default=300,
+        help="how long to wait for the other workers to start (default: 300)",
+    )
+    machine.add_argument(
+        "--deterministic",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="compute the same bits each time (default: on)",
+    )
     options = vars(parser.parse_args(argv))
     return options, {name: options.pop(name) for name in list(options) if name in fields}
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) <= 10**6:
+        raise argparse.ArgumentTypeError(f"{text} is not a number from 1 to 1,000,000")
+    return int(text)
 
 
 def _add_flags(

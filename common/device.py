@@ -5,14 +5,17 @@ import logging
 import keras
 import tensorflow as tf
 
+from common import UserError
 
-def setup(seed: int, precision: str = "float32") -> str:
+
+def setup(seed: int, precision: str = "float32", deterministic: bool = True) -> str:
     """Prepares TensorFlow and Keras for a run. Call it before the first tensor is made.
 
     Args:
         seed: seeds Python's, NumPy's and Keras' generators, hence the networks' initial weights.
             What is random during training is not drawn from these; see `model.ChapterModel`.
         precision: Keras' dtype policy, "float32" or "mixed_bfloat16".
+        deterministic: without it, operations may be faster on a GPU, and their bits may differ.
 
     What the user's keras.json says has no part in it.
 
@@ -34,8 +37,33 @@ def setup(seed: int, precision: str = "float32") -> str:
     keras.config.set_max_steps_per_epoch(None)
     keras.config.set_dtype_policy(precision)
     keras.utils.set_random_seed(seed)
-    tf.config.experimental.enable_op_determinism()
+    if deterministic:
+        tf.config.experimental.enable_op_determinism()
     return "GPU" if gpus else "CPU"
+
+
+def mirrored(devices: int | None) -> tf.distribute.Strategy | None:
+    """TensorFlow's strategy for several devices of this machine; None, if there is only one.
+
+    Call it before the first tensor is made.
+
+    Args:
+        devices: how many; None for all GPUs. Without a GPU, the CPU is divided into so many.
+
+    Raises:
+        UserError: there are not so many GPUs.
+    """
+    gpus = tf.config.list_physical_devices("GPU")
+    if gpus and devices and devices > len(gpus):
+        raise UserError(f"--devices {devices}: this machine has {len(gpus)} GPUs")
+    count = devices or len(gpus)
+    if count < 2:
+        return None
+    if gpus:
+        return tf.distribute.MirroredStrategy([f"GPU:{number}" for number in range(count)])
+    logical = [tf.config.LogicalDeviceConfiguration() for _ in range(count)]
+    tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], logical)
+    return tf.distribute.MirroredStrategy([f"CPU:{number}" for number in range(count)])
 
 
 def _is_worth_reading(record: logging.LogRecord) -> bool:

@@ -37,6 +37,15 @@ def find_unfinished(home: Path, resume: str, output_dir: str | None) -> Path:
     return folder
 
 
+def holds_unfinished(home: Path, output_dir: str | None) -> bool:
+    """Whether `find_unfinished` would find a run, in `output_dir` if that is given."""
+    try:
+        find_unfinished(home, "latest", output_dir)
+    except UserError:
+        return False
+    return True
+
+
 def find_finished(home: Path, name: str) -> Path:
     """The folder of a finished run: named by path or number, or the "latest"."""
     if name == "latest":

@@ -5,7 +5,7 @@ from typing import ClassVar
 import numpy as np
 from keras import ops
 
-from common.model import ChapterModel, normal_noise
+from common.model import ChapterModel, normal_noise, predict
 
 
 class BaseGAN(ChapterModel):
@@ -54,7 +54,7 @@ class BaseGAN(ChapterModel):
 
     def noise(self, iteration, batch_size):
         """Noise for the two halves of an iteration, 2×batch_size×latent_dim, standard normal."""
-        return normal_noise((2, batch_size, self.latent_dim), self.seed, iteration)
+        return normal_noise((2, batch_size, self.latent_dim), self.seed, iteration, axis=1)
 
     def fixed_noise(self, count: int) -> np.ndarray:
         """Noise for pictures and metrics, count×latent_dim: the same each time, new to training."""
@@ -62,7 +62,7 @@ class BaseGAN(ChapterModel):
 
     def generate(self, count: int) -> np.ndarray:
         """Images of `fixed_noise`, n×height×width×channels in [-1, 1]."""
-        return self.generator.predict(self.fixed_noise(count), batch_size=200, verbose=0)
+        return predict(self.generator, self.fixed_noise(count))
 
 
 def accuracies(logits_real, logits_fake) -> dict:

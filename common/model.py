@@ -3,20 +3,37 @@
 from collections.abc import Callable
 
 import keras
+import numpy as np
 import tensorflow as tf
 
+from common import distribution
 
-def normal_noise(shape, seed: int, iteration) -> tf.Tensor:
+
+def normal_noise(shape, seed: int, iteration, axis: int = 0) -> tf.Tensor:
     """Standard normal noise of a training step, float32: a function of seed and iteration alone.
 
     So a run can be repeated and resumed. Iterations count from 0; -1 is noise that no training step
-    sees.
+    sees. On several devices it is the replica's part of the noise, of which `axis` is the batch's.
     """
-    return tf.random.stateless_normal(
+    return distribution.draw(
+        tf.random.stateless_normal,
         shape,
+        axis=axis,
         seed=tf.stack([seed, tf.cast(iteration, tf.int32)]),
         alg="philox",  # by name: on a CPU, XLA's own choice takes several times as long
     )
+
+
+def predict(network: keras.Model, inputs, batch_size: int = 200) -> np.ndarray:
+    """As Keras' `predict`: a network's outputs in inference mode, NumPy's, a batch at a time.
+
+    By one device alone: Keras would divide batches among those that train the network.
+    """
+    if network.distribute_strategy.num_replicas_in_sync == 1:
+        return network.predict(inputs, batch_size=batch_size, verbose=0)
+    parts = tf.data.Dataset.from_tensors(inputs).unbatch().batch(batch_size)
+    forward = tf.function(lambda part: network(part, training=False), reduce_retracing=True)
+    return np.concatenate([forward(part).numpy() for part in parts])
 
 
 class ChapterModel(keras.Model):
@@ -65,5 +82,44 @@ class ChapterModel(keras.Model):
                 convolutions become many times slower.
         """
         super().compile(*args, jit_compile=False, **kwargs)
-        if jit_compile and not self.run_eagerly:
+        if jit_compile and not self.run_eagerly and self.replicas == 1:
             self.train_step = tf.function(self.train_step, jit_compile=True)
+
+    @property
+    def replicas(self) -> int:
+        """The devices that train the model."""
+        return self.distribute_strategy.num_replicas_in_sync
+
+    def fit(self, x, **settings):
+        """As Keras'.
+
+        Args:
+            x: batches, see `stream.batches`; for several replicas, those of this machine's one
+                after the other.
+        """
+        if self.replicas > 1:
+            x = self.distribute_strategy.distribute_datasets_from_function(lambda _, x=x: x)
+        return super().fit(x, **settings)
+
+    def make_train_function(self, force: bool = False):
+        """As Keras', whose loop over `steps_per_execution` takes no batches of several replicas."""
+        if self.replicas == 1 or self.run_eagerly:
+            return super().make_train_function(force)
+        strategy = self.distribute_strategy
+
+        @tf.function
+        def train_function(iterator):
+            logs = {metric.name: tf.zeros(()) for metric in self.metrics}
+            for _ in tf.range(self.steps_per_execution):
+                results = strategy.run(self.train_step, args=(next(iterator),))
+                # One replica's; Keras asks the metrics for the means of all when an epoch ends.
+                logs = {k: strategy.experimental_local_results(results[k])[0] for k in logs}
+            return logs
+
+        self.train_function = train_function
+
+    def _maybe_symbolic_build(self, *args, **kwargs):
+        """Keras' own builds a model from a batch, which it cannot take from several machines.
+
+        The networks are built.
+        """

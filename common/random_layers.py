@@ -1,7 +1,14 @@
-"""Dropout and the like as a function of seed and iteration, so that a run can be resumed."""
+"""Dropout and the like as a function of seed and iteration, so that a run can be resumed.
+
+The layers are Keras'. On several devices each replica applies its part of what is drawn for the
+global batch.
+"""
 
 import keras
 import tensorflow as tf
+from keras import layers
+
+from common.distribution import draw, part, replicas
 
 
 def set_random_layers(model: keras.Model, seed: int, iteration) -> None:
@@ -24,3 +31,52 @@ def set_random_layers(model: keras.Model, seed: int, iteration) -> None:
         # A layer may draw several times in an iteration: its counter goes up from here.
         second = tf.cast(iteration, tf.int64) * 100
         state.assign(tf.cast(tf.stack([first, second]), state.dtype))
+
+
+class Dropout(layers.Dropout):
+    """Keras' own."""
+
+    def call(self, inputs, training=False):
+        if replicas() == 1 or not training:
+            return super().call(inputs, training)
+        dropped = draw(
+            lambda shape: layers.Dropout.call(self, tf.ones(shape, inputs.dtype), True),
+            tf.shape(inputs),
+        )
+        return inputs * dropped
+
+
+class GaussianNoise(layers.GaussianNoise):
+    """Keras' own."""
+
+    def call(self, inputs, training=False):
+        if replicas() == 1 or not training:
+            return super().call(inputs, training)
+        noise = draw(
+            lambda shape: layers.GaussianNoise.call(self, tf.zeros(shape, inputs.dtype), True),
+            tf.shape(inputs),
+        )
+        return inputs + noise
+
+
+class RandomTranslation(layers.RandomTranslation):
+    """Keras' own."""
+
+    def get_random_transformation(self, data, training=True, seed=None):
+        if replicas() == 1 or not training:
+            return super().get_random_transformation(data, training, seed)
+        count, *size = tf.unstack(tf.shape(data))
+        of_batch = super().get_random_transformation(
+            tf.zeros((count * replicas(), *size)), training, seed
+        )
+        return of_batch | {
+            "translations": part(of_batch["translations"]),
+            "input_shape": tf.shape(data),
+        }
+
+
+KERAS = {
+    Dropout: layers.Dropout,
+    GaussianNoise: layers.GaussianNoise,
+    RandomTranslation: layers.RandomTranslation,
+}

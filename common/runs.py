@@ -1,5 +1,6 @@
 """A run: its settings, its folder, and its config.json. Imports no TensorFlow."""
 
+import hashlib
 import json
 import os
 import platform
@@ -202,3 +203,11 @@ def _version(package: str) -> str | None:
         return metadata.version(package)
     except metadata.PackageNotFoundError:  # tensorflow-cpu, say
         return None
+
+
+def code_digest(folder: Path) -> str:
+    """The SHA-256 of all Python code in a folder, so that workers know that theirs is the same."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.glob("*/*.py")):
+        digest.update(path.name.encode() + path.read_bytes())
+    return digest.hexdigest()

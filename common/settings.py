@@ -20,6 +20,7 @@ from pydantic import (
 )
 
 from common import UserError
+from common.replicas import Replicas
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Count = Annotated[int, Field(gt=0, le=10**9)]  # of steps, images, …: less than int32 holds
@@ -107,6 +108,10 @@ class Settings(Frozen):
             UserError: a value is not one that its flag takes, or does not go with the others.
         """
         return self.replace(**typed)
+
+    def check_replicas(self, replicas: Replicas) -> None:
+        """Raises a UserError if the batches cannot be divided among several devices."""
+        replicas.check({"--batch-size": self.batch_size})
 
     def shown(self) -> dict[str, Any]:
         """What --dry-run prints, by name."""

@@ -4,6 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from common import UserError
+from common.replicas import ONE, Replicas
 
 
 def batches(
@@ -14,6 +15,7 @@ def batches(
     seed: int,
     start: int = 0,
     value_range: tuple[float, float] = (-1.0, 1.0),
+    replicas: Replicas = ONE,
 ) -> tf.data.Dataset:
     """Endless batches of shuffled images; which ones are in a batch is set by seed and step alone.
 
@@ -27,10 +29,12 @@ def batches(
         labels: whole numbers, n, to go with the images.
         start: the step to begin with; a resumed run goes on where the first one stopped.
         value_range: what 0 and 255 become.
+        replicas: for which a batch is divided, as `distribution.part` does. This program reads
+            only the images of its own replicas.
 
     Yields:
         float32, batch_size×height×width×channels; with labels, the pair of these and int32,
-        batch_size.
+        batch_size. For several replicas, the parts of this program's replicas one after the other.
 
     Raises:
         UserError: there are fewer images than a batch needs.
@@ -56,14 +60,21 @@ def batches(
         if in_memory is not None:
             return tf.gather(in_memory, indices)
         read = tf.numpy_function(images.__getitem__, [indices], tf.uint8)
-        return tf.ensure_shape(read, (batch_size, *images.shape[1:]))
+        return tf.ensure_shape(read, (batch_size // replicas.count, *images.shape[1:]))
+
+    def divide(indices):
+        parts = [indices[number :: replicas.count] for number in replicas.own]
+        return tf.data.Dataset.from_tensor_slices(tf.stack(parts))
 
     def read(indices):
         batch = tf.cast(look_up(indices), tf.float32) * ((high - low) / 255) + low
         return batch if labels is None else (batch, tf.gather(labels, indices))
 
     indices = tf.data.Dataset.counter(start // steps).flat_map(batches_of_pass)
-    stream = indices.skip(start % steps).map(read).prefetch(2)
+    indices = indices.skip(start % steps)
+    if replicas.count > 1:
+        indices = indices.flat_map(divide)
+    stream = indices.map(read).prefetch(2 * len(replicas.own))
     # Autotuning off: its thread delays the end of `fit` by seconds, and there is nothing to tune.
     options = tf.data.Options()
     options.autotune.enabled = False

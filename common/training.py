@@ -7,6 +7,7 @@ short, and overwrites what that left.
 """
 
 import contextlib
+import json
 import os
 import shlex
 import signal
@@ -18,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from common import UserError, checkpoints, folders
-from common.runs import Run, installed_versions, read_config
+from common.replicas import ONE, Replicas
+from common.runs import Run, code_digest, installed_versions, read_config
 from common.settings import Settings
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -33,7 +35,7 @@ def open_run(
     preset: str | None = None,
     output_dir: str | None = None,
     resume: str | None = None,
-) -> "TrainingRun":
+) -> "TrainingRun | None":
     """The run that the flags ask for: a new one, or with --resume one that is on disk.
 
     No run's folder is made yet.
@@ -42,7 +44,11 @@ def open_run(
         typed: the settings that were typed, as text.
         preset: its name; None, if it was not typed.
         output_dir: the folder, if one was named.
-        resume: the folder or number of the run to go on with, or "latest"; None for a new run.
+        resume: the folder or number of the run to go on with, or "latest"; None for a new run;
+            "auto" for the latest, or that of `output_dir`, if it is there, and else a new run.
+
+    Returns:
+        None, if "auto" finds that the run is finished.
 
     Raises:
         UserError: a setting is wrong, there is nothing to resume, the run is finished, its settings
@@ -51,6 +57,10 @@ def open_run(
     home = Path("runs") / chapter
     if output_dir == "":  # as of a variable of the shell that is not set
         raise UserError("--output-dir: names no folder")
+    if resume == "auto":
+        if output_dir and os.path.isfile(Path(output_dir) / "results.json"):
+            return None
+        resume = "latest" if folders.holds_unfinished(home, output_dir) else None
     if resume is None:
         preset = preset or DEFAULT_PRESET
         config = presets[preset].with_flags(typed)
@@ -71,6 +81,40 @@ def open_run(
     return TrainingRun(chapter, config, folder, preset=record.preset, record=record)
 
 
+def open_run_of(workers, chapter, presets, typed, **options) -> "TrainingRun | None":
+    """As `open_run`, for programs that train together; the chief alone looks for the folder.
+
+    Args:
+        workers: a `workers.Workers`.
+    """
+    flags = {name: str(value) for name, value in typed.items() if name != "data_dir"}
+    workers.compare({"--preset": options["preset"], "flags": flags})
+    run, said, error = None, None, None
+    if workers.cluster.is_chief:
+        try:
+            run = open_run(chapter, presets, typed, **options)
+            said = run and {
+                "preset": run.preset,
+                "settings": run.config.model_dump(),
+                "path": run.path and str(run.path),
+            }
+        except UserError as problem:
+            error = problem
+            said = {"error": str(problem)}
+    told = workers.tell(json.dumps(said).encode() if workers.cluster.is_chief else None)
+    if error:
+        raise error
+    if run or (said := json.loads(told)) is None:
+        return run
+    if "error" in said:
+        raise UserError(f"worker 0: {said['error']}")
+    kind = type(presets[DEFAULT_PRESET])
+    config = kind.model_validate_json(json.dumps(said["settings"]), strict=True)
+    config = config.replace(**{name: value for name, value in typed.items() if name == "data_dir"})
+    path = Path(said["path"]) if said["path"] else None
+    return TrainingRun(chapter, config, path, preset=said["preset"], typed=typed)
+
+
 class TrainingRun(Run):
     """A run that is trained, from its beginning or from its checkpoint."""
 
@@ -81,11 +125,44 @@ class TrainingRun(Run):
 
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
-        self.device = "CPU"
+        self.strategy: Any = None  # for several devices
+        self.workers: Any = None  # on several machines
+        self.replicas = ONE
         self.saved_iteration = 0  # of the checkpoint
         self.history: list[dict[str, Any]] = []
         self.timings: list[dict[str, Any]] = []
         self._digests: checkpoints.Digests | None = None  # of the checkpoint
+
+    def use(self, strategy: Any, workers: Any = None) -> None:
+        """Sets which devices train.
+
+        Args:
+            strategy: `tf.distribute`'s; None for one device.
+            workers: a `workers.Workers`, if the devices are of several machines.
+
+        Raises:
+            UserError: the settings' batches cannot be divided among them.
+        """
+        self.strategy, self.workers = strategy, workers
+        if strategy:
+            count = strategy.num_replicas_in_sync
+            own = count // (len(workers.addresses) if workers else 1)
+            first = own * workers.cluster.number if workers else 0
+            self.replicas = Replicas(count, range(first, first + own))
+        self.config.check_replicas(self.replicas)
+
+    @property
+    def is_chief(self) -> bool:
+        """Whether this program writes: it trains alone, or is the first of several."""
+        return self.workers is None or self.workers.cluster.is_chief
+
+    def scope(self) -> contextlib.AbstractContextManager:
+        """In it, networks, models and optimisers are made that train on all devices."""
+        return self.strategy.scope() if self.strategy else contextlib.nullcontext()
+
+    def write(self, name: str, content: bytes) -> None:
+        if self.is_chief:
+            super().write(name, content)
 
     def load_data(self) -> Any:
         """The `data.Dataset` that the settings name; and with it the length of the training.
@@ -127,14 +204,24 @@ class TrainingRun(Run):
             model: compiled.
             data: what describes the data, as in `start`, with the number of `training_images`.
         """
-        self.start(data)
+        if self.workers:
+            self.workers.compare(
+                {
+                    "data": data["sha256"],
+                    "settings": self.config.model_dump(exclude={"data_dir"}),
+                    "versions": installed_versions(),
+                    "code": code_digest(REPOSITORY),
+                }
+            )
+        if self.is_chief:
+            self.start(data)
         if self._record and self._record.versions != installed_versions():
             print("other versions than the run was begun with; bits may differ", file=sys.stderr)
         self.restore(model)
         images = data["training_images"]
         count = " and ".join(map(str, images)) if isinstance(images, list) else images
         print(f"{count} training images: {data['source']}")
-        print(f"training on the {self.device} into {self.path}")
+        print(f"training on {self._describe_devices(model)} into {self.path}")
 
     def restore(self, model) -> None:
         """Loads the checkpoint, if there is one, into a built model with built optimisers.
@@ -142,9 +229,16 @@ class TrainingRun(Run):
         Raises:
             UserError: it is not as it was written, or does not fit the run's settings.
         """
+        content = self._find_checkpoint() if self.is_chief else None
+        if self.workers:
+            content = self._share_checkpoint(content)
+        if content is not None:
+            checkpoints.load(self, model, content)
+
+    def _find_checkpoint(self) -> bytes | None:
         found = checkpoints.find(self)
         if found is None:
-            return
+            return None
         self._digests, content = found
         iteration = self._digests.iteration
         if iteration % self.interval or not 0 < iteration <= self.iterations:
@@ -158,8 +252,22 @@ class TrainingRun(Run):
         for name in self._pictures(iteration):
             if not os.path.isfile(self.path / name):
                 raise UserError(f"{self.path / name}: is missing. {checkpoints.ADVICE}")
-        checkpoints.load(self, model, content)
         self.saved_iteration = iteration
+        return content
+
+    def _share_checkpoint(self, content: bytes | None) -> bytes | None:
+        """The chief's checkpoint, at each worker: they may not see its folder."""
+        known = {
+            "path": str(self.path),
+            "iteration": self.saved_iteration,
+            "history": self.history,
+            "timings": self.timings,
+        }
+        told = json.loads(self.workers.tell(json.dumps(known).encode() if self.is_chief else None))
+        self.path = Path(told["path"])
+        self.saved_iteration = told["iteration"]
+        self.history, self.timings = told["history"], told["timings"]
+        return self.workers.tell(content) if self.saved_iteration else None
 
     @staticmethod
     def picture(iteration: int) -> str:
@@ -172,8 +280,10 @@ class TrainingRun(Run):
 
     def save_checkpoint(self, model) -> None:
         """Writes one file with the weights, the optimisers' state and the iteration."""
-        self._digests = checkpoints.save(self, model, before=self._digests)
-        self.saved_iteration = self._digests.iteration
+        content = checkpoints.content_of(model)
+        self.saved_iteration = int(model.iterations.numpy())
+        if self.is_chief:
+            self._digests = checkpoints.save(self, self.saved_iteration, content, self._digests)
 
     def steps_per_execution(self, most: int = 100) -> int:
         """For `compile`: how many steps run as one program, a number that divides the interval.
@@ -194,6 +304,7 @@ class TrainingRun(Run):
 
         own = {"batch_size": self.config.batch_size, "seed": self.config.seed}
         own["start"] = self.saved_iteration
+        own["replicas"] = self.replicas
         return stream.batches(images, labels=labels, **(own | settings))
 
     def callbacks(self, sample_images: Callable, evaluate: Callable | None = None) -> list:
@@ -244,6 +355,9 @@ class TrainingRun(Run):
         """
         from common import images
 
+        if not self.is_chief:
+            self.workers.tell(None)  # the chief has finished
+            return {}
         assert self._record
         pictures = [self.path / name for name in self._pictures(self.iterations)]
         self.write("progress.gif", images.animation(pictures))
@@ -265,7 +379,31 @@ class TrainingRun(Run):
         for name, value in results.items():
             shown = f"{value:.4g}" if isinstance(value, float) else value
             print(f"{name:<{width}}{shown}")
+        if self.workers:
+            self.workers.tell(b"finished")
         return results
+
+    def _describe_devices(self, model) -> str:
+        """What trains, and how, for people."""
+        import tensorflow as tf
+
+        kind = "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
+        if self.replicas.count == 1:
+            what = f"the {kind}"
+        elif self.workers:
+            machines = len(self.workers.addresses)
+            what = f"{self.replicas.count} devices ({kind}) of {machines} workers"
+        else:
+            what = f"{self.replicas.count} devices ({kind})"
+        return f"{what} in {self.config.precision}"
+
+    def advice(self) -> str:
+        """How to go on when another worker is gone."""
+        kept = f"{self.unit} {self.saved_iteration}" if self.saved_iteration else "now"
+        return (
+            f"what was done up to {kept} is kept. Start all workers again, with the same command "
+            "and --resume auto"
+        )
 
     @contextlib.contextmanager
     def resumable(self) -> Iterator[None]:

@@ -1,0 +1,88 @@
+"""A training step on several devices, by TensorFlow's own `tf.distribute`.
+
+Each device has a replica of the networks. The global batch of a step has the same images, labels
+and noise as on one device, and each of n replicas takes every n-th of them from its own number on.
+The gradient of an update is the mean of the replicas' gradients, so that n replicas take the step
+that one takes, up to rounding; all of them then have the same weights again.
+
+Where a step needs more of the batch than its part, as a mean over all of it does, it asks for that
+here. On one device, and outside a training step, all of this does nothing.
+"""
+
+import tensorflow as tf
+
+
+def replicas() -> int:
+    """How many replicas share the present step; 1 on one device, and outside a step."""
+    return 1 if tf.distribute.in_cross_replica_context() else devices()
+
+
+def devices() -> int:
+    """How many devices will train what is built now: those of the scope that this is within."""
+    return tf.distribute.get_strategy().num_replicas_in_sync
+
+
+def part(batch, axis: int = 0):
+    """This replica's part of the global batch: every n-th of it, from the replica's number on.
+
+    Parts of batches that are joined are the part of the joined batches, and images that are some
+    multiple of n apart stay together, if n divides each batch.
+    """
+    if replicas() == 1:
+        return batch
+    number = tf.distribute.get_replica_context().replica_id_in_sync_group
+    return tf.gather(batch, tf.range(number, tf.shape(batch)[axis], replicas()), axis=axis)
+
+
+def draw(function, shape, *arguments, axis: int = 0, **settings):
+    """This replica's part of what is drawn at random for the global batch.
+
+    Args:
+        function: one of `tf.random`'s stateless ones: takes a shape, and then the rest.
+        shape: of the part.
+        axis: of the batch in it.
+    """
+    if replicas() == 1:
+        return function(shape, *arguments, **settings)
+    sizes = tf.unstack(tf.convert_to_tensor(shape))
+    sizes[axis] *= replicas()
+    drawn = part(function(tf.stack(sizes), *arguments, **settings), axis)
+    return tf.reshape(drawn, shape)  # which tells TensorFlow the sizes that are known
+
+
+def global_size(size):
+    """Of the global batch, given that of a part."""
+    return size * replicas()
+
+
+def mean(values):
+    """The mean of the replicas' values, a tensor of any shape: with its gradient.
+
+    Of the means over parts of a batch it is the mean over the batch.
+    """
+    if replicas() == 1:
+        return values
+    return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.MEAN, values)
+
+
+def gather(batch):
+    """The global batch, of its parts, in its order: with its gradient."""
+    count = replicas()
+    if count == 1:
+        return batch
+    parts = tf.distribute.get_replica_context().all_gather(batch, axis=0)
+    size, rest = tf.shape(batch)[0], tf.shape(batch)[1:]
+    parts = tf.reshape(parts, tf.concat([[count, size], rest], 0))
+    order = [1, 0, *range(2, len(batch.shape) + 1)]
+    return tf.reshape(tf.transpose(parts, order), tf.concat([[count * size], rest], 0))
+
+
+def minimize(optimizer, tape, loss, variables) -> None:
+    """One update: `optimizer.apply(tape.gradient(loss, variables), variables)`.
+
+    Args:
+        loss: a scalar, of this replica's part of the batch. Keras' optimisers add up the replicas'
+            gradients, and so each is divided by their number.
+    """
+    share = None if replicas() == 1 else tf.ones_like(loss) / replicas()
+    optimizer.apply(tape.gradient(loss, variables, output_gradients=share), variables)

@@ -1,0 +1,62 @@
+"""Training on several devices: `common/distribution.py`, and the parts of `common/stream.py`."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from common import stream
+from common.replicas import Replicas
+
+PROGRAM = Path(__file__).with_name("replicas_step.py")
+IN_GROUPS = ["gan", "hacks", "progan", "feature_matching"]  # where the order of a part matters
+
+
+@pytest.mark.parametrize(("count", "cases"), [(2, []), (4, IN_GROUPS)])
+def test_replicas_take_the_step_of_one_device(count, cases):
+    """Of each chapter: all that is drawn, averaged, pooled and normalised over a batch."""
+    command = [sys.executable, str(PROGRAM), str(count), "2", *cases]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    results = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("[")]
+    assert len(results) == (len(cases) or 19)
+    assert {name: (share, reported) for name, share, reported in results if share > 0.1} == {}
+    assert {name: reported for name, _, reported in results if reported > 1e-3} == {}
+
+
+def test_parts_of_replicas_make_up_the_batch():
+    """Each program reads the parts of its own replicas, in the order of their numbers."""
+    images = np.arange(24, dtype=np.uint8).reshape(24, 1, 1, 1)
+
+    def take(replicas, count):
+        batches = stream.batches(images, 8, seed=0, value_range=(0, 255), replicas=replicas)
+        return [batch.numpy().astype(int).ravel() for batch in batches.take(count)]
+
+    whole = take(Replicas(1, range(1)), 4)
+    first = take(Replicas(4, range(0, 2)), 8)  # of two programs with two devices each
+    second = take(Replicas(4, range(2, 4)), 8)
+    for step, batch in enumerate(whole):
+        parts = [*first[2 * step : 2 * step + 2], *second[2 * step : 2 * step + 2]]
+        for number, part in enumerate(parts):
+            np.testing.assert_array_equal(part, batch[number::4])
+
+
+def test_a_program_reads_no_images_of_others():
+    class Photos:
+        shape = (16, 1, 1, 1)
+        asked: list = []
+
+        def __len__(self):
+            return 16
+
+        def __getitem__(self, indices):
+            self.asked.extend(int(i) for i in indices)
+            return np.zeros((len(indices), 1, 1, 1), np.uint8)
+
+    photos = Photos()
+    next(iter(stream.batches(photos, 8, seed=0, replicas=Replicas(2, range(1, 2)))))
+    assert len(photos.asked) % 4 == 0
+    assert len(set(photos.asked)) <= 3 * 4  # a batch's half, and those that are read ahead
