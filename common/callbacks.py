@@ -62,7 +62,7 @@ class SaveProgress(keras.callbacks.Callback):
         self._stop_if_diverged(iteration, logs)
         self._write_picture(iteration)
         line = {name: float(value) for name, value in logs.items()}
-        if self.evaluate and self.run.is_chief:
+        if self.evaluate:
             line |= self.evaluate()
         self.run.record(iteration, line, seconds)
         self.run.save_checkpoint(self.model)

@@ -7,6 +7,7 @@ import argparse
 import contextlib
 import errno
 import os
+import re
 import shutil
 import sys
 import traceback
@@ -65,7 +66,7 @@ def program(
                 "--distribute multi-worker: neither TF_CONFIG nor Slurm names several workers"
             )
         if cluster and not dry_run:
-            return _train_together(cluster, machine, chapter, presets, typed, options, train)
+            _train_together(cluster, machine, chapter, presets, typed, options, train)
         run = training.open_run(chapter, presets, typed, **options)
         if run is None:
             print(f"{options['output_dir']}: the run is finished")
@@ -207,6 +208,8 @@ def run(main: Callable) -> None:
         _drop_output()
         _fail(f"what is printed cannot be written: {error.strerror}")
     except Exception as error:
+        if problem := _nondeterministic(error):
+            _fail(f"{problem} --no-deterministic trains without it; the bits may differ each time")
         if not _is_of_memory(error):
             raise
         _fail("this does not fit in memory; smaller batches, images or networks need less")
@@ -233,6 +236,15 @@ def _fail(reason: Any) -> None:
     with contextlib.suppress(OSError):  # it may be full, too
         print("error: " + " ".join(str(reason).split()), file=sys.stderr)
     sys.exit(2)
+
+
+def _nondeterministic(error: Exception) -> str | None:
+    """What TensorFlow says of an operation that has no deterministic form on a GPU."""
+    tensorflow = sys.modules.get("tensorflow")
+    if tensorflow and isinstance(error, tensorflow.errors.UnimplementedError):
+        found = re.search(r"A deterministic GPU implementation of [^\n]*?\.", str(error))
+        return found and found.group()
+    return None
 
 
 def _is_of_memory(error: Exception) -> bool:

@@ -84,5 +84,10 @@ def minimize(optimizer, tape, loss, variables) -> None:
         loss: a scalar, of this replica's part of the batch. Keras' optimisers add up the replicas'
             gradients, and so each is divided by their number.
     """
-    share = None if replicas() == 1 else tf.ones_like(loss) / replicas()
-    optimizer.apply(tape.gradient(loss, variables, output_gradients=share), variables)
+    if replicas() == 1:
+        optimizer.apply(tape.gradient(loss, variables), variables)
+        return
+    share = tf.ones_like(loss) / replicas()
+    gradients = tape.gradient(loss, variables, output_gradients=share)
+    # Those of an embedding are of the rows that were looked up, which differ between replicas.
+    optimizer.apply([g if g is None else tf.convert_to_tensor(g) for g in gradients], variables)

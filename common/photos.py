@@ -102,6 +102,7 @@ class StreamedPhotos:
     def __init__(self, files: PhotoFiles, names: Sequence[str], size: int):
         self.files, self.names = files, names
         self.shape = (len(names), size, size, 3)
+        self.pool = ThreadPoolExecutor(THREADS)  # Pillow decodes without holding Python's lock
         # What reading ended in; TensorFlow passes on no more than its text.
         self.error: UserError | None = None
 
@@ -111,11 +112,14 @@ class StreamedPhotos:
     def __getitem__(self, indices) -> np.ndarray:
         flat = np.reshape(indices, -1)
         try:
-            decoded = [self.files.read_image(self.names[i], self.shape[1])[0] for i in flat]
+            decoded = list(self.pool.map(self._read, flat))
         except UserError as error:
             self.error = error
             raise
         return np.reshape(decoded, (*np.shape(indices), *self.shape[1:]))
+
+    def _read(self, index: int) -> np.ndarray:
+        return self.files.read_image(self.names[index], self.shape[1])[0]
 
 
 @contextlib.contextmanager

@@ -59,7 +59,8 @@ def batches(
     def look_up(indices):
         if in_memory is not None:
             return tf.gather(in_memory, indices)
-        read = tf.numpy_function(images.__getitem__, [indices], tf.uint8)
+        # Not stateful: where operations are deterministic, TensorFlow reads nothing of that ahead.
+        read = tf.numpy_function(images.__getitem__, [indices], tf.uint8, stateful=False)
         return tf.ensure_shape(read, (batch_size // replicas.count, *images.shape[1:]))
 
     def divide(indices):

@@ -11,8 +11,6 @@ import os
 import re
 import socket
 import sys
-import threading
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -20,6 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from common import UserError
+from common.rendezvous import meet
 from common.replicas import Cluster
 
 
@@ -39,26 +38,15 @@ class Workers:
         else:
             resolver = tf.distribute.cluster_resolver.TFConfigClusterResolver()
             self.addresses = cluster.addresses
-        joined = threading.Event()
-        threading.Thread(target=self._wait, args=(joined, wait), daemon=True).start()
+        meet(self.addresses, cluster.number, wait)
         try:
             self.strategy = tf.distribute.MultiWorkerMirroredStrategy(resolver)
         except tf.errors.OpError as error:
             own = self.addresses[cluster.number]
             raise UserError(
-                f"{own}: this worker, number {cluster.number}, cannot take its address; another "
-                f"program has it, or another worker has the same number: {_first_line(error)}"
+                f"{own}: worker {cluster.number} cannot take its address, as another program has "
+                f"it, or cannot reach the others: {_first_line(error)}"
             ) from error
-        joined.set()
-
-    def _wait(self, joined: threading.Event, seconds: float) -> None:
-        """Ends the program if not all workers come in time: TensorFlow would wait for ever."""
-        end = time.monotonic() + seconds
-        while not joined.wait(min(1.0, max(0.0, end - time.monotonic()))):
-            if time.monotonic() >= end:
-                missing = [name for name in self.addresses if not _listens(name)]
-                who = f"{', '.join(missing)} did not" if missing else "not all workers did"
-                stop(f"{who} start within {seconds:.0f} seconds, of {len(self.addresses)} workers")
 
     def exchange(self, content: bytes) -> list[bytes]:
         """What each worker gives, in the order of their numbers, at each of them."""

@@ -21,13 +21,13 @@ os.environ |= {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"}
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-import keras
-import numpy as np
-import tensorflow as tf
+import keras  # noqa: E402
+import numpy as np  # noqa: E402
+import tensorflow as tf  # noqa: E402
 
-from common import device, stream
-from common.batch_norm import fuse
-from common.replicas import ONE, Replicas
+from common import device, stream  # noqa: E402
+from common.batch_norm import fuse  # noqa: E402
+from common.replicas import ONE, Replicas  # noqa: E402
 
 BATCH = 16
 RATE = 1e-3

@@ -47,7 +47,9 @@ def test_parts_of_replicas_make_up_the_batch():
 def test_a_program_reads_no_images_of_others():
     class Photos:
         shape = (16, 1, 1, 1)
-        asked: list = []
+
+        def __init__(self):
+            self.asked = []
 
         def __len__(self):
             return 16

@@ -1,0 +1,167 @@
+"""What it costs to train on several devices: measured on this machine, and worked out for GPUs.
+
+    python benchmarks/scaling.py measure chapter03_gan     milliseconds a step, four ways
+    python benchmarks/scaling.py costs                     bytes and arithmetic of a step
+
+`measure` trains in turns: in one program on two cores; in one program with the CPU divided into two
+devices; in two programs with a core each; and in one program with one core and half the batch,
+which is what each of the two computes. What two programs take beyond that is communication, and
+waiting for each other.
+
+`costs` counts the weights whose gradients are all-reduced in a step, and the arithmetic of the
+networks' forward passes, by TensorFlow's profiler.
+"""
+
+import argparse
+import json
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(REPOSITORY))
+ROUNDS = 3
+SHORT = {  # flags of a short run, and its batch
+    "chapter03_gan": (
+        ["--preset", "book", "--iterations", "3000", "--sample-interval", "1000"],
+        128,
+    ),
+    "chapter04_dcgan": (["--preset", "book", "--iterations", "45", "--sample-interval", "15"], 128),
+    "chapter09_cyclegan": (["--epochs", "3", "--sample-epochs", "1", "--precision", "float32"], 16),
+}
+MEASURED_BUT = ["--fid-images", "65"]  # what is not timed is kept short
+
+
+def milliseconds(chapter, ways):
+    """Of a step, in a new run: `ways` are the cores and the flags of each program."""
+    with tempfile.TemporaryDirectory() as folder:
+        servers = [socket.create_server(("localhost", 0)) for _ in ways]
+        addresses = [f"localhost:{server.getsockname()[1]}" for server in servers]
+        for server in servers:
+            server.close()
+        programs = []
+        for index, (cores, flags) in enumerate(ways):
+            environment = dict(os.environ)
+            if len(ways) > 1:
+                task = {"type": "worker", "index": index}
+                environment["TF_CONFIG"] = json.dumps(
+                    {"cluster": {"worker": addresses}, "task": task}
+                )
+            command = [sys.executable, str(REPOSITORY / chapter / "train.py"), *SHORT[chapter][0]]
+            command += [] if chapter == "chapter09_cyclegan" else MEASURED_BUT
+            programs.append(
+                subprocess.Popen(
+                    [*command, *flags, "--output-dir", f"{folder}/run"],
+                    env=environment,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    preexec_fn=lambda cores=cores: os.sched_setaffinity(0, cores),
+                )
+            )
+        if any([program.wait() for program in programs]):
+            raise RuntimeError(f"{chapter}: a run has failed")
+        results = json.loads(Path(folder, "run", "results.json").read_text())
+    return results["seconds_per_iteration"] * 1000
+
+
+def measure(chapter):
+    first, second = sorted(os.sched_getaffinity(0))[:2]
+    half = ["--batch-size", str(SHORT[chapter][1] // 2), "--distribute", "none"]
+    xla = ["--no-xla"] if chapter == "chapter03_gan" else []  # it does not divide a step
+    ways = {
+        "one program, two cores": [({first, second}, ["--distribute", "none", *xla])],
+        "two devices of one program": [({first, second}, ["--devices", "2", *xla])],
+        "two programs, a core each": [({first}, xla), ({second}, xla)],
+        "one program, one core, half the batch": [({first}, [*half, *xla])],
+    }
+    if xla:
+        ways["one program, two cores, XLA"] = [({first, second}, ["--distribute", "none"])]
+    times = {way: [] for way in ways}
+    for _ in range(ROUNDS):
+        for way, programs in ways.items():
+            times[way].append(milliseconds(chapter, programs))
+    for way, found in times.items():
+        rounds = ", ".join(f"{each:.1f}" for each in found)
+        print(f"{chapter:<20}{way:<40}{statistics.median(found):8.1f} ms   ({rounds})", flush=True)
+
+
+def costs():
+    """Prints, for some settings, all-reduced weights, and floating-point operations an image."""
+    from chapter03_gan import networks as dense
+    from chapter04_dcgan import networks as convolutional
+    from chapter06_progan.networks import Discriminator, Generator
+    from chapter09_cyclegan import networks as translating
+
+    def row(name, updated, passes):
+        """`updated`: networks and their updates in a step; `passes`: operations an image."""
+        weights = sum(count * trainable(network) for network, count in updated)
+        print(f"{name:<42}{weights * 4 / 2**20:10.1f} MiB{passes / 1e9:12.2f} GFLOP", flush=True)
+
+    print(f"{'':<42}{'all-reduced':>14}{'an image':>18}")
+    g, d = dense.build_generator(), dense.build_discriminator()
+    row("chapter 3", [(d, 2), (g, 1)], 3 * (3 * flops(d) + 2 * flops(g)) - 2 * flops(g))
+    g, d = convolutional.build_generator(), convolutional.build_discriminator()
+    row("chapter 4, book", [(d, 2), (g, 1)], 3 * (3 * flops(d) + 2 * flops(g)) - 2 * flops(g))
+    for size in (256, 1024):
+        levels = size.bit_length() - 2
+        g = Generator(levels, 512, 3, total_filters=16_384, most_filters=512)
+        d = Discriminator(levels, 3, total_filters=16_384, most_filters=512)
+        one_g, one_d = of_level(g, levels, size), of_level(d, levels, size)
+        # The critic: two forward passes, a third for the penalty with its gradients of gradients.
+        row(
+            f"chapter 6, paper, {size}×{size}",
+            [(d, 1), (g, 1)],
+            3 * (one_g + one_d) + one_g + 6 * one_d + 6 * one_d,
+        )
+    g = translating.build_resnet(3, 64, 9)
+    d = translating.build_discriminator(3, 64, 70, True)
+    at_256 = flops(g, 256), flops(d, 256)
+    row("chapter 9, paper, 256×256", [(g, 2), (d, 2)], 2 * (3 * 3 * at_256[0] + 3 * 3 * at_256[1]))
+
+
+def trainable(network):
+    return sum(weight.shape.num_elements() for weight in network.trainable_variables)
+
+
+def of_level(network, levels, size):
+    """Operations of the forward pass at the last level, an image."""
+    import tensorflow as tf
+
+    shape = (1, network.latent_dim) if hasattr(network, "latent_dim") else (4, size, size, 3)
+    return counted(lambda x: network(x, level=levels - 1), tf.TensorSpec(shape)) / shape[0]
+
+
+def flops(network, size=None):
+    """Operations of a network's forward pass, an image."""
+    import tensorflow as tf
+
+    shape = [1, *(size if axis is None else axis for axis in network.inputs[0].shape[1:])]
+    return counted(lambda x: network(x, training=False), tf.TensorSpec(shape))
+
+
+def counted(function, spec):
+    import tensorflow as tf
+    from tensorflow.python.profiler import model_analyzer, option_builder
+
+    options = option_builder.ProfileOptionBuilder.float_operation()
+    options["output"] = "none"
+    graph = tf.function(function).get_concrete_function(spec).graph
+    return model_analyzer.profile(graph, options=options).total_float_ops
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("what", choices=["measure", "costs"])
+    parser.add_argument("chapters", nargs="*", default=list(SHORT), metavar="CHAPTER")
+    arguments = parser.parse_args()
+    if arguments.what == "costs":
+        costs()
+    else:
+        for chapter in arguments.chapters:
+            measure(chapter)

@@ -1,0 +1,98 @@
+"""Several programs that train together on loopback, as on several machines: `common/workers.py`."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from conftest import assert_same_run
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+TRAIN = [sys.executable, str(REPOSITORY / "chapter03_gan" / "train.py"), "--preset", "smoke"]
+PATIENCE = 240  # seconds; on a busy machine a start takes long
+
+
+def free_ports(count):
+    listening = [socket.create_server(("localhost", 0)) for _ in range(count)]
+    ports = [each.getsockname()[1] for each in listening]
+    for each in listening:
+        each.close()
+    return ports
+
+
+class Together:
+    """Workers of one cluster, each with flags of its own."""
+
+    def __init__(self, folder, *flags, indices=(0, 1), ports=None):
+        addresses = [f"localhost:{port}" for port in ports or free_ports(2)]
+        self.programs = []
+        for index, own in zip(indices, flags, strict=True):
+            task = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
+            self.programs.append(
+                subprocess.Popen(
+                    [*TRAIN, *own],
+                    env=os.environ | {"TF_CONFIG": json.dumps(task), "CUDA_VISIBLE_DEVICES": ""},
+                    cwd=folder,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    text=True,
+                )
+            )
+
+    def ends(self):
+        """The exit code and the last line that each has written as an error."""
+        ends = []
+        for program in self.programs:
+            try:
+                _, errors = program.communicate(timeout=PATIENCE)
+            finally:
+                program.kill()
+            lines = [line for line in errors.splitlines() if line.startswith("error:")]
+            ends.append((program.returncode, (lines or [errors[-500:]])[-1]))
+        return ends
+
+
+def test_a_killed_worker_is_named_and_the_same_command_goes_on_to_the_same_bits(tmp_path):
+    flags = ["--iterations", "60", "--resume", "auto", "--output-dir"]
+    whole = Together(tmp_path, [*flags, "whole"], [*flags, "whole"])
+    assert [code for code, _ in whole.ends()] == [0, 0]
+    assert not list(tmp_path.glob("**/*.keras.*"))
+
+    broken = Together(tmp_path, [*flags, "broken"], [*flags, "broken"])
+    checkpoint = tmp_path / "broken" / "checkpoint" / "latest.weights.h5"
+    end = time.monotonic() + PATIENCE
+    while not checkpoint.exists() and time.monotonic() < end:
+        time.sleep(0.02)
+    broken.programs[1].send_signal(signal.SIGKILL)
+    (code, error), _ = broken.ends()
+    if code:  # else the run was finished before
+        assert code == 2
+        assert re.search(r"worker 1, localhost:\d+, has ended .* --resume auto", error)
+        again = Together(tmp_path, [*flags, "broken"], [*flags, "broken"])
+        assert [code for code, _ in again.ends()] == [0, 0]
+    assert_same_run(tmp_path / "whole", tmp_path / "broken")
+
+
+def test_workers_with_different_settings_are_told_apart(tmp_path):
+    workers = Together(tmp_path, ["--seed", "1"], ["--seed", "2"])
+    ends = workers.ends()
+    assert [code for code, _ in ends] == [2, 2]
+    assert any("worker 1, localhost:" in error and "'seed': '2'" in error for _, error in ends)
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("flags", [["--distribute", "multi-worker"], ["--devices", "0"]])
+def test_flags_that_fit_no_machine_are_one_line(flags, tmp_path):
+    environment = {key: value for key, value in os.environ.items() if key != "TF_CONFIG"}
+    done = subprocess.run(
+        [*TRAIN, *flags], env=environment, cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
