@@ -74,7 +74,7 @@ def program(
         if dry_run:
             _show({"preset": run.preset, **run.config.shown()})
             return None
-        setup(run.config.seed, run.config.precision, machine["deterministic"])
+        run.device = setup(run.config.seed, run.config.precision, machine["deterministic"])
         run.use(_devices(machine))
         with run.resumable():
             return train(run.config, run)
@@ -109,7 +109,8 @@ def _train_together(cluster, machine, chapter, presets, typed, options, train) -
         if run is None:
             print(f"{options['output_dir']}: the run is finished")
             return
-        device.setup(run.config.seed, run.config.precision, machine["deterministic"])
+        settings = run.config
+        run.device = device.setup(settings.seed, settings.precision, machine["deterministic"])
         run.use(connection.strategy, connection)
         with connection.dying(run.advice), run.resumable():
             train(run.config, run)

@@ -31,9 +31,12 @@ def predict(network: keras.Model, inputs, batch_size: int = 200) -> np.ndarray:
     """
     if network.distribute_strategy.num_replicas_in_sync == 1:
         return network.predict(inputs, batch_size=batch_size, verbose=0)
-    parts = tf.data.Dataset.from_tensors(inputs).unbatch().batch(batch_size)
+    several = isinstance(inputs, list)
+    parts = tf.data.Dataset.from_tensor_slices(tuple(inputs) if several else inputs)
+    parts = parts.batch(batch_size)
     forward = tf.function(lambda part: network(part, training=False), reduce_retracing=True)
-    return np.concatenate([forward(part).numpy() for part in parts])
+    made = [forward(list(part) if several else part).numpy() for part in parts]
+    return np.concatenate(made)
 
 
 class ChapterModel(keras.Model):
@@ -82,7 +85,9 @@ class ChapterModel(keras.Model):
                 convolutions become many times slower.
         """
         super().compile(*args, jit_compile=False, **kwargs)
-        if jit_compile and not self.run_eagerly and self.replicas == 1:
+        # Across devices, what one device computes would have to be divided where they meet.
+        self.compiled_by_xla = jit_compile and not self.run_eagerly and self.replicas == 1
+        if self.compiled_by_xla:
             self.train_step = tf.function(self.train_step, jit_compile=True)
 
     @property

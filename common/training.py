@@ -125,6 +125,7 @@ class TrainingRun(Run):
 
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
+        self.device = "CPU"  # or "GPU"
         self.strategy: Any = None  # for several devices
         self.workers: Any = None  # on several machines
         self.replicas = ONE
@@ -385,17 +386,14 @@ class TrainingRun(Run):
 
     def _describe_devices(self, model) -> str:
         """What trains, and how, for people."""
-        import tensorflow as tf
-
-        kind = "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
         if self.replicas.count == 1:
-            what = f"the {kind}"
-        elif self.workers:
-            machines = len(self.workers.addresses)
-            what = f"{self.replicas.count} devices ({kind}) of {machines} workers"
+            what = f"the {self.device}"
         else:
-            what = f"{self.replicas.count} devices ({kind})"
-        return f"{what} in {self.config.precision}"
+            what = f"{self.replicas.count} devices ({self.device})"
+            if self.workers:
+                what += f" of {len(self.workers.addresses)} workers"
+        compiled = ", compiled by XLA" if getattr(model, "compiled_by_xla", False) else ""
+        return f"{what} in {self.config.precision}{compiled}"
 
     def advice(self) -> str:
         """How to go on when another worker is gone."""

@@ -49,11 +49,26 @@ def change_every_member(path, offset, value):
     path.write_bytes(raw)
 
 
+class Iterations(int):
+    """A whole number that can be read as one of TensorFlow's variables."""
+
+    def numpy(self):
+        return int(self)
+
+
 class Counter:
     """Stands in for a model: its weights file holds the iteration."""
 
-    def __init__(self):
-        self.iterations = 0
+    def __init__(self, iterations=0):
+        self.iterations = iterations
+
+    @property
+    def iterations(self):
+        return self._iterations
+
+    @iterations.setter
+    def iterations(self, value):
+        self._iterations = Iterations(value)
 
     def save_weights(self, file):
         file.write(str(self.iterations).encode())

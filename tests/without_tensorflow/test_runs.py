@@ -449,3 +449,12 @@ def test_a_full_disk_leaves_the_file_as_it_was_and_no_other(monkeypatch):
         run.write("b.txt", b"new")
     assert (run.path / "b.txt").read_bytes() == b"old"
     assert not list(run.path.glob(".writing-*"))
+
+
+def test_resume_auto_begins_goes_on_and_stops_when_the_run_is_finished():
+    assert training.open_run("chapter03_gan", PRESETS, {}, resume="auto").preset == "quick"
+    new_run("begun")
+    run = training.open_run("chapter03_gan", PRESETS, {}, resume="auto", output_dir="begun")
+    assert run.path.name == "begun" and run._record is not None
+    new_run("done", finished=True)
+    assert training.open_run("chapter03_gan", PRESETS, {}, resume="auto", output_dir="done") is None

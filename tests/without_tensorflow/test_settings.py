@@ -38,7 +38,9 @@ def test_flags_override_the_preset():
     config, options, typed = parse("--preset", "book", "--seed", "4", "--resume", "--no-xla")
     assert (config.iterations, config.seed, config.xla, config.rate) == (1000, 4, False, 1e-3)
     assert set(typed) == {"seed", "xla"}
-    assert options == {"preset": "book", "resume": "latest", "dry_run": False, "output_dir": None}
+    machine = {"distribute": "auto", "devices": None, "wait": 300, "deterministic": True}
+    run = {"preset": "book", "resume": "latest", "dry_run": False, "output_dir": None}
+    assert options == run | machine
     config, options, typed = parse("--seed", "0", "--patch", "70", "--xla")
     assert options["preset"] is None and set(typed) == {"seed", "patch", "xla"}
     assert (config.rate, config.patch, config.xla) == (0.5, 70, True)
