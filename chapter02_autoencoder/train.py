@@ -62,7 +62,7 @@ def train(config: Settings, run: TrainingRun) -> dict:
         model.compile(
             RMSprop(config.learning_rate),
             steps_per_execution=run.steps_per_execution(),
-            jit_compile=config.xla,
+            jit_compile=run.xla,
         )
 
     def sample_images():

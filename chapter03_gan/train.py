@@ -59,7 +59,7 @@ def train(config: Settings, run: TrainingRun) -> dict:
             d_optimizer=Adam(config.learning_rate, config.beta_1),
             g_optimizer=Adam(config.learning_rate, config.beta_1),
             steps_per_execution=run.steps_per_execution(),
-            jit_compile=config.xla,
+            jit_compile=run.xla,
         )
 
     evaluator = metrics.Evaluator(dataset.name, dataset.x_test)

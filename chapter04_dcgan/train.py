@@ -100,6 +100,7 @@ def train(config: Settings, run: TrainingRun) -> dict:
             d_optimizer=adam(config.discriminator_learning_rate, beta_1, d_updates, decay),
             g_optimizer=adam(config.generator_learning_rate, beta_1, run.iterations, decay),
             steps_per_execution=run.steps_per_execution(most=10),
+            jit_compile=run.xla,
         )
 
     evaluator = metrics.Evaluator(dataset.name, dataset.x_test)

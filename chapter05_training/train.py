@@ -85,6 +85,7 @@ def train_game(config: Settings, run: TrainingRun, dataset, measurement) -> dict
             d_optimizer=optimizer(config, config.discriminator_learning_rate, d_updates),
             g_optimizer=optimizer(config, config.generator_learning_rate, run.iterations),
             steps_per_execution=run.steps_per_execution(most=10),
+            jit_compile=run.xla,
         )
 
     def sample_images():

@@ -9,13 +9,14 @@ from chapter06_progan.stylegan import StyleGAN
 from chapter06_progan.training_images import levels_of
 
 
-def build_model(config, channels: int, total: int) -> ProGAN:
+def build_model(config, channels: int, total: int, xla: bool = False) -> ProGAN:
     """A compiled model.
 
     Args:
         config: `settings.Settings`.
         channels: of the images.
         total: training images of the whole run.
+        xla: compile the training step with XLA.
     """
     shared = {
         "total_filters": config.total_filters,
@@ -60,5 +61,5 @@ def build_model(config, channels: int, total: int) -> ProGAN:
     def adam():  # no momentum, and a short memory for the squares; the paper's appendix A.1
         return keras.optimizers.Adam(config.learning_rate, 0.0, 0.99, epsilon=1e-8)
 
-    gan.compile(adam(), adam(), decay=config.decay, total=total)
+    gan.compile(adam(), adam(), decay=config.decay, total=total, jit_compile=xla)
     return gan

@@ -92,6 +92,7 @@ class ProGAN(ChapterModel):
                 for variable in optimizer.variables:
                     variable.assign(ops.zeros_like(variable))
         # Functions of the former phase are of another level.
+        self.compile_step()
         self.steps_per_execution = steps_per_execution
         self.make_train_function(force=True)
         self.compile_pictures()

@@ -84,7 +84,7 @@ def train(config: Settings, run: TrainingRun) -> dict:
     run.schedule(plan[-1].end, config.sample_images, "image")
 
     with run.scope():
-        gan = build_model(config, data.channels, total=plan[-1].end)
+        gan = build_model(config, data.channels, total=plan[-1].end, xla=run.xla)
 
     evaluator = Evaluator(data, config)
 

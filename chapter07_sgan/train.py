@@ -67,6 +67,9 @@ class Settings(GANSettings):
     baseline_epochs: Count = 30
     """passes of the baseline over the labelled images"""
 
+    def compiles(self, device):
+        return super().compiles(device) and not self.shift  # which XLA cannot compile
+
     def check_replicas(self, replicas):
         super().check_replicas(replicas)
         replicas.check({"--labeled-batch-size": min(self.labeled_batch_size, self.labeled)})
@@ -147,6 +150,7 @@ def train(config: Settings, run: TrainingRun) -> dict:
         gan.compile(
             **variants.choose_optimizers(config),
             steps_per_execution=run.steps_per_execution(most=20),
+            jit_compile=run.xla,
         )
 
     evaluator = metrics.Evaluator(dataset.name, dataset.x_test)

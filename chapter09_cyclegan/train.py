@@ -101,6 +101,9 @@ class Settings(settings.Settings):
             )
         return self
 
+    def compiles(self, device):
+        return super().compiles(device) and not self.pool_size  # which XLA cannot compile
+
     def with_flags(self, typed):
         if typed.get("model") == "discogan":  # Kim et al. 2017
             typed = {"lambda_cycle": 1.0, "lambda_identity": 0.0, "pool_size": 0, **typed}
@@ -187,6 +190,7 @@ def train(config: Settings, run: TrainingRun) -> dict:
             d_B_optimizer=adam(d_updates * run.iterations),
             g_optimizer=adam(run.iterations),
             steps_per_execution=run.steps_per_execution(most=10),
+            jit_compile=run.xla,
         )
 
     def sample_images():

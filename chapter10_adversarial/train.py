@@ -118,6 +118,7 @@ def train(config: Settings, run: TrainingRun) -> dict:
         model.compile(
             *(optimizers.adam(config.learning_rate, 0.9, run.iterations) for _ in classifiers),
             steps_per_execution=run.steps_per_execution(),
+            jit_compile=run.xla,
         )
 
     attack = Attacks(config.attack_steps, config.attack_step_size, config.seed)

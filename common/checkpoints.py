@@ -127,7 +127,7 @@ def table(run: Files, name: str, lines: int, digest: str) -> list[dict[str, Any]
     if _sha256(b"".join(first)) != digest:
         raise UserError(f"{run.path / name}: {CHANGED}")
     found = csv.DictReader(line.decode() for line in first)
-    counted = (found.fieldnames or [None])[0]
+    counted = (found.fieldnames or [""])[0]
     return [
         {key: int(value) if key == counted else float(value) for key, value in row.items()}
         for row in found

@@ -87,8 +87,13 @@ class ChapterModel(keras.Model):
         super().compile(*args, jit_compile=False, **kwargs)
         # Across devices, what one device computes would have to be divided where they meet.
         self.compiled_by_xla = jit_compile and not self.run_eagerly and self.replicas == 1
+        self.compile_step()
+
+    def compile_step(self) -> None:
+        """Lets XLA compile `train_step`, if it is to; again, where the step has changed since."""
         if self.compiled_by_xla:
-            self.train_step = tf.function(self.train_step, jit_compile=True)
+            step = type(self).train_step.__get__(self)
+            self.train_step = tf.function(step, jit_compile=True)
 
     @property
     def replicas(self) -> int:

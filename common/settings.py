@@ -100,6 +100,8 @@ class Settings(Frozen):
     precision: Literal["float32", "mixed_bfloat16"] = "float32"
     """mixed_bfloat16 computes with half the bits: faster on hardware that has instructions for it,
     slower on other CPUs"""
+    xla: bool | None = None
+    """compile the training steps with XLA; where neither is given, on a GPU"""
 
     def with_flags(self, typed: Mapping[str, Any]) -> Self:
         """A preset's settings, with the flags that were typed.
@@ -108,6 +110,10 @@ class Settings(Frozen):
             UserError: a value is not one that its flag takes, or does not go with the others.
         """
         return self.replace(**typed)
+
+    def compiles(self, device: str) -> bool:
+        """Whether XLA compiles the training steps on a "CPU" or "GPU"."""
+        return device == "GPU" if self.xla is None else self.xla
 
     def check_replicas(self, replicas: Replicas) -> None:
         """Raises a UserError if the batches cannot be divided among several devices."""

@@ -157,6 +157,11 @@ class TrainingRun(Run):
         """Whether this program writes: it trains alone, or is the first of several."""
         return self.workers is None or self.workers.cluster.is_chief
 
+    @property
+    def xla(self) -> bool:
+        """For `compile`: whether XLA compiles the training step."""
+        return self.config.compiles(self.device)
+
     def scope(self) -> contextlib.AbstractContextManager:
         """In it, networks, models and optimisers are made that train on all devices."""
         return self.strategy.scope() if self.strategy else contextlib.nullcontext()
