@@ -9,7 +9,9 @@ which is what each of the two computes. What two programs take beyond that is co
 waiting for each other.
 
 `costs` counts the weights whose gradients are all-reduced in a step, and the arithmetic of the
-networks' forward passes, by TensorFlow's profiler.
+networks' forward passes, by TensorFlow's profiler; a backward pass counts as two forward passes.
+From these and the speeds below, which are assumed and not measured, it works out how long a GPU
+computes and communicates in a step.
 """
 
 import argparse
@@ -25,12 +27,15 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPOSITORY))
 ROUNDS = 3
+# Assumed: a GPU that reaches a third of 312 TFLOP/s; eight to a machine, connected by 200 GB/s; and
+# machines connected by 100 Gbit/s. An all-reduce in a ring moves 2 (n - 1) / n of the bytes.
+ARITHMETIC, WITHIN, BETWEEN, EACH_MACHINE = 100e12, 200e9, 12.5e9, 8
 SHORT = {  # flags of a short run, and its batch
     "chapter03_gan": (
-        ["--preset", "book", "--iterations", "3000", "--sample-interval", "1000"],
+        ["--preset", "book", "--iterations", "900", "--sample-interval", "300"],
         128,
     ),
-    "chapter04_dcgan": (["--preset", "book", "--iterations", "45", "--sample-interval", "15"], 128),
+    "chapter04_dcgan": (["--preset", "book", "--iterations", "30", "--sample-interval", "10"], 128),
     "chapter09_cyclegan": (["--epochs", "3", "--sample-epochs", "1", "--precision", "float32"], 16),
 }
 MEASURED_BUT = ["--fid-images", "65"]  # what is not timed is kept short
@@ -96,16 +101,22 @@ def costs():
     from chapter06_progan.networks import Discriminator, Generator
     from chapter09_cyclegan import networks as translating
 
-    def row(name, updated, passes):
+    def row(name, updated, passes, images):
         """`updated`: networks and their updates in a step; `passes`: operations an image."""
-        weights = sum(count * trainable(network) for network, count in updated)
-        print(f"{name:<42}{weights * 4 / 2**20:10.1f} MiB{passes / 1e9:12.2f} GFLOP", flush=True)
+        reduced = 4 * sum(count * trainable(network) for network, count in updated)
+        eight = 2 * 7 / 8 * reduced / WITHIN
+        many = 2 * 63 / 64 * reduced / BETWEEN
+        print(
+            f"{name:<30}{reduced / 2**20:8.1f} MiB{passes / 1e9:10.2f} GFLOP{images:8} images"
+            f"{images * passes / ARITHMETIC * 1e3:9.2f}{eight * 1e3:9.2f}{many * 1e3:9.2f}",
+            flush=True,
+        )
 
-    print(f"{'':<42}{'all-reduced':>14}{'an image':>18}")
+    print("all-reduced in a step; an image; images a GPU; ms of arithmetic, of 8 and of 64 GPUs")
     g, d = dense.build_generator(), dense.build_discriminator()
-    row("chapter 3", [(d, 2), (g, 1)], 3 * (3 * flops(d) + 2 * flops(g)) - 2 * flops(g))
+    row("chapter 3, book", [(d, 2), (g, 1)], 9 * flops(d) + 4 * flops(g), 16)
     g, d = convolutional.build_generator(), convolutional.build_discriminator()
-    row("chapter 4, book", [(d, 2), (g, 1)], 3 * (3 * flops(d) + 2 * flops(g)) - 2 * flops(g))
+    row("chapter 4, book", [(d, 2), (g, 1)], 9 * flops(d) + 4 * flops(g), 16)
     for size in (256, 1024):
         levels = size.bit_length() - 2
         g = Generator(levels, 512, 3, total_filters=16_384, most_filters=512)
@@ -115,12 +126,13 @@ def costs():
         row(
             f"chapter 6, paper, {size}×{size}",
             [(d, 1), (g, 1)],
-            3 * (one_g + one_d) + one_g + 6 * one_d + 6 * one_d,
+            3 * (one_g + one_d) + one_g + 12 * one_d,
+            4,
         )
     g = translating.build_resnet(3, 64, 9)
     d = translating.build_discriminator(3, 64, 70, True)
     at_256 = flops(g, 256), flops(d, 256)
-    row("chapter 9, paper, 256×256", [(g, 2), (d, 2)], 2 * (3 * 3 * at_256[0] + 3 * 3 * at_256[1]))
+    row("chapter 9, paper, 256×256", [(g, 2), (d, 2)], 18 * at_256[0] + 18 * at_256[1], 1)
 
 
 def trainable(network):

@@ -118,7 +118,7 @@ def _train_together(cluster, machine, chapter, presets, typed, options, train) -
     try:
         together()
     except UserError as error:
-        workers.stop(" ".join(str(error).split()))
+        workers.stop(error)
     except KeyboardInterrupt as interrupt:
         print(f"\n{str(interrupt) or 'Stopped.'}", file=sys.stderr, flush=True)
         os._exit(130)

@@ -22,6 +22,15 @@ from common.rendezvous import meet
 from common.replicas import Cluster
 
 
+# The exit code of a program that another one has left: that of SIGUSR1, which Kubeflow's TFJob takes
+# for an error that goes by when the program is begun again. A user's mistake is 2.
+LEFT = 138
+
+
+class LeftAlone(UserError):
+    """Another worker has ended."""
+
+
 class Workers:
     """The connection to the others.
 
@@ -112,7 +121,7 @@ class Workers:
 
     @contextlib.contextmanager
     def dying(self, advice: Callable[[], str]) -> Iterator[None]:
-        """Within it, what TensorFlow says when a worker is gone becomes a UserError of one line.
+        """Within it, what TensorFlow says when a worker is gone becomes a LeftAlone of one line.
 
         Args:
             advice: gives how to go on.
@@ -132,14 +141,14 @@ class Workers:
             named = {int(n) for n in re.findall(r"/task:(\d+)", str(error))}
             lost = [n for n in gone or sorted(named) if n != self.cluster.number]
             who = " and ".join(f"worker {n}, {self.addresses[n]}," for n in lost) or "a worker"
-            raise UserError(f"{who} has ended or is not to be reached; {advice()}") from error
+            raise LeftAlone(f"{who} has ended or is not to be reached; {advice()}") from error
 
 
-def stop(problem: str) -> None:
+def stop(error: UserError) -> None:
     """Ends the program with one line, whatever TensorFlow's threads are waiting for."""
     sys.stdout.flush()
-    print(f"error: {problem}", file=sys.stderr, flush=True)
-    os._exit(2)
+    print("error: " + " ".join(str(error).split()), file=sys.stderr, flush=True)
+    os._exit(LEFT if isinstance(error, LeftAlone) else 2)
 
 
 def _listens(address: str) -> bool:
