@@ -40,8 +40,8 @@ class Settings(GANSettings):
     slope: Fraction = 0.01
     """slope of LeakyReLU below 0, the book's alpha"""
     synchronized_batch_norm: bool = True
-    """on several devices, normalise by the statistics of the whole batch, as on one device; or each
-    device's part by its own, which needs no communication, but large parts"""
+    """on several devices, normalise by the statistics of the whole batch, as on one device; without
+    it, each device normalises its part by itself, which is faster and needs larger batches"""
     discriminator_batch_norm: bool = True
     """batch normalisation in the discriminator: the English edition has it, the Korean not"""
 

@@ -63,8 +63,8 @@ class Settings(DigitSettings):
     symmetric_range: bool = True
     """scale images to [-1, 1], and end the generator in tanh; without it [0, 1] and sigmoid"""
     synchronized_batch_norm: bool = True
-    """on several devices, normalise by the statistics of the whole batch, as on one device; or each
-    device's part by its own, which needs no communication, but large parts"""
+    """on several devices, normalise by the statistics of the whole batch, as on one device; without
+    it, each device normalises its part by itself, which is faster and needs larger batches"""
     generator_batch_norm: bool = True
     """batch normalisation in the generator"""
     slope: Fraction = 0.01
@@ -92,6 +92,10 @@ class Settings(DigitSettings):
     def of(self, name: GameName) -> Self:
         """The settings of one game, each with its value."""
         return self.replace(game=[name], **self.own(name))
+
+    def check_replicas(self, replicas):
+        for name in self.game:
+            replicas.check({"--batch-size": self.of(name).batch_size})
 
     @property
     def step_images(self) -> int:

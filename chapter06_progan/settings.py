@@ -128,7 +128,14 @@ class Settings(settings.Settings):
 
     def check_replicas(self, replicas):
         for phase in self.plan:  # groups of 4, of the mini-batch standard deviation, stay together
-            replicas.check({"--batch-size": phase.batch_size}, 4)
+            if phase.batch_size == self.batch_size:
+                replicas.check({"--batch-size": phase.batch_size}, 4)
+            elif replicas.count > 1 and phase.batch_size % (4 * replicas.count):
+                raise UserError(
+                    f"--smaller-batches makes batches of {phase.batch_size}, which cannot be "
+                    f"divided among {replicas.count} devices in groups of 4; give "
+                    f"--no-smaller-batches --batch-size {4 * replicas.count}, or a multiple of it"
+                )
 
     def with_flags(self, typed):
         model = self.replace(model=typed.get("model", self.model)).model

@@ -39,8 +39,8 @@ class Settings(GANSettings):
     networks: Literal["convolutional", "dense"] = "convolutional"
     """convolutional: the book's; dense: dense layers with Gaussian noise (Salimans et al. 2016)"""
     synchronized_batch_norm: bool = True
-    """on several devices, normalise by the statistics of the whole batch, as on one device; or each
-    device's part by its own, which needs no communication, but large parts"""
+    """on several devices, normalise by the statistics of the whole batch, as on one device; without
+    it, each device normalises its part by itself, which is faster and needs larger batches"""
     discriminator_batch_norm: bool = False
     """batch normalisation in the convolutional discriminator: the English edition has it, the
     Korean not"""

@@ -43,9 +43,9 @@ class FusedBatchNormalization(layers.BatchNormalization):
             outputs, mean, variance = self.normalize_together(inputs)
         else:
             outputs, mean, variance = self.normalize(inputs, training)
+            if training:  # the running averages are the same on all replicas
+                mean, variance = tf.unstack(distribution.mean(tf.stack([mean, variance])))
         if training:
-            # The same on all replicas, whether or not they normalise by the same.
-            mean, variance = distribution.mean(mean), distribution.mean(variance)
             before = self.momentum ** tf.cast(self.updates, tf.float32)  # what a start would weigh
             decay = (self.momentum - self.momentum * before) / (1 - self.momentum * before)
             for average, value in ((self.moving_mean, mean), (self.moving_variance, variance)):

@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 from common import UserError, training
 from common.files import readable
-from common.replicas import find_cluster
+from common.replicas import Replicas, find_cluster
 from common.settings import NOT_UTF8, Frozen, Settings
 
 POSITIONAL = "positional"  # Annotated[str, POSITIONAL] marks an argument without a flag
@@ -75,55 +75,81 @@ def program(
             _show({"preset": run.preset, **run.config.shown()})
             return None
         run.device = setup(run.config.seed, run.config.precision, machine["deterministic"])
-        run.use(_devices(machine))
+        _use_devices(run, machine)
         with run.resumable():
             return train(run.config, run)
 
     return main
 
 
-def _devices(machine: Mapping[str, Any]) -> Any:
-    """The strategy for the devices that the flags ask for, or None for one device."""
+def _use_devices(run, machine: Mapping[str, Any]) -> None:
+    """Lets the run train on the devices of this machine that the flags ask for.
+
+    By "auto" these are all GPUs, or the most of them among which the batches can be divided.
+    """
     from common import device
 
     if machine["distribute"] == "none":
         if machine["devices"]:
             raise UserError("--devices has no part in --distribute none")
-        return None
-    strategy = device.mirrored(machine["devices"])
-    if machine["distribute"] == "mirrored" and strategy is None:
-        raise UserError("--distribute mirrored: there is one device; --devices N divides the CPU")
-    return strategy
+        run.use(None)
+        return
+    count = machine["devices"] or device.count_gpus()
+    if machine["distribute"] == "mirrored" and count < 2:
+        raise UserError(
+            "--distribute mirrored: there is one device; --devices N makes N of the CPU"
+        )
+    if machine["distribute"] == "auto" and not machine["devices"]:
+        asked = count
+        count = next(n for n in range(max(1, count), 0, -1) if _divides(run.config, n))
+        if count < asked:
+            print(f"training on {count} of {asked} GPUs, as its batches can be divided among these")
+    run.use(device.mirrored(count))
+
+
+def _divides(config: Settings, count: int) -> bool:
+    try:
+        config.check_replicas(Replicas(count, range(count)))
+    except UserError:
+        return False
+    return True
 
 
 def _train_together(cluster, machine, chapter, presets, typed, options, train) -> None:
     """As `main`, in a program that trains with those on other machines; ends the program."""
+    if machine["devices"]:
+        raise UserError("--devices: several machines train on all of their GPUs")
     if not cluster.is_chief:
         sys.stdout = open(os.devnull, "w")  # it would be the chief's words again
     prepare()
     from common import device, workers
 
     def together():
+        device.setup(seed=0, deterministic=machine["deterministic"])  # before devices are used
         connection = workers.Workers(cluster, machine["wait"])
-        run = training.open_run_of(connection, chapter, presets, typed, **options)
-        if run is None:
-            print(f"{options['output_dir']}: the run is finished")
-            return
-        settings = run.config
-        run.device = device.setup(settings.seed, settings.precision, machine["deterministic"])
-        run.use(connection.strategy, connection)
-        with connection.dying(run.advice), run.resumable():
-            train(run.config, run)
+        with connection.dying():
+            run = training.open_run_of(connection, chapter, presets, typed, **options)
+            if run is None:
+                print(f"{options['output_dir']}: the run is finished")
+                return
+            connection.advice = run.advice
+            settings = run.config
+            run.device = device.setup(settings.seed, settings.precision, machine["deterministic"])
+            run.use(connection.strategy, connection)
+            with run.resumable():
+                train(run.config, run)
 
     try:
         together()
     except UserError as error:
         workers.stop(error)
     except KeyboardInterrupt as interrupt:
-        print(f"\n{str(interrupt) or 'Stopped.'}", file=sys.stderr, flush=True)
-        os._exit(130)
-    sys.stdout.flush()
-    os._exit(0)  # TensorFlow's threads would wait for those of the other programs
+        print(f"\n{str(interrupt) or 'Stopped.'}", file=sys.stderr)
+        workers.leave(130)
+    except BaseException:  # TensorFlow's threads would wait for those of the other programs
+        traceback.print_exc()
+        workers.leave(1)
+    workers.leave(0)
 
 
 def setup(seed: int, precision: str = "float32", deterministic: bool = True) -> str:
@@ -300,7 +326,8 @@ def _parse(description, presets, argv) -> tuple[dict[str, Any], dict[str, Any]]:
         "--devices",
         metavar="N",
         type=_positive,
-        help="how many of this machine's GPUs (default: all); without a GPU, parts of the CPU",
+        help="how many of this machine's GPUs (default: all); without a GPU, as many devices on "
+        "the CPU, to try it",
     )
     machine.add_argument(
         "--wait",

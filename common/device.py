@@ -42,24 +42,26 @@ def setup(seed: int, precision: str = "float32", deterministic: bool = True) -> 
     return "GPU" if gpus else "CPU"
 
 
-def mirrored(devices: int | None) -> tf.distribute.Strategy | None:
-    """TensorFlow's strategy for several devices of this machine; None, if there is only one.
+def count_gpus() -> int:
+    """The GPUs of this machine that TensorFlow sees."""
+    return len(tf.config.list_physical_devices("GPU"))
 
-    Call it before the first tensor is made.
 
-    Args:
-        devices: how many; None for all GPUs. Without a GPU, the CPU is divided into so many.
+def mirrored(count: int) -> tf.distribute.Strategy | None:
+    """TensorFlow's strategy for so many devices of this machine; None for fewer than two.
+
+    Call it before the first tensor is made. Without a GPU, the CPU becomes so many devices, which
+    share its cores.
 
     Raises:
-        UserError: there are not so many GPUs.
+        UserError: there are GPUs, but not so many.
     """
-    gpus = tf.config.list_physical_devices("GPU")
-    if gpus and devices and devices > len(gpus):
-        raise UserError(f"--devices {devices}: this machine has {len(gpus)} GPUs")
-    count = devices or len(gpus)
     if count < 2:
         return None
+    gpus = count_gpus()
     if gpus:
+        if count > gpus:
+            raise UserError(f"--devices {count}: this machine has {gpus} GPUs")
         return tf.distribute.MirroredStrategy([f"GPU:{number}" for number in range(count)])
     logical = [tf.config.LogicalDeviceConfiguration() for _ in range(count)]
     tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], logical)

@@ -1,5 +1,7 @@
 """What the chapters' Keras models have in common, and the noise of their training steps."""
 
+import functools
+import weakref
 from collections.abc import Callable
 
 import keras
@@ -34,9 +36,14 @@ def predict(network: keras.Model, inputs, batch_size: int = 200) -> np.ndarray:
     several = isinstance(inputs, list)
     parts = tf.data.Dataset.from_tensor_slices(tuple(inputs) if several else inputs)
     parts = parts.batch(batch_size)
-    forward = tf.function(lambda part: network(part, training=False), reduce_retracing=True)
-    made = [forward(list(part) if several else part).numpy() for part in parts]
-    return np.concatenate(made)
+    forward = _compiled.get(network)
+    if forward is None:
+        forward = tf.function(functools.partial(network, training=False), reduce_retracing=True)
+        _compiled[network] = forward
+    return np.concatenate([forward(list(part) if several else part).numpy() for part in parts])
+
+
+_compiled: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()  # networks' functions
 
 
 class ChapterModel(keras.Model):
@@ -108,6 +115,8 @@ class ChapterModel(keras.Model):
                 after the other.
         """
         if self.replicas > 1:
+            # Else the replicas would ask each other before each batch whether there is one.
+            x = x.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
             x = self.distribute_strategy.distribute_datasets_from_function(lambda _, x=x: x)
         return super().fit(x, **settings)
 

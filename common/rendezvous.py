@@ -12,29 +12,34 @@ from collections.abc import Sequence
 
 from common import UserError
 
-READY = {"ready": True}
-LONGEST = 10_000  # bytes of a message
+PATIENCE = 5.0  # seconds for a message of a program that has connected
+LONGEST = 1_000  # bytes of a message
 
 
-def meet(addresses: Sequence[str], number: int, seconds: float) -> None:
+def meet(addresses: Sequence[str], number: int, seconds: float, devices: str = "") -> None:
     """Returns when all programs are there.
+
+    The messages are not authenticated, and neither is what TensorFlow sends later: the network
+    between the machines has to be one that can be trusted.
 
     Args:
         addresses: host:port of each.
         number: this program's, from 0; 0 is the chief.
         seconds: to wait at most.
+        devices: what this program trains on; it must be the same for all.
 
     Raises:
-        UserError: one does not come in time, two have one number, or the chief's address is taken.
+        UserError: one does not come in time or has other devices, two have one number, or the
+            chief's address is taken.
     """
     end = time.monotonic() + seconds
     if number == 0:
-        _wait_for_others(addresses, end, seconds)
+        _wait_for_others(addresses, end, seconds, devices)
     else:
-        _report(addresses, number, end, seconds)
+        _report(addresses, number, end, seconds, devices)
 
 
-def _wait_for_others(addresses, end, seconds):
+def _wait_for_others(addresses, end, seconds, devices):
     port = int(addresses[0].rpartition(":")[2])
     try:
         server = socket.create_server(("", port), backlog=len(addresses))
@@ -44,64 +49,103 @@ def _wait_for_others(addresses, end, seconds):
             "another program has it, or two workers have number 0"
         ) from error
     come: dict[int, socket.socket] = {}
-    with server:
-        while len(come) < len(addresses) - 1:
-            server.settimeout(max(0.01, end - time.monotonic()))
-            try:
-                connection, _ = server.accept()
-            except TimeoutError:
-                missing = [a for n, a in enumerate(addresses) if n and n not in come]
-                problem = f"{', '.join(missing)} did not start within {seconds:.0f} seconds"
-                _tell(come.values(), {"error": problem})
-                raise UserError(f"{problem}; of {len(addresses)} workers") from None
-            said = _read(connection, 5)
-            theirs = said.get("number")
-            if theirs in come:
-                problem = f"two workers have number {theirs}"
-                _tell([connection, *come.values()], {"error": problem})
-                raise UserError(problem)
-            if isinstance(theirs, int) and 0 < theirs < len(addresses):
+    try:
+        with server:
+            while True:
+                missing = [n for n in range(1, len(addresses)) if n not in come]
+                if not missing and (gone := _gone(come)):
+                    come.pop(gone).close()
+                    continue
+                if not missing:
+                    break
+                server.settimeout(max(0.01, end - time.monotonic()))
+                try:
+                    connection, _ = server.accept()
+                except TimeoutError:
+                    names = ", ".join(addresses[n] for n in missing)
+                    raise UserError(
+                        f"{names} did not start within {seconds:.0f} seconds; "
+                        f"of {len(addresses)} workers"
+                    ) from None
+                said = _read(connection, PATIENCE)
+                theirs = said.get("number")
+                if not isinstance(theirs, int) or not 0 < theirs < len(addresses):
+                    connection.close()  # a stranger
+                    continue
+                if theirs in come and not _is_closed(come[theirs]):
+                    _say(connection, {"error": f"two workers have number {theirs}"})
+                    raise UserError(f"two workers have number {theirs}")
                 come[theirs] = connection
-    _tell(come.values(), READY)
+                if said.get("devices") != devices:
+                    raise UserError(
+                        f"worker {theirs}, {addresses[theirs]}, has {said.get('devices')}, "
+                        f"but worker 0 has {devices}"
+                    )
+        for connection in come.values():
+            _say(connection, {"ready": True})
+    except UserError as error:
+        for connection in come.values():
+            _say(connection, {"error": str(error)})
+        raise
+    finally:
+        for connection in come.values():
+            connection.close()
 
 
-def _report(addresses, number, end, seconds):
+def _report(addresses, number, end, seconds, devices):
     host, _, port = addresses[0].rpartition(":")
-    said = None
+    said: dict = {}
     while not said:
         left = end - time.monotonic()
         if left <= 0:
             raise UserError(f"worker 0, {addresses[0]}, did not start within {seconds:.0f} seconds")
         try:
             with socket.create_connection((host, int(port)), timeout=min(5, left)) as connection:
-                connection.sendall(json.dumps({"number": number}).encode() + b"\n")
-                said = _read(connection, left)
+                _say(connection, {"number": number, "devices": devices})
+                # The chief's time may have begun after this one's: it says when that is over.
+                said = _read(connection, left + seconds)
         except OSError:
             pass
         if not said:  # the chief does not listen yet, or it is a chief of before that still ends
             time.sleep(0.2)
-    if said != READY:
-        raise UserError(f"worker 0: {said.get('error', 'ended')}")
+    if "error" in said:
+        raise UserError(f"worker 0: {said['error']}")
 
 
-def _tell(connections, message):
-    for connection in connections:
-        try:
-            with connection:
-                connection.sendall(json.dumps(message).encode() + b"\n")
-        except OSError:
-            pass  # it has ended, which TensorFlow will notice
+def _gone(come):
+    """The number of a program that has ended since it came, or None."""
+    return next((number for number, each in come.items() if _is_closed(each)), None)
+
+
+def _is_closed(connection):
+    connection.setblocking(False)
+    try:
+        return not connection.recv(1, socket.MSG_PEEK)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    finally:
+        connection.settimeout(PATIENCE)
+
+
+def _say(connection, message):
+    try:
+        connection.sendall(json.dumps(message).encode() + b"\n")
+    except OSError:
+        pass  # it has ended, which will be noticed
 
 
 def _read(connection, seconds):
-    """A message, a dict; an empty one, if what comes is none."""
-    connection.settimeout(max(0.01, seconds))
+    """A message, a dict; an empty one, if what comes in that time is none."""
+    end = time.monotonic() + seconds
     text = b""
     try:
         while not text.endswith(b"\n") and len(text) < LONGEST:
+            connection.settimeout(max(0.01, end - time.monotonic()))
             more = connection.recv(LONGEST)
-            if not more:
-                break
+            if not more or time.monotonic() > end:
+                return {}
             text += more
         message = json.loads(text)
     except (OSError, ValueError):

@@ -219,8 +219,9 @@ class TrainingRun(Run):
                     "code": code_digest(REPOSITORY),
                 }
             )
-        if self.is_chief:
-            self.start(data)
+        with self._telling_errors():
+            if self.is_chief:
+                self.start(data)
         if self._record and self._record.versions != installed_versions():
             print("other versions than the run was begun with; bits may differ", file=sys.stderr)
         self.restore(model)
@@ -229,13 +230,29 @@ class TrainingRun(Run):
         print(f"{count} training images: {data['source']}")
         print(f"training on {self._describe_devices(model)} into {self.path}")
 
+    @contextlib.contextmanager
+    def _telling_errors(self) -> Iterator[None]:
+        """With several workers, an error of the chief's within it ends all of them."""
+        problem: UserError | None = None
+        try:
+            yield
+        except UserError as error:
+            problem = error
+        if self.workers:
+            said = self.workers.tell(str(problem or "").encode() if self.is_chief else None)
+            if said and not self.is_chief:
+                raise UserError(f"worker 0: {said.decode()}")
+        if problem:
+            raise problem
+
     def restore(self, model) -> None:
         """Loads the checkpoint, if there is one, into a built model with built optimisers.
 
         Raises:
             UserError: it is not as it was written, or does not fit the run's settings.
         """
-        content = self._find_checkpoint() if self.is_chief else None
+        with self._telling_errors():
+            content = self._find_checkpoint() if self.is_chief else None
         if self.workers:
             content = self._share_checkpoint(content)
         if content is not None:
@@ -417,6 +434,8 @@ class TrainingRun(Run):
         except KeyboardInterrupt:
             if self._lock is None:  # nothing is on disk yet
                 raise
+            if self.workers:
+                raise KeyboardInterrupt(f"Stopped; {self.advice()}") from None
             script = REPOSITORY / self.chapter / "train.py"
             with contextlib.suppress(OSError, ValueError):  # elsewhere, or in a deleted folder
                 script = script.relative_to(Path.cwd())

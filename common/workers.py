@@ -11,19 +11,21 @@ import os
 import re
 import socket
 import sys
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.python.distribute.cluster_resolver import slurm_cluster_resolver as slurm
 
 from common import UserError
 from common.rendezvous import meet
 from common.replicas import Cluster
 
-
-# The exit code of a program that another one has left: that of SIGUSR1, which Kubeflow's TFJob takes
-# for an error that goes by when the program is begun again. A user's mistake is 2.
+PIECE = 2**22  # bytes of a message that are sent at once, each as an int32
+# The exit code of a program that another one has left: that of SIGUSR1, which Kubeflow takes for an
+# error that goes by when the program is begun again. A user's mistake is 2.
 LEFT = 138
 
 
@@ -41,21 +43,16 @@ class Workers:
 
     def __init__(self, cluster: Cluster, wait: float):
         self.cluster = cluster
-        if cluster.addresses is None:
-            resolver: Any = tf.distribute.cluster_resolver.SlurmClusterResolver()
-            self.addresses = tuple(resolver.cluster_spec().as_dict()["worker"])
-        else:
-            resolver = tf.distribute.cluster_resolver.TFConfigClusterResolver()
-            self.addresses = cluster.addresses
-        meet(self.addresses, cluster.number, wait)
+        self.advice: Callable[[], str] = lambda: "nothing was done yet. Start all workers again"
+        self.addresses = cluster.addresses or _addresses_of_slurm()
+        task = {"type": "worker", "index": cluster.number}
+        os.environ["TF_CONFIG"] = json.dumps({"cluster": {"worker": self.addresses}, "task": task})
+        gpus = len(tf.config.list_physical_devices("GPU"))
+        meet(self.addresses, cluster.number, wait, f"{gpus} GPUs")
         try:
-            self.strategy = tf.distribute.MultiWorkerMirroredStrategy(resolver)
+            self.strategy = tf.distribute.MultiWorkerMirroredStrategy()
         except tf.errors.OpError as error:
-            own = self.addresses[cluster.number]
-            raise UserError(
-                f"{own}: worker {cluster.number} cannot take its address, as another program has "
-                f"it, or cannot reach the others: {_first_line(error)}"
-            ) from error
+            raise LeftAlone(f"the workers lost each other when they began: {error}") from error
 
     def exchange(self, content: bytes) -> list[bytes]:
         """What each worker gives, in the order of their numbers, at each of them."""
@@ -71,12 +68,15 @@ class Workers:
 
     def tell(self, content: bytes | None) -> bytes:
         """What the chief says, at each worker; the others give None."""
-        length = len(content) if content is not None else 0
-        length = int(self._sum(np.array([length], np.int64))[0])
-        said = np.zeros(length + 1, np.int32)
-        if content is not None:
-            said[:length] = np.frombuffer(content, np.uint8)
-        return self._sum(said)[:length].astype(np.uint8).tobytes()
+        said = np.frombuffer(content or b"", np.uint8)
+        length = int(self._sum(np.array([len(said)], np.int64))[0])
+        told = []
+        for start in range(0, length, PIECE):
+            piece = np.zeros(min(PIECE, length - start), np.int32)
+            if content is not None:
+                piece[:] = said[start : start + PIECE]
+            told.append(self._sum(piece).astype(np.uint8).tobytes())
+        return b"".join(told)
 
     def compare(self, facts: dict[str, Any]) -> None:
         """Raises a UserError if this worker's facts are not the chief's, or another one's are not.
@@ -113,19 +113,17 @@ class Workers:
 
     def _run(self, function, array: np.ndarray) -> np.ndarray:
         """What a function of the replicas gives, of this worker's value: the same for each."""
-        # `identity` puts the value on the replica's device.
-        run = tf.function(
-            lambda: self.strategy.run(lambda: function(tf.identity(array))), autograph=False
-        )
-        return self.strategy.experimental_local_results(run())[0].numpy()
+
+        @tf.function(autograph=False)
+        def run(values):
+            # `identity` puts the value on the replica's device.
+            return self.strategy.run(lambda x: function(tf.identity(x)), args=(values,))
+
+        return self.strategy.experimental_local_results(run(tf.constant(array)))[0].numpy()
 
     @contextlib.contextmanager
-    def dying(self, advice: Callable[[], str]) -> Iterator[None]:
-        """Within it, what TensorFlow says when a worker is gone becomes a LeftAlone of one line.
-
-        Args:
-            advice: gives how to go on.
-        """
+    def dying(self) -> Iterator[None]:
+        """Within it, what TensorFlow says when a worker is gone becomes a LeftAlone of one line."""
         try:
             yield
         except (
@@ -141,14 +139,21 @@ class Workers:
             named = {int(n) for n in re.findall(r"/task:(\d+)", str(error))}
             lost = [n for n in gone or sorted(named) if n != self.cluster.number]
             who = " and ".join(f"worker {n}, {self.addresses[n]}," for n in lost) or "a worker"
-            raise LeftAlone(f"{who} has ended or is not to be reached; {advice()}") from error
+            raise LeftAlone(f"{who} has ended or is not to be reached; {self.advice()}") from error
 
 
 def stop(error: UserError) -> None:
     """Ends the program with one line, whatever TensorFlow's threads are waiting for."""
-    sys.stdout.flush()
     print("error: " + " ".join(str(error).split()), file=sys.stderr, flush=True)
-    os._exit(LEFT if isinstance(error, LeftAlone) else 2)
+    leave(LEFT if isinstance(error, LeftAlone) else 2)
+
+
+def leave(code: int) -> None:
+    """Ends the program. Before that, what was said to the others last has a second to go out."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    time.sleep(1)
+    os._exit(code)
 
 
 def _listens(address: str) -> bool:
@@ -160,5 +165,17 @@ def _listens(address: str) -> bool:
     return True
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0][:200]
+def _addresses_of_slurm() -> tuple[str, ...]:
+    """host:port of each task of the job step, in the order of their numbers.
+
+    TensorFlow's own resolver sorts the hosts by their names, n10 before n9, and Slurm does not. The
+    ports are the job's own, so that two jobs can share a machine.
+    """
+    hosts = slurm.expand_hostlist(os.environ["SLURM_STEP_NODELIST"])
+    tasks = slurm.expand_tasks_per_node(os.environ["SLURM_STEP_TASKS_PER_NODE"])
+    first = 20_000 + int(os.environ.get("SLURM_JOB_ID", "0")) % 20_000
+    return tuple(
+        f"{host}:{first + number}"
+        for host, count in zip(hosts, tasks, strict=True)
+        for number in range(count)
+    )

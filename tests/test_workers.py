@@ -1,5 +1,6 @@
 """Several programs that train together on loopback, as on several machines: `common/workers.py`."""
 
+import csv
 import json
 import os
 import re
@@ -15,6 +16,9 @@ from conftest import assert_same_run
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 TRAIN = [sys.executable, str(REPOSITORY / "chapter03_gan" / "train.py"), "--preset", "smoke"]
+ALONE = {
+    name: value for name, value in os.environ.items() if name != "TF_CONFIG" and "SLURM" not in name
+} | {"CUDA_VISIBLE_DEVICES": ""}
 PATIENCE = 240  # seconds; on a busy machine a start takes long
 
 
@@ -26,18 +30,40 @@ def free_ports(count):
     return ports
 
 
+def of_tf_config(index, addresses):
+    task = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
+    return {"TF_CONFIG": json.dumps(task)}
+
+
+def of_slurm(index, addresses):
+    """As `srun` sets them for two tasks on one machine; the number of the job sets the ports."""
+    return {
+        "SLURM_JOB_ID": addresses[0].partition(":")[2],
+        "SLURM_PROCID": str(index),
+        "SLURM_STEP_NUM_TASKS": "2",
+        "SLURM_STEP_NODELIST": "localhost",
+        "SLURM_STEP_TASKS_PER_NODE": "2",
+    }
+
+
+def losses(folder):
+    """Of the first interval: later, the two part by rounding."""
+    with open(folder / "history.csv", encoding="utf-8") as file:
+        row = next(csv.DictReader(file))
+    return [float(row[name]) for name in ("d_loss", "g_loss")]
+
+
 class Together:
     """Workers of one cluster, each with flags of its own."""
 
-    def __init__(self, folder, *flags, indices=(0, 1), ports=None):
-        addresses = [f"localhost:{port}" for port in ports or free_ports(2)]
+    def __init__(self, folder, *flags, scheduler=of_tf_config):
+        addresses = [f"localhost:{port}" for port in free_ports(2)]
         self.programs = []
-        for index, own in zip(indices, flags, strict=True):
-            task = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
+        for index, own in enumerate(flags):
             self.programs.append(
                 subprocess.Popen(
                     [*TRAIN, *own],
-                    env=os.environ | {"TF_CONFIG": json.dumps(task), "CUDA_VISIBLE_DEVICES": ""},
+                    env=ALONE | scheduler(index, addresses),
                     cwd=folder,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.PIPE,
@@ -59,10 +85,13 @@ class Together:
 
 
 def test_a_killed_worker_is_named_and_the_same_command_goes_on_to_the_same_bits(tmp_path):
-    flags = ["--iterations", "60", "--resume", "auto", "--output-dir"]
+    """And two workers train as two devices of one machine do, whose images they divide alike."""
+    flags = ["--iterations", "200", "--resume", "auto", "--output-dir"]
     whole = Together(tmp_path, [*flags, "whole"], [*flags, "whole"])
     assert [code for code, _ in whole.ends()] == [0, 0]
-    assert not list(tmp_path.glob("**/*.keras.*"))
+    subprocess.run([*TRAIN, *flags, "one", "--devices", "2"], cwd=tmp_path, env=ALONE, check=True)
+    first, same = (losses(tmp_path / name) for name in ("whole", "one"))
+    assert first == pytest.approx(same, rel=1e-3)
 
     broken = Together(tmp_path, [*flags, "broken"], [*flags, "broken"])
     checkpoint = tmp_path / "broken" / "checkpoint" / "latest.weights.h5"
@@ -71,11 +100,10 @@ def test_a_killed_worker_is_named_and_the_same_command_goes_on_to_the_same_bits(
         time.sleep(0.02)
     broken.programs[1].send_signal(signal.SIGKILL)
     (code, error), _ = broken.ends()
-    if code:  # else the run was finished before
-        assert code == 138  # which says that to begin again helps
-        assert re.search(r"worker 1, localhost:\d+, has ended .* --resume auto", error)
-        again = Together(tmp_path, [*flags, "broken"], [*flags, "broken"])
-        assert [code for code, _ in again.ends()] == [0, 0]
+    assert code == 138  # which says that to begin again helps
+    assert re.search(r"worker 1, localhost:\d+, has ended .* --resume auto", error)
+    again = Together(tmp_path, [*flags, "broken"], [*flags, "broken"])
+    assert [code for code, _ in again.ends()] == [0, 0]
     assert_same_run(tmp_path / "whole", tmp_path / "broken")
 
 
@@ -87,12 +115,15 @@ def test_workers_with_different_settings_are_told_apart(tmp_path):
     assert not (tmp_path / "runs").exists()
 
 
+def test_slurm_starts_workers_too(tmp_path):
+    workers = Together(tmp_path, *[["--output-dir", "run"]] * 2, scheduler=of_slurm)
+    assert [code for code, _ in workers.ends()] == [0, 0]
+    assert (tmp_path / "run" / "results.json").exists()
+
+
 @pytest.mark.parametrize("flags", [["--distribute", "multi-worker"], ["--devices", "0"]])
 def test_flags_that_fit_no_machine_are_one_line(flags, tmp_path):
-    environment = {key: value for key, value in os.environ.items() if key != "TF_CONFIG"}
-    done = subprocess.run(
-        [*TRAIN, *flags], env=environment, cwd=tmp_path, capture_output=True, text=True
-    )
+    done = subprocess.run([*TRAIN, *flags], env=ALONE, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 2
     assert done.stderr.startswith("error: ")
     assert done.stderr.count("\n") == 1
