@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # One training on several machines of a Slurm cluster, one program a machine with all of its GPUs.
 #
-#     sbatch deploy/slurm.sh chapter06_progan --preset paper --dataset /shared/photos
+#     sbatch deploy/slurm.sh chapter06_progan --preset paper --dataset /shared/photos \
+#         --no-smaller-batches --batch-size 32
 #
 # Submit it from the repository's folder. When a machine or a program fails, the job goes back into
 # the queue, and then goes on from the last checkpoint.
@@ -21,10 +22,11 @@ shift
 folder="runs/$chapter/slurm-${SLURM_JOB_ID:?is set by sbatch}"
 
 status=0
-srun python "$chapter/train.py" \
+srun --cpus-per-task="${SLURM_CPUS_PER_TASK:-1}" python "$chapter/train.py" \
     --distribute multi-worker --resume auto --output-dir "$folder" "$@" || status=$?
 # More than 128: a program was killed, or has told that another one has ended. A wrong flag is 2.
-if ((status > 128)); then
+# Slurm ends the job at its time limit without this line; submit it again then.
+if ((status > 128 && ${SLURM_RESTART_COUNT:-0} < 20)); then
     scontrol requeue "$SLURM_JOB_ID"
 fi
 exit "$status"

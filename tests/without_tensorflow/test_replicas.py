@@ -1,11 +1,16 @@
 """How programs find each other, and how batches are divided: `common/replicas.py`."""
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 
-from common import UserError
+from chapter06_progan import train as chapter06
+from common import UserError, cli
 from common.replicas import Cluster, Replicas, find_cluster
+
+REPOSITORY = Path(__file__).resolve().parent.parent.parent
 
 
 def environment(cluster, kind="worker", index=0):
@@ -64,3 +69,18 @@ def test_a_batch_that_does_not_divide_is_refused_with_the_nearest_that_does(
 
 def test_one_device_takes_any_batch():
     Replicas(1, range(1)).check({"--batch-size": 7}, 4)
+
+
+def test_the_cluster_jobs_have_settings_that_several_devices_take():
+    """What the files in deploy/ start, on two machines with four GPUs each."""
+    job = (REPOSITORY / "deploy" / "tfjob.yaml").read_text(encoding="utf-8")
+    script = (REPOSITORY / "deploy" / "slurm.sh").read_text(encoding="utf-8")
+    example = script[script.index("#     sbatch") : script.index("# Submit it")].replace(
+        "\\\n#", ""
+    )
+    for flags in (re.findall(r"- (--\S+)", job), re.findall(r"--[\w-]+(?: [\w/]+)?", example)):
+        words = [word for flag in flags for word in flag.split()]
+        options, typed = cli._parse("", chapter06.PRESETS, words)
+        config = chapter06.PRESETS[options["preset"]].with_flags(typed)
+        config.check_replicas(Replicas(8, range(8)))
+        assert options["preset"] == "paper" and config.batch_size == 32
