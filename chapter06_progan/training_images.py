@@ -71,6 +71,9 @@ class ShrunkPhotos:
     def __getitem__(self, indices) -> np.ndarray:
         return shrink(self.photos[indices], self.factor)
 
+    def expect(self, indices) -> None:
+        self.photos.expect(indices)
+
 
 def pad(images: np.ndarray) -> np.ndarray:
     """n×28×28×1 to n×32×32×1, with background around."""

@@ -8,7 +8,7 @@ import hashlib
 import os
 import zipfile
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -29,6 +29,8 @@ def is_image(name: str) -> bool:
 
 def resize(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
     """Brings images, uint8, (n×)h×w×channels, to a size; smooths where they become smaller."""
+    if pixels.shape[-3:-1] == (height, width):
+        return pixels
     resized = tf.image.resize(pixels, (height, width), antialias=True)
     return np.clip(np.round(resized.numpy()), 0, 255).astype(np.uint8)
 
@@ -103,6 +105,7 @@ class StreamedPhotos:
         self.files, self.names = files, names
         self.shape = (len(names), size, size, 3)
         self.pool = ThreadPoolExecutor(THREADS)  # Pillow decodes without holding Python's lock
+        self.expected: dict[int, Future] = {}  # that are being read, by index
         # What reading ended in; TensorFlow passes on no more than its text.
         self.error: UserError | None = None
 
@@ -112,11 +115,21 @@ class StreamedPhotos:
     def __getitem__(self, indices) -> np.ndarray:
         flat = np.reshape(indices, -1)
         try:
-            decoded = list(self.pool.map(self._read, flat))
+            expected, self.expected = self.expected, {}
+            reading = [expected.get(int(i)) or self._begin(int(i)) for i in flat]
+            decoded = [each.result() for each in reading]
         except UserError as error:
             self.error = error
             raise
         return np.reshape(decoded, (*np.shape(indices), *self.shape[1:]))
+
+    def expect(self, indices) -> None:
+        """Begins to read what will be asked for next, while the present images are trained on."""
+        wanted = [int(i) for i in np.reshape(indices, -1)]
+        self.expected = {i: self.expected.get(i) or self._begin(i) for i in wanted}
+
+    def _begin(self, index: int) -> Future:
+        return self.pool.submit(self._read, index)
 
     def _read(self, index: int) -> np.ndarray:
         return self.files.read_image(self.names[index], self.shape[1])[0]

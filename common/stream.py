@@ -24,8 +24,8 @@ def batches(
 
     Args:
         images: uint8, n×height×width×channels. They stay uint8 in memory. Or an object that reads
-            them as they are needed: with a length, a shape, and `images[indices]` gives such an
-            array.
+            them as they are needed: with a length, a shape, `images[indices]`, which gives such an
+            array, and `expect(indices)`, which is told what will be asked for next.
         labels: whole numbers, n, to go with the images.
         start: the step to begin with; a resumed run goes on where the first one stopped.
         value_range: what 0 and 255 become.
@@ -56,26 +56,33 @@ def batches(
         rows = tf.reshape(order[: steps * batch_size], (steps, batch_size))
         return tf.data.Dataset.from_tensor_slices(rows)
 
-    def look_up(indices):
+    def look_up(indices, following):
         if in_memory is not None:
             return tf.gather(in_memory, indices)
-        # Not stateful: where operations are deterministic, TensorFlow reads nothing of that ahead.
-        read = tf.numpy_function(images.__getitem__, [indices], tf.uint8, stateful=False)
+        read = tf.numpy_function(read_ahead, [indices, following], tf.uint8)
         return tf.ensure_shape(read, (batch_size // replicas.count, *images.shape[1:]))
+
+    def read_ahead(indices, following):
+        asked = images[indices]
+        images.expect(following)
+        return asked
 
     def divide(indices):
         parts = [indices[number :: replicas.count] for number in replicas.own]
         return tf.data.Dataset.from_tensor_slices(tf.stack(parts))
 
-    def read(indices):
-        batch = tf.cast(look_up(indices), tf.float32) * ((high - low) / 255) + low
+    def read(indices, following=None):
+        batch = tf.cast(look_up(indices, following), tf.float32) * ((high - low) / 255) + low
         return batch if labels is None else (batch, tf.gather(labels, indices))
 
     indices = tf.data.Dataset.counter(start // steps).flat_map(batches_of_pass)
     indices = indices.skip(start % steps)
     if replicas.count > 1:
         indices = indices.flat_map(divide)
-    stream = indices.map(read).prefetch(2 * len(replicas.own))
+    if in_memory is not None:
+        stream = indices.map(read).prefetch(2 * len(replicas.own))
+    else:  # no prefetching: its thread may wait for Python, which waits for it when it ends
+        stream = tf.data.Dataset.zip(indices, indices.skip(1)).map(read)
     # Autotuning off: its thread delays the end of `fit` by seconds, and there is nothing to tune.
     options = tf.data.Options()
     options.autotune.enabled = False
