@@ -4,12 +4,15 @@ import logging
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import keras
 import pytest
+import tensorflow as tf
 from conftest import REPOSITORY
 
 from common import UserError, cli, device, training
+from common.settings import GANSettings
 
 
 def test_what_keras_json_may_say_has_no_part_in_a_run():
@@ -65,3 +68,39 @@ def test_code_that_tensorflow_cannot_read_is_one_line(monkeypatch):
 def test_evaluation_of_several_sizes_is_no_reason_to_warn(text, kept):
     record = logging.LogRecord("tensorflow", logging.WARNING, "", 0, text, (), None)
     assert bool(logging.getLogger("tensorflow").filter(record)) == kept
+
+
+def test_an_operation_without_a_deterministic_form_is_named_with_the_flag(capsys):
+    """As TensorFlow tells it on a GPU."""
+
+    def main():
+        message = "A deterministic GPU implementation of CropAndResize is not currently available."
+        raise tf.errors.UnimplementedError(None, None, f"Graph execution error:\n{message}\n [[x]]")
+
+    with pytest.raises(SystemExit) as stop:
+        cli.run(main)
+    assert stop.value.code == 2
+    error = capsys.readouterr().err
+    assert "CropAndResize is not currently available. --no-deterministic trains" in error
+    assert error.count("\n") == 1
+
+
+def test_more_devices_than_there_are_gpus_are_refused_and_one_is_no_strategy(monkeypatch):
+    assert device.mirrored(1) is None
+    monkeypatch.setattr(device, "count_gpus", lambda: 2)
+    with pytest.raises(UserError, match="--devices 3: this machine has 2 GPUs"):
+        device.mirrored(3)
+
+
+def test_auto_takes_the_most_devices_that_can_divide_the_batch(monkeypatch):
+    used = []
+    run = SimpleNamespace(config=GANSettings(iterations=1, sample_interval=1, batch_size=100))
+    run.use = used.append
+    monkeypatch.setattr(device, "count_gpus", lambda: 8)
+    monkeypatch.setattr(device, "mirrored", lambda count: count)
+    machine = {"distribute": "auto", "devices": None}
+    cli._use_devices(run, machine)
+    cli._use_devices(run, machine | {"distribute": "mirrored"})
+    cli._use_devices(run, machine | {"devices": 3})
+    cli._use_devices(run, machine | {"distribute": "none"})
+    assert used == [5, 8, 3, None]
