@@ -31,7 +31,7 @@ from common.replicas import ONE, Replicas  # noqa: E402
 
 BATCH = 16
 RATE = 1e-3
-LEAST = 1e-7  # a weight: movements below this are rounding, as of biases before a normalisation
+LEAST = 1e-6  # a weight: movements below this are rounding, as of biases before a normalisation
 
 
 def sgd(rate=RATE):

@@ -526,7 +526,7 @@ def test_settings_reach_the_networks_and_optimisers(monkeypatch):
     for optimizer in (d_adam, g_adam):
         assert float(optimizer.learning_rate) == 0.25
         assert (optimizer.beta_1, optimizer.beta_2, optimizer.epsilon) == (0, 0.99, 1e-8)
-    assert seen["settings"] == {"decay": 0.5, "total": 5 * 32}
+    assert seen["settings"] == {"decay": 0.5, "total": 5 * 32, "jit_compile": False}
     assert (gan.gradient_penalty, gan.drift, gan.average, gan.seed) == (2, 0.125, 0.75, 9)
     for generator in (gan.generator, gan.averaged):
         expected = Generator(3, 5, 1, **FEW)
