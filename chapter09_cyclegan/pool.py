@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from common.distribution import gather, part
+from common.distribution import gather, shard
 
 
 class ImagePool(keras.layers.Layer):
@@ -54,4 +54,4 @@ class ImagePool(keras.layers.Layer):
         kept = tf.where(tf.logical_or(taken, tf.logical_not(full)), images, old)
         self.images.assign(tf.tensor_scatter_nd_update(self.images, places[:, tf.newaxis], kept))
         self.count.assign_add(tf.cast(n, tf.int64))
-        return part(tf.where(taken, old, images))
+        return shard(tf.where(taken, old, images))

@@ -97,7 +97,7 @@ def fuse(network: keras.Model, synchronized: bool = True) -> keras.Model:
 def unfuse(network: keras.Model) -> keras.Model:
     """A copy, with its weights, of Keras' layers alone: files of it need none of our code."""
     return _with_layers(
-        network, {FusedBatchNormalization: layers.BatchNormalization, **random_layers.KERAS}
+        network, {FusedBatchNormalization: layers.BatchNormalization, **random_layers.OF_KERAS}
     )
 
 

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 
 def replicas() -> int:
-    """How many replicas share the present step; 1 on one device, and outside a step."""
+    """How many replicas share the present training step; 1 on one device, and outside a step."""
     return 1 if tf.distribute.in_cross_replica_context() else devices()
 
 
@@ -22,11 +22,13 @@ def devices() -> int:
     return tf.distribute.get_strategy().num_replicas_in_sync
 
 
-def part(batch, axis: int = 0):
-    """This replica's part of the global batch: every n-th of it, from the replica's number on.
+def shard(batch, axis: int = 0):
+    """This replica's shard of the global batch: every n-th of it, from the replica's number on.
 
-    Parts of batches that are joined are the part of the joined batches, and images that are some
-    multiple of n apart stay together, if n divides each batch.
+    Of a batch 0, 1, …, 7 and two replicas: 0, 2, 4, 6 and 1, 3, 5, 7. So the shards of two batches,
+    concatenated, are the shard of the concatenated batches, as chapter 7's feature matching needs;
+    and images that are a multiple of n apart, as a group of chapter 6's mini-batch standard
+    deviation is, stay together.
     """
     if replicas() == 1:
         return batch
@@ -35,18 +37,18 @@ def part(batch, axis: int = 0):
 
 
 def draw(function, shape, *arguments, axis: int = 0, **settings):
-    """This replica's part of what is drawn at random for the global batch.
+    """This replica's shard of what is drawn at random for the global batch.
 
     Args:
         function: one of `tf.random`'s stateless ones: takes a shape, and then the rest.
-        shape: of the part.
+        shape: of the shard.
         axis: of the batch in it.
     """
     if replicas() == 1:
         return function(shape, *arguments, **settings)
     sizes = tf.unstack(tf.convert_to_tensor(shape))
     sizes[axis] *= replicas()
-    drawn = part(function(tf.stack(sizes), *arguments, **settings), axis)
+    drawn = shard(function(tf.stack(sizes), *arguments, **settings), axis)
     return tf.reshape(drawn, shape)  # which tells TensorFlow the sizes that are known
 
 

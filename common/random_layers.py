@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 from keras import layers
 
-from common.distribution import draw, part, replicas
+from common.distribution import draw, replicas, shard
 
 
 def set_random_layers(model: keras.Model, seed: int, iteration) -> None:
@@ -70,12 +70,12 @@ class RandomTranslation(layers.RandomTranslation):
             tf.zeros((count * replicas(), *size)), training, seed
         )
         return of_batch | {
-            "translations": part(of_batch["translations"]),
+            "translations": shard(of_batch["translations"]),
             "input_shape": tf.shape(data),
         }
 
 
-KERAS = {
+OF_KERAS = {
     Dropout: layers.Dropout,
     GaussianNoise: layers.GaussianNoise,
     RandomTranslation: layers.RandomTranslation,

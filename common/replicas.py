@@ -17,7 +17,7 @@ class Replicas:
     """The replicas of the networks that share each batch: how many there are, and whose."""
 
     count: int
-    own: range  # the numbers of those in this program
+    local: range  # the numbers of those in this program
 
     def check(self, batch_sizes: Mapping[str, int], multiple: int = 1) -> None:
         """Raises a UserError if a batch cannot be divided among them.

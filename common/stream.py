@@ -68,7 +68,7 @@ def batches(
         return asked
 
     def divide(indices):
-        parts = [indices[number :: replicas.count] for number in replicas.own]
+        parts = [indices[number :: replicas.count] for number in replicas.local]
         return tf.data.Dataset.from_tensor_slices(tf.stack(parts))
 
     def read(indices, following=None):
@@ -80,7 +80,7 @@ def batches(
     if replicas.count > 1:
         indices = indices.flat_map(divide)
     if in_memory is not None:
-        stream = indices.map(read).prefetch(2 * len(replicas.own))
+        stream = indices.map(read).prefetch(2 * len(replicas.local))
     else:  # no prefetching: its thread may wait for Python, which waits for it when it ends
         stream = tf.data.Dataset.zip(indices, indices.skip(1)).map(read)
     # Autotuning off: its thread delays the end of `fit` by seconds, and there is nothing to tune.

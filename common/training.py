@@ -101,7 +101,7 @@ def open_run_of(workers, chapter, presets, typed, **options) -> "TrainingRun | N
         except UserError as problem:
             error = problem
             said = {"error": str(problem)}
-    told = workers.tell(json.dumps(said).encode() if workers.cluster.is_chief else None)
+    told = workers.broadcast(json.dumps(said).encode() if workers.cluster.is_chief else None)
     if error:
         raise error
     if run or (said := json.loads(told)) is None:
@@ -239,7 +239,7 @@ class TrainingRun(Run):
         except UserError as error:
             problem = error
         if self.workers:
-            said = self.workers.tell(str(problem or "").encode() if self.is_chief else None)
+            said = self.workers.broadcast(str(problem or "").encode() if self.is_chief else None)
             if said and not self.is_chief:
                 raise UserError(f"worker 0: {said.decode()}")
         if problem:
@@ -286,11 +286,13 @@ class TrainingRun(Run):
             "history": self.history,
             "timings": self.timings,
         }
-        told = json.loads(self.workers.tell(json.dumps(known).encode() if self.is_chief else None))
+        told = json.loads(
+            self.workers.broadcast(json.dumps(known).encode() if self.is_chief else None)
+        )
         self.path = Path(told["path"])
         self.saved_iteration = told["iteration"]
         self.history, self.timings = told["history"], told["timings"]
-        return self.workers.tell(content) if self.saved_iteration else None
+        return self.workers.broadcast(content) if self.saved_iteration else None
 
     @staticmethod
     def picture(iteration: int) -> str:
@@ -379,7 +381,7 @@ class TrainingRun(Run):
         from common import images
 
         if not self.is_chief:
-            self.workers.tell(None)  # the chief has finished
+            self.workers.broadcast(None)  # the chief has finished
             return {}
         assert self._record
         pictures = [self.path / name for name in self._pictures(self.iterations)]
@@ -403,7 +405,7 @@ class TrainingRun(Run):
             shown = f"{value:.4g}" if isinstance(value, float) else value
             print(f"{name:<{width}}{shown}")
         if self.workers:
-            self.workers.tell(b"finished")
+            self.workers.broadcast(b"finished")
         return results
 
     def _describe_devices(self, model) -> str:

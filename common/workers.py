@@ -26,10 +26,10 @@ from common.replicas import Cluster
 PIECE = 2**22  # bytes of a message that are sent at once, each as an int32
 # The exit code of a program that another one has left: that of SIGUSR1, which Kubeflow takes for an
 # error that goes by when the program is begun again. A user's mistake is 2.
-LEFT = 138
+LOST = 138
 
 
-class LeftAlone(UserError):
+class WorkerLost(UserError):
     """Another worker has ended."""
 
 
@@ -52,9 +52,9 @@ class Workers:
         try:
             self.strategy = tf.distribute.MultiWorkerMirroredStrategy()
         except tf.errors.OpError as error:
-            raise LeftAlone(f"the workers lost each other when they began: {error}") from error
+            raise WorkerLost(f"the workers lost each other when they began: {error}") from error
 
-    def exchange(self, content: bytes) -> list[bytes]:
+    def all_gather(self, content: bytes) -> list[bytes]:
         """What each worker gives, in the order of their numbers, at each of them."""
         lengths = self._gather(np.array([len(content)], np.int32), 1)
         longest = max(int(length[0]) for length in lengths)
@@ -66,7 +66,7 @@ class Workers:
             for part, length in zip(parts, lengths, strict=True)
         ]
 
-    def tell(self, content: bytes | None) -> bytes:
+    def broadcast(self, content: bytes | None) -> bytes:
         """What the chief says, at each worker; the others give None."""
         said = np.frombuffer(content or b"", np.uint8)
         length = int(self._sum(np.array([len(said)], np.int64))[0])
@@ -84,7 +84,7 @@ class Workers:
         Args:
             facts: by what they are called, as "data".
         """
-        found = [json.loads(said) for said in self.exchange(json.dumps(facts).encode())]
+        found = [json.loads(said) for said in self.all_gather(json.dumps(facts).encode())]
         for number, theirs in enumerate(found):
             for name, value in theirs.items():
                 if value != found[0][name]:
@@ -123,7 +123,7 @@ class Workers:
 
     @contextlib.contextmanager
     def dying(self) -> Iterator[None]:
-        """Within it, what TensorFlow says when a worker is gone becomes a LeftAlone of one line."""
+        """Within it, what TensorFlow says when a worker is gone becomes a WorkerLost of one line."""
         try:
             yield
         except (
@@ -139,13 +139,13 @@ class Workers:
             named = {int(n) for n in re.findall(r"/task:(\d+)", str(error))}
             lost = [n for n in gone or sorted(named) if n != self.cluster.number]
             who = " and ".join(f"worker {n}, {self.addresses[n]}," for n in lost) or "a worker"
-            raise LeftAlone(f"{who} has ended or is not to be reached; {self.advice()}") from error
+            raise WorkerLost(f"{who} has ended or is not to be reached; {self.advice()}") from error
 
 
 def stop(error: UserError) -> None:
     """Ends the program with one line, whatever TensorFlow's threads are waiting for."""
     print("error: " + " ".join(str(error).split()), file=sys.stderr, flush=True)
-    leave(LEFT if isinstance(error, LeftAlone) else 2)
+    leave(LOST if isinstance(error, WorkerLost) else 2)
 
 
 def leave(code: int) -> None:
