@@ -29,7 +29,7 @@ def batches(
         labels: whole numbers, n, to go with the images.
         start: the step to begin with; a resumed run goes on where the first one stopped.
         value_range: what 0 and 255 become.
-        replicas: for which a batch is divided, as `distribution.part` does. This program reads
+        replicas: for which a batch is divided, as `distribution.shard` does. This program reads
             only the images of its own replicas.
 
     Yields:

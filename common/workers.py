@@ -123,7 +123,7 @@ class Workers:
 
     @contextlib.contextmanager
     def dying(self) -> Iterator[None]:
-        """Within it, what TensorFlow says when a worker is gone becomes a WorkerLost of one line."""
+        """Within it, what TensorFlow says when a worker is gone becomes a WorkerLost."""
         try:
             yield
         except (
