@@ -10,7 +10,7 @@ import tensorflow as tf
 from keras import ops
 
 from common import distribution
-from common.distribution import minimize
+from common.distribution import batch_mean, minimize
 from common.gan import BaseGAN, accuracies
 from common.model import predict
 
@@ -19,12 +19,12 @@ cross_entropy = keras.losses.BinaryCrossentropy(from_logits=True, reduction=None
 
 def loss_real(logits):
     """Mean of -log P(real), a scalar; from logits, n×1. Small where they say "real"."""
-    return ops.mean(cross_entropy(ops.ones_like(logits), logits))
+    return batch_mean(cross_entropy(ops.ones_like(logits), logits))
 
 
 def loss_fake(logits):
     """Mean of -log(1 - P(real)), a scalar; from logits, n×1. Small where they say "fake"."""
-    return ops.mean(cross_entropy(ops.zeros_like(logits), logits))
+    return batch_mean(cross_entropy(ops.zeros_like(logits), logits))
 
 
 class CGAN(BaseGAN):

@@ -2,10 +2,9 @@
 
 import keras
 import tensorflow as tf
-from keras import ops
 
 from chapter10_adversarial import attacks
-from common.distribution import minimize
+from common.distribution import batch_mean, minimize
 from common.model import ChapterModel
 
 BOUNDS = (0.0, 1.0)  # of the images
@@ -112,7 +111,7 @@ class AdversarialTraining(Training):
 def update(network, optimizer, images, labels):
     """One step of usual training; gives its loss."""
     with tf.GradientTape() as tape:
-        loss = ops.mean(cross_entropy(labels, network(images, training=True)))
+        loss = batch_mean(cross_entropy(labels, network(images, training=True)))
     variables = network.trainable_variables
     minimize(optimizer, tape, loss, variables)
     return loss

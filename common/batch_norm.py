@@ -43,7 +43,7 @@ class FusedBatchNormalization(layers.BatchNormalization):
             outputs, mean, variance = self.normalize_together(inputs)
         else:
             outputs, mean, variance = self.normalize(inputs, training)
-            if training:  # the running averages are the same on all replicas
+            if training and distribution.replicas() > 1:  # the averages are the same on all
                 mean, variance = tf.unstack(distribution.mean(tf.stack([mean, variance])))
         if training:
             before = self.momentum ** tf.cast(self.updates, tf.float32)  # what a start would weigh

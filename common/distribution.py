@@ -10,6 +10,7 @@ here. On one device, and outside a training step, all of this does nothing.
 """
 
 import tensorflow as tf
+from keras import ops
 
 
 def replicas() -> int:
@@ -93,3 +94,12 @@ def minimize(optimizer, tape, loss, variables) -> None:
     gradients = tape.gradient(loss, variables, output_gradients=share)
     # Those of an embedding are of the rows that were looked up, which differ between replicas.
     optimizer.apply([g if g is None else tf.convert_to_tensor(g) for g in gradients], variables)
+
+
+def batch_mean(losses):
+    """The mean of a batch's losses, a scalar, by the same operations as in Keras' loss objects.
+
+    These, with a reduction of their own, would divide by the number of replicas, too.
+    """
+    count = ops.prod(ops.convert_to_tensor(ops.shape(losses), dtype="int32"))
+    return ops.divide_no_nan(ops.sum(losses), ops.cast(count, losses.dtype))
