@@ -8,20 +8,20 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from common.distribution import batch_mean, minimize
+from common.distribution import minimize, undivided
 from common.gan import BaseGAN, accuracies
 
-cross_entropy = keras.losses.BinaryCrossentropy(from_logits=True, reduction=None)
+cross_entropy = keras.losses.BinaryCrossentropy(from_logits=True)
 
 
 def loss_real(logits):
     """Mean of -log P(real), a scalar; from logits, n×1. Small where they say "real"."""
-    return batch_mean(cross_entropy(ops.ones_like(logits), logits))
+    return undivided(cross_entropy(ops.ones_like(logits), logits))
 
 
 def loss_fake(logits):
     """Mean of -log(1 - P(real)), a scalar; from logits, n×1. Small where they say "fake"."""
-    return batch_mean(cross_entropy(ops.zeros_like(logits), logits))
+    return undivided(cross_entropy(ops.zeros_like(logits), logits))
 
 
 class GAN(BaseGAN):

@@ -12,12 +12,12 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from common.distribution import batch_mean, minimize
+from common.distribution import minimize, undivided
 from common.gan import BaseGAN, accuracies
 from common.random_layers import set_random_layers
 
-binary_cross_entropy = keras.losses.BinaryCrossentropy(from_logits=True, reduction=None)
-cross_entropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction=None)
+binary_cross_entropy = keras.losses.BinaryCrossentropy(from_logits=True)
+cross_entropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
 
 def real_logit(logits):
@@ -37,19 +37,19 @@ def loss_labeled(outputs, labels):
         outputs: of the discriminator, n×K or n×(K + 1).
         labels: whole numbers, n, from 0 to K - 1.
     """
-    return batch_mean(cross_entropy(labels, outputs))
+    return undivided(cross_entropy(labels, outputs))
 
 
 def loss_real(logits):
     """Mean of -log P(real), a scalar; from logits of the classes, n×K."""
     logit = real_logit(logits)
-    return batch_mean(binary_cross_entropy(ops.ones_like(logit), logit))
+    return undivided(binary_cross_entropy(ops.ones_like(logit), logit))
 
 
 def loss_fake(logits):
     """Mean of -log(1 - P(real)), a scalar; from logits of the classes, n×K."""
     logit = real_logit(logits)
-    return batch_mean(binary_cross_entropy(ops.zeros_like(logit), logit))
+    return undivided(binary_cross_entropy(ops.zeros_like(logit), logit))
 
 
 def class_logits(outputs, classes):

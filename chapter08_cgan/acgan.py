@@ -6,9 +6,9 @@ import keras
 
 from chapter08_cgan.cgan import CGAN
 from chapter08_cgan.variants import RegularizedCGAN
-from common.distribution import batch_mean
+from common.distribution import undivided
 
-class_cross_entropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction=None)
+class_cross_entropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
 
 class ACGAN(RegularizedCGAN):
@@ -43,7 +43,7 @@ class ACGAN(RegularizedCGAN):
 
     def loss_and_logits(self, images, labels, loss_function):
         logits, class_logits = self.discriminator(images, training=True)
-        c_loss = batch_mean(class_cross_entropy(labels, class_logits))
+        c_loss = undivided(class_cross_entropy(labels, class_logits))
         self.c_loss.update_state(c_loss)
         self.c_accuracy.update_state(labels, class_logits)
         return loss_function(logits) + c_loss, logits

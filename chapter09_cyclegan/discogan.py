@@ -4,9 +4,9 @@ import keras
 from keras import ops
 
 from chapter09_cyclegan.paper import PaperCycleGAN
-from common.distribution import batch_mean
+from common.distribution import undivided
 
-cross_entropy = keras.losses.BinaryCrossentropy(from_logits=True, reduction=None)
+cross_entropy = keras.losses.BinaryCrossentropy(from_logits=True)
 
 
 class DiscoGAN(PaperCycleGAN):
@@ -20,12 +20,12 @@ class DiscoGAN(PaperCycleGAN):
     @staticmethod
     def loss_real(logits):
         """Mean of -log P(real). Logits n×h×w×1, a scalar."""
-        return batch_mean(cross_entropy(ops.ones_like(logits), logits))
+        return undivided(cross_entropy(ops.ones_like(logits), logits))
 
     @staticmethod
     def loss_fake(logits):
         """Mean of -log(1 - P(real))."""
-        return batch_mean(cross_entropy(ops.zeros_like(logits), logits))
+        return undivided(cross_entropy(ops.zeros_like(logits), logits))
 
     @staticmethod
     def loss_cycle(images, reconstructed):

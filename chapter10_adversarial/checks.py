@@ -97,7 +97,7 @@ def by_step_size(network, images, labels, epsilon, attack: Attacks, step_sizes) 
         rows.append(
             {
                 "step_size": step_size,
-                "loss": float(np.mean(cross_entropy(labels, logits))),
+                "loss": float(cross_entropy(labels, logits)),
                 "accuracy": float(np.mean(logits.argmax(axis=1) == labels)),
             }
         )

@@ -4,12 +4,12 @@ import keras
 import tensorflow as tf
 
 from chapter10_adversarial import attacks
-from common.distribution import batch_mean, minimize
+from common.distribution import minimize, undivided
 from common.model import ChapterModel
 
 BOUNDS = (0.0, 1.0)  # of the images
 
-cross_entropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction=None)
+cross_entropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
 
 class Training(ChapterModel):
@@ -111,7 +111,7 @@ class AdversarialTraining(Training):
 def update(network, optimizer, images, labels):
     """One step of usual training; gives its loss."""
     with tf.GradientTape() as tape:
-        loss = batch_mean(cross_entropy(labels, network(images, training=True)))
+        loss = undivided(cross_entropy(labels, network(images, training=True)))
     variables = network.trainable_variables
     minimize(optimizer, tape, loss, variables)
     return loss

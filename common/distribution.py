@@ -10,7 +10,6 @@ here. On one device, and outside a training step, all of this does nothing.
 """
 
 import tensorflow as tf
-from keras import ops
 
 
 def replicas() -> int:
@@ -96,10 +95,9 @@ def minimize(optimizer, tape, loss, variables) -> None:
     optimizer.apply([g if g is None else tf.convert_to_tensor(g) for g in gradients], variables)
 
 
-def batch_mean(losses):
-    """The mean of a batch's losses, a scalar, by the same operations as in Keras' loss objects.
+def undivided(loss):
+    """What one of Keras' loss objects gives, as a mean over the replica's shard.
 
-    These, with a reduction of their own, would divide by the number of replicas, too.
+    They divide that by the number of replicas, which `minimize` does for all losses.
     """
-    count = ops.prod(ops.convert_to_tensor(ops.shape(losses), dtype="int32"))
-    return ops.divide_no_nan(ops.sum(losses), ops.cast(count, losses.dtype))
+    return loss if replicas() == 1 else loss * replicas()
