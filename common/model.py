@@ -1,7 +1,6 @@
 """What the chapters' Keras models have in common, and the noise of their training steps."""
 
 import functools
-import weakref
 from collections.abc import Callable
 
 import keras
@@ -36,14 +35,13 @@ def predict(network: keras.Model, inputs, batch_size: int = 200) -> np.ndarray:
     several = isinstance(inputs, list)
     parts = tf.data.Dataset.from_tensor_slices(tuple(inputs) if several else inputs)
     parts = parts.batch(batch_size)
-    forward = _compiled.get(network)
-    if forward is None:
-        forward = tf.function(functools.partial(network, training=False), reduce_retracing=True)
-        _compiled[network] = forward
+    forward = _compiled(network)
     return np.concatenate([forward(list(part) if several else part).numpy() for part in parts])
 
 
-_compiled: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()  # networks' functions
+@functools.lru_cache(maxsize=4)  # not more: it keeps the networks in memory
+def _compiled(network):
+    return tf.function(functools.partial(network, training=False), reduce_retracing=True)
 
 
 class ChapterModel(keras.Model):
