@@ -1,8 +1,9 @@
 """No test needs a network, a data set or a cache of the machine it runs on."""
 
+import collections
 import contextlib
-import gc
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,8 @@ from pathlib import Path
 os.environ["KERAS_HOME"] = tempfile.mkdtemp(prefix="keras-home-")
 os.environ["KERAS_BACKEND"] = "tensorflow"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# pytest fills the cores with processes; more threads in each would wait for each other.
+os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 os.environ.pop("GANS_DATA", None)
 
 import imageio.v3 as imageio
@@ -30,26 +33,6 @@ FEWER_BITS = "float32" if KEPT_FROM_BFLOAT16 else "mixed_bfloat16"
 needs_bfloat16 = pytest.mark.skipif(KEPT_FROM_BFLOAT16, reason="TensorFlow crashes; see conftest")
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-
-# For `python -c`: runs the script that is named third, and kills it (SIGKILL, no clean-up) the nth
-# time that it is about to put a file of the given name in its place, with the half of it written.
-KILL_WHEN_WRITING = """
-import os, runpy, signal, sys
-name, number = sys.argv.pop(1), int(sys.argv.pop(1))
-fsync = os.fsync
-def kill(descriptor):
-    global number
-    path = os.readlink(f"/proc/self/fd/{descriptor}")
-    if path.endswith(name):
-        number -= 1
-        if number == 0:
-            os.truncate(descriptor, os.path.getsize(path) // 2)
-            os.kill(os.getpid(), signal.SIGKILL)
-    fsync(descriptor)
-os.fsync = kill
-sys.argv.pop(0)
-runpy.run_path(sys.argv[0], run_name="__main__")
-"""
 
 
 @pytest.fixture(autouse=True)
@@ -129,65 +112,65 @@ def assert_same_run(run, whole):
         assert (run / "samples" / picture.name).read_bytes() == picture.read_bytes()
 
 
-class Stopped(BaseException):
-    """Ends a run in this process, as a kill does: nothing of ours catches it."""
+SECOND_CHECKPOINT = ("latest.weights.h5", 2)
 
 
-def check_stopped_and_resumed(
-    train, flags, whole, run, between=lambda: None, *, compare=assert_same_run
-):
-    """A run that ends when it is about to put its second checkpoint in place, and is resumed.
+@contextlib.contextmanager
+def kept_as_killed(run, kept):
+    """Keeps what kills would leave of the run that is trained within this, which goes on.
 
-    It is compared with a whole run. All is in this process, which saves the start of another; that
-    a real kill is survived, too, tests of chapter 3 show for what all chapters share.
+    So one training serves as the whole run and as those that are cut off, in this process. That a
+    real kill is survived, a test of chapter 3 shows for what all chapters share.
 
     Args:
-        train: a chapter's `train` module.
-        whole: the folder of the whole run, with the same flags; it is trained if it is not there.
-        run: the folder of the other.
-        between: called before that is resumed.
-        compare: asserts that the two folders are the same.
+        run: the run's folder.
+        kept: for the folder of each copy, the moment of the kill: (file, n), when a file of
+            that name is about to be put in its place for the nth time.
     """
-    if not whole.exists():
-        train.main([*flags, "--output-dir", str(whole)])
-    left, replace = 2, os.replace
+    seen, replace = collections.Counter(), os.replace
 
-    def stop(source, target):
-        nonlocal left
-        left -= os.fspath(target).endswith("latest.weights.h5")
-        if left == 0:
-            raise Stopped
+    def keep_and_replace(source, target):
+        name = os.path.basename(target)
+        seen[name] += 1
+        for copy, moment in kept.items():
+            if moment == (name, seen[name]):
+                shutil.copytree(run, copy)
+                assert list(copy.rglob(".writing-*"))
         replace(source, target)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(os, "replace", stop)
-        with contextlib.suppress(Stopped):
-            train.main([*flags, "--output-dir", str(run)])
-    gc.collect()  # which closes the run's lock
-    assert list(run.rglob(".writing-*")) and not (run / "results.json").exists()
-    between()
-    train.main(["--resume", str(run)])
+        patch.setattr(os, "replace", keep_and_replace)
+        yield
+
+
+def check_resumed(train, command, whole, *, compare=assert_same_run):
+    """A run that was killed and goes on ends as the whole one.
+
+    Args:
+        train: a chapter's `train` module.
+        command: the flags to go on with; the last of them is the run's folder.
+        whole: the folder of the run that was not killed.
+        compare: asserts that the two folders are the same.
+    """
+    run = Path(command[-1])
+    assert not (run / "results.json").exists()
+    train.main([str(flag) for flag in command])
     assert not list(run.rglob(".writing-*"))
     compare(run, whole)
 
 
-def check_killed_and_resumed(train, flags, whole, run, program, file, number):
-    """A run that is killed when it writes `file` the nth time, and resumed, against a whole one.
+def check_killed_and_resumed(train, flags, whole, run, between=lambda: None):
+    """A run that is killed at its second checkpoint, and resumed, ends as one that is not.
 
     Args:
-        train: a chapter's `train` module.
-        whole: the folder of the whole run, with the same flags.
+        train, whole: as of `check_resumed`; the whole run is trained here.
         run: the folder of the other.
+        between: called before that is resumed.
     """
-    command = [train.__file__, *flags, "--output-dir", run]
-    killed = program("-c", KILL_WHEN_WRITING, file, number, *command)
-    assert killed.returncode == -signal.SIGKILL
-    assert list(run.rglob(".writing-*")) and not (run / "results.json").exists()
-    # Before the first interval's end there is no run to resume; the same command starts it.
-    again = [*flags, "--output-dir", str(run)] if file == "config.json" else ["--resume", str(run)]
-    train.main(again)
-    assert not list(run.rglob(".writing-*"))
-    assert_same_run(run, whole)
+    with kept_as_killed(whole, {run: SECOND_CHECKPOINT}):
+        train.main([*flags, "--output-dir", str(whole)])
+    between()
+    check_resumed(train, ["--resume", run], whole)
 
 
 def assert_same_outputs(ours, books):

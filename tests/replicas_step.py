@@ -261,6 +261,7 @@ def train(case, strategy, steps):
     with strategy.scope():
         model, data = case()
     model.run_eagerly = case is not gan  # which is faster, for so few steps; one is compiled
+    model.make_train_function(force=True)  # chapter 6's has one already
     before = values_of(model)
     count = strategy.num_replicas_in_sync
     replicas = Replicas(count, range(count)) if count > 1 else ONE

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import check_stopped_and_resumed, error_of
+from conftest import SECOND_CHECKPOINT, check_resumed, error_of, kept_as_killed
 
 from chapter02_autoencoder import figures, train
 from chapter02_autoencoder.autoencoder import Autoencoder
@@ -162,7 +162,8 @@ def test_reconstructions_stand_under_their_originals():
 @pytest.fixture(scope="module")
 def finished_vae(tmp_path_factory):
     folder = tmp_path_factory.mktemp("chapter02") / "run"
-    train.main([*SMOKE, "--output-dir", str(folder)])
+    with kept_as_killed(folder, {folder.with_name("killed"): SECOND_CHECKPOINT}):
+        train.main([*SMOKE, "--output-dir", str(folder)])
     return folder
 
 
@@ -206,9 +207,9 @@ def test_more_dimensions_have_no_map(tmp_path):
     )
 
 
-def test_stopped_and_resumed_run_ends_in_the_same_bits(finished_vae, tmp_path):
-    run = tmp_path / "run"
-    check_stopped_and_resumed(train, SMOKE, finished_vae, run)
+def test_killed_and_resumed_run_ends_in_the_same_bits(finished_vae):
+    run = finished_vae.with_name("killed")
+    check_resumed(train, ["--resume", run], finished_vae)
     for name in ("manifold.png", "latent_space.png"):
         assert (run / name).read_bytes() == (finished_vae / name).read_bytes()
 

@@ -17,8 +17,9 @@ import tensorflow as tf
 from conftest import (
     REPOSITORY,
     assert_same_run,
-    check_killed_and_resumed,
+    check_resumed,
     error_of,
+    kept_as_killed,
     needs_bfloat16,
     weights_of,
 )
@@ -32,6 +33,7 @@ from common import device, images
 TRAIN = REPOSITORY / "chapter03_gan" / "train.py"
 SMOKE = ["--preset", "smoke"]
 LONGER = ["--preset", "smoke", "--iterations", "60"]
+FILES = ["config.json", "000030.png", "results.json"]
 
 
 def small_gan(seed=3, **compile_arguments):
@@ -298,19 +300,51 @@ def whole(tmp_path_factory):
     """A run that is not killed."""
     device.setup(seed=0)
     folder = tmp_path_factory.mktemp("chapter03") / "whole"
-    train.main([*LONGER, "--output-dir", str(folder)])
+    kept = {folder.with_name(file): (file, 1) for file in FILES}
+    with kept_as_killed(folder, kept):
+        train.main([*LONGER, "--output-dir", str(folder)])
     return folder
 
 
+# For `python -c`: runs the script that is named third, and kills it (SIGKILL, no clean-up) the nth
+# time that it is about to put a file of the given name in its place, with the half of it written.
+KILL_WHEN_WRITING = """
+import os, runpy, signal, sys
+name, number = sys.argv.pop(1), int(sys.argv.pop(1))
+fsync = os.fsync
+def kill(descriptor):
+    global number
+    path = os.readlink(f"/proc/self/fd/{descriptor}")
+    if path.endswith(name):
+        number -= 1
+        if number == 0:
+            os.truncate(descriptor, os.path.getsize(path) // 2)
+            os.kill(os.getpid(), signal.SIGKILL)
+    fsync(descriptor)
+os.fsync = kill
+sys.argv.pop(0)
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="finds files through /proc")
-@pytest.mark.parametrize(
-    "file, occurrence",
-    [("config.json", 1), ("000030.png", 1), ("latest.weights.h5", 4), ("results.json", 1)],
-)
-def test_killed_and_resumed_run_ends_in_the_same_bits(whole, tmp_path, program, file, occurrence):
-    """SIGKILL in the middle of writing a file, for several files; then --resume."""
+def test_killed_and_resumed_run_ends_in_the_same_bits(whole, tmp_path, program):
+    """SIGKILL in the middle of writing the fourth checkpoint; then --resume."""
     run = tmp_path / "run"
-    check_killed_and_resumed(train, LONGER, whole, run, program, file, occurrence)
+    command = [TRAIN, *LONGER, "--output-dir", run]
+    killed = program("-c", KILL_WHEN_WRITING, "latest.weights.h5", 4, *command)
+    assert killed.returncode == -signal.SIGKILL
+    assert list(run.rglob(".writing-*")) and not (run / "results.json").exists()
+    train.main(["--resume", str(run)])
+    assert not list(run.rglob(".writing-*"))
+    assert_same_run(run, whole)
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_run_that_ends_at_any_file_and_is_resumed_ends_in_the_same_bits(whole, file):
+    # Before the first interval's end there is no run to resume; the same command starts it.
+    command = [*LONGER, "--output-dir"] if file == "config.json" else ["--resume"]
+    check_resumed(train, [*command, whole.with_name(file)], whole)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sends SIGINT")

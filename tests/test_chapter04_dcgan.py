@@ -8,11 +8,14 @@ import pytest
 import tensorflow as tf
 from conftest import (
     FEWER_BITS,
+    SECOND_CHECKPOINT,
     assert_same_outputs,
-    check_stopped_and_resumed,
+    check_killed_and_resumed,
+    check_resumed,
     error_of,
     frames_of,
     in_the_books_keras,
+    kept_as_killed,
 )
 from keras import layers
 
@@ -286,7 +289,8 @@ def test_batch_normalisation_sees_each_kind_of_image_alone():
 @pytest.fixture(scope="module")
 def finished_run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("chapter04") / "run"
-    train.main([*SMOKE, "--output-dir", str(folder)])
+    with kept_as_killed(folder, {folder.with_name("killed"): SECOND_CHECKPOINT}):
+        train.main([*SMOKE, "--output-dir", str(folder)])
     return folder
 
 
@@ -308,13 +312,13 @@ QUICK = ["--precision", FEWER_BITS, "--gradient-penalty", "1", "--shared-fakes"]
 QUICK += ["--no-discriminator-batch-norm", "--learning-rate-decay", "--beta-1", "0"]
 
 
-def test_stopped_and_resumed_run_ends_in_the_same_bits(finished_run, tmp_path):
-    check_stopped_and_resumed(train, SMOKE, finished_run, tmp_path / "run")
+def test_killed_and_resumed_run_ends_in_the_same_bits(finished_run):
+    check_resumed(train, ["--resume", finished_run.with_name("killed")], finished_run)
 
 
 @pytest.mark.usefixtures("eagerly")
-def test_stopped_and_resumed_run_of_quicks_kind_ends_in_the_same_bits(tmp_path):
-    check_stopped_and_resumed(train, [*SMOKE, *QUICK], tmp_path / "whole", tmp_path / "run")
+def test_killed_and_resumed_run_of_quicks_kind_ends_in_the_same_bits(tmp_path):
+    check_killed_and_resumed(train, [*SMOKE, *QUICK], tmp_path / "whole", tmp_path / "run")
 
 
 class Stop(Exception):

@@ -10,9 +10,11 @@ import tensorflow as tf
 from conftest import (
     FEWER_BITS,
     assert_same_run,
-    check_stopped_and_resumed,
+    check_killed_and_resumed,
+    check_resumed,
     error_of,
     frames_of,
+    kept_as_killed,
     weights_of,
 )
 from keras import layers
@@ -410,7 +412,9 @@ def test_the_best_generator_is_the_one_of_the_least_fid_so_far():
 @pytest.fixture(scope="module")
 def finished_run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("chapter05") / "run"
-    train.main([*SMOKE, "--output-dir", str(folder)])
+    in_the_second_game = ("latest.weights.h5", 4)
+    with kept_as_killed(folder, {folder.with_name("killed"): in_the_second_game}):
+        train.main([*SMOKE, "--output-dir", str(folder)])
     return folder
 
 
@@ -442,12 +446,11 @@ def assert_same_games(run, whole):
     assert without_seconds[0] == without_seconds[1]
 
 
-def test_run_stopped_in_the_second_game_and_resumed_ends_in_the_same_bits(finished_run, tmp_path):
-    run = tmp_path / "run"
-    shutil.copytree(finished_run, run)
-    (run / "results.json").unlink()
-    shutil.rmtree(run / "relativistic")
-    check_stopped_and_resumed(train, ["--resume"], finished_run, run, compare=assert_same_games)
+def test_run_killed_in_the_second_game_and_resumed_ends_in_the_same_bits(finished_run):
+    run = finished_run.with_name("killed")
+    assert (run / "wgan" / "results.json").exists()
+    assert (run / "relativistic" / "checkpoint" / "latest.weights.h5").exists()
+    check_resumed(train, ["--resume", run], finished_run, compare=assert_same_games)
 
 
 def test_a_game_alone_is_the_same_as_in_the_comparison(finished_run, tmp_path):
@@ -456,7 +459,7 @@ def test_a_game_alone_is_the_same_as_in_the_comparison(finished_run, tmp_path):
 
 
 @pytest.mark.usefixtures("eagerly")
-def test_hacked_game_stopped_and_resumed_ends_in_the_same_bits(tmp_path):
+def test_hacked_game_killed_and_resumed_ends_in_the_same_bits(tmp_path):
     flags = [
         *SMOKE,
         "--game",
@@ -471,7 +474,7 @@ def test_hacked_game_stopped_and_resumed_ends_in_the_same_bits(tmp_path):
     flags += ["--label-smoothing", "0.1", "--label-noise", "0.1", "--no-symmetric-range"]
     flags += ["--normalization", "spectral", "--minibatch-discrimination", "--pooling"]
     flags += ["--batch-size", "32"]  # two steps, as many as there are measurements
-    check_stopped_and_resumed(train, flags, tmp_path / "whole", tmp_path / "run")
+    check_killed_and_resumed(train, flags, tmp_path / "whole", tmp_path / "run")
     generator = keras.models.load_model(tmp_path / "run" / "generator.keras")
     assert generator(tf.zeros((1, 100))).numpy().min() >= 0  # sigmoid
     assert len(weights_of(tmp_path / "run" / "best.keras")) == 1_637_121

@@ -13,9 +13,8 @@ import pytest
 import tensorflow as tf
 from conftest import (
     FEWER_BITS,
-    Stopped,
     assert_same_run,
-    check_stopped_and_resumed,
+    check_killed_and_resumed,
     error_of,
     frames_of,
     needs_bfloat16,
@@ -36,6 +35,10 @@ from common.penalties import gradient_penalty
 from common.photos import StreamedPhotos
 
 SMOKE = ["--preset", "smoke"]
+
+
+class Stopped(BaseException):
+    """Ends a run in this process, as a kill does: nothing of ours catches it."""
 
 
 def pictures(n, size, channels=1, seed=0):
@@ -656,7 +659,7 @@ def test_run_stopped_within_a_fade_and_resumed_with_less_memory_ends_in_the_same
         monkeypatch.setattr(training_images.load, "__defaults__", (None, 0, 0))  # no memory
         assert isinstance(training_images.load(str(tmp_path / "photos"), 8).images, StreamedPhotos)
 
-    check_stopped_and_resumed(train, [*flags, "--precision", FEWER_BITS], whole, run, between)
+    check_killed_and_resumed(train, [*flags, "--precision", FEWER_BITS], whole, run, between)
     results = json.loads((run / "results.json").read_text())
     assert results["images"] == 3 * 8 and "fid" not in results
     assert keras.models.load_model(run / "generator.keras").output_shape == (None, 8, 8, 3)

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import FEWER_BITS, check_stopped_and_resumed, error_of, frames_of
+from conftest import FEWER_BITS, check_killed_and_resumed, error_of, frames_of
 
 from chapter06_progan import explore, style_figures, train
 from chapter06_progan.export import export
@@ -222,11 +222,11 @@ def test_explore_takes_any_generator(finished_run, tmp_path, capsys):
 
 
 @pytest.mark.usefixtures("eagerly")
-def test_stopped_and_resumed_run_ends_in_the_same_bits(tmp_path, monkeypatch):
+def test_killed_and_resumed_run_ends_in_the_same_bits(tmp_path, monkeypatch):
     monkeypatch.setattr(style_figures, "MIXED", 50)
     flags = [*SMOKE, "--precision", FEWER_BITS, "--phase-images", "16", "--last-images", "16"]
     flags += ["--sample-images", "8", "--fid-images", "65"]  # the second checkpoint ends 4×4
-    check_stopped_and_resumed(train, flags, tmp_path / "whole", tmp_path / "run")
+    check_killed_and_resumed(train, flags, tmp_path / "whole", tmp_path / "run")
 
 
 def test_settings_of_the_other_model_are_refused(capsys):

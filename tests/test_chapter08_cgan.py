@@ -9,11 +9,14 @@ import tensorflow as tf
 from conftest import (
     FEWER_BITS,
     REPOSITORY,
+    SECOND_CHECKPOINT,
     assert_same_outputs,
-    check_stopped_and_resumed,
+    check_killed_and_resumed,
+    check_resumed,
     error_of,
     frames_of,
     in_the_books_keras,
+    kept_as_killed,
 )
 
 from chapter08_cgan import generate, networks, train
@@ -296,7 +299,8 @@ def test_iteration_equals_the_books(iterations, optimizer, batch_norm):
 @pytest.fixture(scope="module")
 def finished_run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "run"
-    train.main([*SMOKE, "--output-dir", str(folder)])
+    with kept_as_killed(folder, {folder.with_name("killed"): SECOND_CHECKPOINT}):
+        train.main([*SMOKE, "--output-dir", str(folder)])
     return folder
 
 
@@ -341,14 +345,14 @@ QUICK = ["--precision", FEWER_BITS, "--gradient-penalty", "1", "--shared-fakes"]
 QUICK += ["--no-discriminator-batch-norm", "--learning-rate-decay", "--beta-1", "0"]
 
 
-def test_stopped_and_resumed_run_ends_in_the_same_bits(finished_run, tmp_path):
-    check_stopped_and_resumed(train, SMOKE, finished_run, tmp_path / "run")
+def test_killed_and_resumed_run_ends_in_the_same_bits(finished_run):
+    check_resumed(train, ["--resume", finished_run.with_name("killed")], finished_run)
 
 
 @pytest.mark.usefixtures("eagerly")
-def test_stopped_and_resumed_acgan_ends_in_the_same_bits(tmp_path):
+def test_killed_and_resumed_acgan_ends_in_the_same_bits(tmp_path):
     flags = [*SMOKE, *QUICK, "--model", "acgan"]
-    check_stopped_and_resumed(train, flags, tmp_path / "whole", tmp_path / "run")
+    check_killed_and_resumed(train, flags, tmp_path / "whole", tmp_path / "run")
 
 
 def test_settings_reach_the_networks_and_optimisers(monkeypatch):

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import FEWER_BITS, check_stopped_and_resumed, error_of, frames_of
+from conftest import FEWER_BITS, check_killed_and_resumed, error_of, frames_of
 
 from chapter09_cyclegan import augmentation, domains, evaluation, networks, train, translate
 from chapter09_cyclegan.cyclegan import CycleGAN, loss_cycle, loss_fake, loss_identity, loss_real
@@ -442,9 +442,7 @@ PHOTOS = [*SMOKE, "--batch-size", "2", "--pool-size", "2", "--epochs", "1"]
 
 
 @pytest.mark.usefixtures("eagerly")
-def test_stopped_run_resumed_elsewhere_with_less_memory_ends_in_the_same_bits(
-    tmp_path, monkeypatch
-):
+def test_killed_run_resumed_elsewhere_with_less_memory_ends_in_the_same_bits(tmp_path, monkeypatch):
     """With the pool (which is full after the first iteration), the decay and the augmentation.
 
     The resumed run reads its images as they are needed, from a folder whose name it was given
@@ -460,7 +458,7 @@ def test_stopped_run_resumed_elsewhere_with_less_memory_ends_in_the_same_bits(
         monkeypatch.chdir(tmp_path / "elsewhere")
         monkeypatch.setattr(load_domains, "__defaults__", (None, 0, 0))  # no memory for images
 
-    check_stopped_and_resumed(train, flags, tmp_path / "whole", tmp_path / "run", between)
+    check_killed_and_resumed(train, flags, tmp_path / "whole", tmp_path / "run", between)
 
 
 @pytest.mark.usefixtures("eagerly")

@@ -85,9 +85,12 @@ class Together:
 
 
 def test_a_killed_worker_is_named_and_the_same_command_goes_on_to_the_same_bits(tmp_path):
-    """And two workers train as two devices of one machine do, whose images they divide alike."""
+    """And two workers train as two devices of one machine do, whose images they divide alike.
+
+    Slurm starts those that are not killed, where a cluster of Kubernetes' kind starts the others.
+    """
     flags = ["--iterations", "200", "--resume", "auto", "--output-dir"]
-    whole = Together(tmp_path, [*flags, "whole"], [*flags, "whole"])
+    whole = Together(tmp_path, *[[*flags, "whole"]] * 2, scheduler=of_slurm)
     assert [code for code, _ in whole.ends()] == [0, 0]
     subprocess.run([*TRAIN, *flags, "one", "--devices", "2"], cwd=tmp_path, env=ALONE, check=True)
     first, same = (losses(tmp_path / name) for name in ("whole", "one"))
@@ -113,12 +116,6 @@ def test_workers_with_different_settings_are_told_apart(tmp_path):
     assert [code for code, _ in ends] == [2, 2]
     assert any("worker 1, localhost:" in error and "'seed': '2'" in error for _, error in ends)
     assert not (tmp_path / "runs").exists()
-
-
-def test_slurm_starts_workers_too(tmp_path):
-    workers = Together(tmp_path, *[["--output-dir", "run"]] * 2, scheduler=of_slurm)
-    assert [code for code, _ in workers.ends()] == [0, 0]
-    assert (tmp_path / "run" / "results.json").exists()
 
 
 @pytest.mark.parametrize("flags", [["--distribute", "multi-worker"], ["--devices", "0"]])
