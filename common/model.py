@@ -28,20 +28,25 @@ def normal_noise(shape, seed: int, iteration, axis: int = 0) -> tf.Tensor:
 def predict(network: keras.Model, inputs, batch_size: int = 200) -> np.ndarray:
     """As Keras' `predict`: a network's outputs in inference mode, NumPy's, a batch at a time.
 
-    By one device alone: Keras would divide batches among those that train the network.
+    By one device alone: Keras would divide batches among those that train the network. And Keras
+    makes a data set of each call's inputs, which takes longer than a small network.
+
+    Args:
+        inputs: an array, or a list of several, one for each of the network's inputs.
     """
-    if network.distribute_strategy.num_replicas_in_sync == 1:
-        return network.predict(inputs, batch_size=batch_size, verbose=0)
-    several = isinstance(inputs, list)
-    parts = tf.data.Dataset.from_tensor_slices(tuple(inputs) if several else inputs)
-    parts = parts.batch(batch_size)
+    arrays = inputs if isinstance(inputs, list) else [inputs]
     forward = _compiled(network)
-    return np.concatenate([forward(list(part) if several else part).numpy() for part in parts])
+    outputs = []
+    for start in range(0, len(arrays[0]), batch_size):
+        batch = [tf.convert_to_tensor(array[start : start + batch_size]) for array in arrays]
+        outputs.append(forward(batch if len(batch) > 1 else batch[0]).numpy())
+    return np.concatenate(outputs)
 
 
 @functools.lru_cache(maxsize=4)  # not more: it keeps the networks in memory
 def _compiled(network):
-    return tf.function(functools.partial(network, training=False), reduce_retracing=True)
+    forward = functools.partial(network, training=False)
+    return tf.function(forward, reduce_retracing=True, autograph=False)
 
 
 class ChapterModel(keras.Model):
