@@ -47,9 +47,12 @@ def fade_in(old, new, fade):
 def pixel_norm(features):
     """Features, n×h×w×c or n×c, of which each pixel's have a mean square of 1 (equation 2).
 
-    In mixed precision it is computed in bfloat16, as the features are.
+    In mixed precision it is computed in bfloat16, as the features are; where these are float16, in
+    float32, as float16 has neither the epsilon nor squares above 65,504.
     """
-    return features * ops.rsqrt(ops.mean(ops.square(features), axis=-1, keepdims=True) + EPSILON)
+    exact = ops.cast(features, "float32") if features.dtype == "float16" else features
+    scale = ops.rsqrt(ops.mean(ops.square(exact), axis=-1, keepdims=True) + EPSILON)
+    return ops.cast(exact * scale, features.dtype)
 
 
 class MinibatchDeviation(layers.Layer):

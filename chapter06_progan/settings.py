@@ -62,7 +62,8 @@ class Settings(settings.Settings):
     average: Fraction = 0.999
     """how much of the average of the generator's weights is left after a step"""
     model: Literal["progan", "stylegan"] = "progan"
-    """the chapter's, or the style-based generator (Karras et al. 2019), which is not in the book"""
+    """the chapter's, or the style-based generator (Karras et al. 2019), which is not in the book,
+    and which --preset stylegan has settings for"""
     mapping_layers: Width = 8
     """stylegan: layers from the noise to the style"""
     mapping_rate: PositiveFloat = 0.01

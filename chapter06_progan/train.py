@@ -5,6 +5,7 @@ On two CPU cores:
     python chapter06_progan/train.py                               digits, in eight minutes
     python chapter06_progan/train.py --dataset fashion_mnist       clothes
     python chapter06_progan/train.py --dataset photos/ --size 64   a folder or zip of photos
+    python chapter06_progan/train.py --preset stylegan             digits, style-based
     python chapter06_progan/train.py --resume                      goes on with a stopped run
 """
 
@@ -29,26 +30,34 @@ PAPER = Settings(
     last_images=2_457_600,
     sample_images=38_400,
 )
+QUICK = PAPER.replace(
+    size=32,
+    batch_size=64,
+    smaller_batches=False,
+    phase_images=25_600,
+    last_images=204_800,
+    sample_images=12_800,
+    latent_dim=100,  # as in chapters 3 and 4; digits need no more
+    total_filters=256,  # twice as many take twice as long
+    most_filters=64,
+    # Weights of size 1 move by 0.1 % a step in the paper, which takes very many steps.
+    learning_rate=1e-2,
+    decay=0.3,
+    average=0.99,  # of the last hundred steps or so, not of thousands
+    precision="mixed_bfloat16",  # faster on hardware with instructions for it; see the README
+)
 PRESETS = {
-    "quick": PAPER.replace(
-        size=32,
-        batch_size=64,
-        smaller_batches=False,
-        phase_images=25_600,
-        last_images=204_800,
-        sample_images=12_800,
-        latent_dim=100,  # as in chapters 3 and 4; digits need no more
-        total_filters=256,  # twice as many take twice as long
-        most_filters=64,
-        # Weights of size 1 move by 0.1 % a step in the paper, which takes very many steps.
-        learning_rate=1e-2,
-        decay=0.3,
-        average=0.99,  # of the last hundred steps or so, not of thousands
+    "quick": QUICK,
+    "stylegan": QUICK.replace(
+        model="stylegan",
+        phase_images=12_800,  # its small levels have little to learn
+        last_images=281_600,
+        learning_rate=2e-2,
+        decay=0.5,
         mapping_layers=2,  # as StyleGAN2-ADA for images of 32×32
         mapping_rate=0.1,  # in so few steps, the paper's hundredth would leave it as it begins
         r1=1.0,  # the paper's 10 is for 1024×1024
         mixing=0.5,  # styles are learned faster from images that have one
-        precision="mixed_bfloat16",  # faster on hardware with instructions for it; see the README
     ),
     "paper": PAPER,
     "smoke": PAPER.replace(

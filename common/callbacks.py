@@ -88,9 +88,12 @@ class SaveProgress(keras.callbacks.Callback):
         if not weights:
             broken.append("a weight")
         if broken:
+            remedy = "a smaller learning rate"
+            if self.run.config.precision == "mixed_float16":  # whose numbers end at 65,504
+                remedy = f"--precision float32, or {remedy}"
             raise Diverged(
                 f"training diverged before {self.run.unit} {iteration}: {broken[0]} is not a "
-                f"number. Try a smaller learning rate. What was done up to {self.run.unit} "
+                f"number. Try {remedy}. What was done up to {self.run.unit} "
                 f"{self.run.saved_iteration} is in {self.run.path}"
             )
 

@@ -10,20 +10,15 @@ import os
 import re
 import shutil
 import sys
-import traceback
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from types import NoneType
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
-from common import UserError, training
-from common.files import readable
-from common.replicas import Replicas, find_cluster
-from common.settings import NOT_UTF8, Frozen, Settings
+from common import UserError, machine, training
+from common.settings import Frozen, Settings
 
 POSITIONAL = "positional"  # Annotated[str, POSITIONAL] marks an argument without a flag
-KERAS_CONFIG = os.path.join("keras", "src", "backend", "config.py")  # reads keras.json
-MACHINE = ("distribute", "devices", "wait", "deterministic")  # options that are no settings
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)  # a file system, or what is printed to
 METAVARS = {int: "N", float: "X", str: "TEXT"}
 F = TypeVar("F", bound=Frozen)
@@ -59,14 +54,10 @@ def program(
     def main(argv: list[str] | None = None) -> dict | None:
         options, typed = _parse(description, presets, argv)
         dry_run = options.pop("dry_run")
-        machine = {name: options.pop(name) for name in MACHINE}
-        cluster = find_cluster() if machine["distribute"] in ("auto", "multi-worker") else None
-        if machine["distribute"] == "multi-worker" and not cluster:
-            raise UserError(
-                "--distribute multi-worker: neither TF_CONFIG nor Slurm names several workers"
-            )
+        devices = machine.take_options(options)
+        cluster = machine.cluster_of(devices)
         if cluster and not dry_run:
-            _train_together(cluster, machine, chapter, presets, typed, options, train)
+            machine.train_together(cluster, devices, chapter, presets, typed, options, train)
         run = training.open_run(chapter, presets, typed, **options)
         if run is None:
             print(f"{options['output_dir']}: the run is finished")
@@ -74,118 +65,20 @@ def program(
         if dry_run:
             _show({"preset": run.preset, **run.config.shown()})
             return None
-        run.device = setup(run.config.seed, run.config.precision, machine["deterministic"])
-        _use_devices(run, machine)
+        run.device = setup(run.config.seed, run.config.precision, devices["deterministic"])
+        machine.use_devices(run, devices)
         with run.resumable():
             return train(run.config, run)
 
     return main
 
 
-def _use_devices(run, machine: Mapping[str, Any]) -> None:
-    """Lets the run train on the devices of this machine that the flags ask for.
-
-    By "auto" these are all GPUs, or the most of them among which the batches can be divided.
-    """
-    from common import device
-
-    if machine["distribute"] == "none":
-        if machine["devices"]:
-            raise UserError("--devices has no part in --distribute none")
-        run.use(None)
-        return
-    count = machine["devices"] or device.count_gpus()
-    if machine["distribute"] == "mirrored" and count < 2:
-        raise UserError(
-            "--distribute mirrored: there is one device; --devices N makes N of the CPU"
-        )
-    if machine["distribute"] == "auto" and not machine["devices"]:
-        asked = count
-        count = next(n for n in range(max(1, count), 0, -1) if _divides(run.config, n))
-        if count < asked:
-            print(f"training on {count} of {asked} GPUs, as its batches can be divided among these")
-    run.use(device.mirrored(count))
-
-
-def _divides(config: Settings, count: int) -> bool:
-    try:
-        config.check_replicas(Replicas(count, range(count)))
-    except UserError:
-        return False
-    return True
-
-
-def _train_together(cluster, machine, chapter, presets, typed, options, train) -> None:
-    """As `main`, in a program that trains with those on other machines; ends the program."""
-    if machine["devices"]:
-        raise UserError("--devices: several machines train on all of their GPUs")
-    if not cluster.is_chief:
-        sys.stdout = open(os.devnull, "w")  # it would be the chief's words again
-    prepare()
-    from common import device, workers
-
-    def together():
-        device.setup(seed=0, deterministic=machine["deterministic"])  # before devices are used
-        connection = workers.Workers(cluster, machine["wait"])
-        with connection.dying():
-            run = training.open_run_of(connection, chapter, presets, typed, **options)
-            if run is None:
-                print(f"{options['output_dir']}: the run is finished")
-                return
-            connection.advice = run.advice
-            settings = run.config
-            run.device = device.setup(settings.seed, settings.precision, machine["deterministic"])
-            run.use(connection.strategy, connection)
-            with run.resumable():
-                train(run.config, run)
-
-    try:
-        together()
-    except UserError as error:
-        workers.stop(error)
-    except KeyboardInterrupt as interrupt:
-        print(f"\n{str(interrupt) or 'Stopped.'}", file=sys.stderr)
-        workers.leave(130)
-    except BaseException:  # TensorFlow's threads would wait for those of the other programs
-        traceback.print_exc()
-        workers.leave(1)
-    workers.leave(0)
-
-
 def setup(seed: int, precision: str = "float32", deterministic: bool = True) -> str:
     """Imports TensorFlow, Keras and Matplotlib, and sets them up: see `device.setup`."""
-    prepare()
+    machine.prepare()
     from common import device
 
     return device.setup(seed, precision, deterministic)
-
-
-def prepare() -> None:
-    """Imports TensorFlow, Keras and Matplotlib, whatever the user's own files want of them.
-
-    Raises:
-        UserError: the user's keras.json, or a variable of the environment, is not what Keras takes,
-            or this code lies where TensorFlow cannot read it.
-    """
-    code = training.REPOSITORY
-    if readable(str(code)) != str(code):  # TensorFlow reads Python's code by its path
-        raise UserError(f"{code}: {NOT_UTF8}")
-    os.environ["KERAS_BACKEND"] = "tensorflow"  # whatever keras.json says
-    os.environ["MPLBACKEND"] = "agg"  # needs no window
-    try:
-        from common import device  # noqa: F401
-    except Exception as error:
-        places = [frame.filename for frame in traceback.extract_tb(error.__traceback__)]
-        if not any(place.endswith(KERAS_CONFIG) for place in places):
-            raise
-        home = os.environ.get("KERAS_HOME", os.path.join("~", ".keras"))
-        raise UserError(
-            f"Keras does not start: {error}. Mend or delete {os.path.join(home, 'keras.json')}, "
-            "and look at the environment's KERAS_ variables"
-        ) from error
-    import matplotlib
-
-    matplotlib.rcdefaults()  # whatever the user's matplotlibrc says
 
 
 def read(description: str, settings: type[F], argv: list[str] | None) -> F:
@@ -314,42 +207,9 @@ def _parse(description, presets, argv) -> tuple[dict[str, Any], dict[str, Any]]:
         "--resume, or begin a run if there is none; stop if the one in --output-dir is finished",
     )
     run.add_argument("--dry-run", action="store_true", help="print the settings and stop")
-    machine = parser.add_argument_group("devices")
-    machine.add_argument(
-        "--distribute",
-        choices=("auto", "none", "mirrored", "multi-worker"),
-        default="auto",
-        help="which devices share each batch: mirrored, those of this machine; multi-worker, those "
-        "of the machines that TF_CONFIG or Slurm names; auto, what is there of these (default)",
-    )
-    machine.add_argument(
-        "--devices",
-        metavar="N",
-        type=_positive,
-        help="how many of this machine's GPUs (default: all); without a GPU, as many devices on "
-        "the CPU, to try it",
-    )
-    machine.add_argument(
-        "--wait",
-        metavar="SECONDS",
-        type=_positive,
-        default=300,
-        help="how long to wait for the other workers to start (default: 300)",
-    )
-    machine.add_argument(
-        "--deterministic",
-        action=argparse.BooleanOptionalAction,
-        default=True,
-        help="compute the same bits each time (default: on)",
-    )
+    machine.add_options(parser)
     options = vars(parser.parse_args(argv))
     return options, {name: options.pop(name) for name in list(options) if name in fields}
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or not 0 < int(text) <= 10**6:
-        raise argparse.ArgumentTypeError(f"{text} is not a number from 1 to 1,000,000")
-    return int(text)
 
 
 def _add_flags(

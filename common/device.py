@@ -14,7 +14,7 @@ def setup(seed: int, precision: str = "float32", deterministic: bool = True) -> 
     Args:
         seed: seeds Python's, NumPy's and Keras' generators, hence the networks' initial weights.
             What is random during training is not drawn from these; see `model.ChapterModel`.
-        precision: Keras' dtype policy, "float32" or "mixed_bfloat16".
+        precision: Keras' dtype policy, "float32", "mixed_bfloat16" or "mixed_float16".
         deterministic: without it, operations may be faster on a GPU, and their bits may differ.
 
     What the user's keras.json says has no part in it.

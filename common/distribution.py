@@ -9,7 +9,14 @@ Where a step needs more of the batch than its part, as a mean over all of it doe
 here. On one device, and outside a training step, all of this does nothing.
 """
 
+import keras
 import tensorflow as tf
+
+# In float16, numbers below 6e-8 become 0 and above 65,504 infinite. Most gradients are small; these
+# are kept if they are multiplied on their way. (Micikevicius et al. 2018, section 3.2: factors from
+# 8 to 32,768. Keras' LossScaleOptimizer looks for the largest, and leaves out the updates in which
+# it was too large: those of one network of a game, while the others go on.)
+LOSS_SCALE = 1024.0
 
 
 def replicas() -> int:
@@ -86,13 +93,15 @@ def minimize(optimizer, tape, loss, variables) -> None:
         loss: a scalar, of this replica's part of the batch. Keras' optimisers add up the replicas'
             gradients, and so each is divided by their number.
     """
-    if replicas() == 1:
+    scale = LOSS_SCALE if keras.config.dtype_policy().name == "mixed_float16" else 1.0
+    if replicas() == scale == 1:
         optimizer.apply(tape.gradient(loss, variables), variables)
         return
-    share = tf.ones_like(loss) / replicas()
+    share = tf.ones_like(loss) * (scale / replicas())
     gradients = tape.gradient(loss, variables, output_gradients=share)
     # Those of an embedding are of the rows that were looked up, which differ between replicas.
-    optimizer.apply([g if g is None else tf.convert_to_tensor(g) for g in gradients], variables)
+    whole = [g if g is None else tf.convert_to_tensor(g) / scale for g in gradients]
+    optimizer.apply(whole, variables)
 
 
 def undivided(loss):

@@ -97,9 +97,9 @@ class Settings(Frozen):
     """images of one training step"""
     seed: Seed = 0
     """on the same machine and cores, the same seed gives the same run, to the bit"""
-    precision: Literal["float32", "mixed_bfloat16"] = "float32"
+    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
     """mixed_bfloat16 computes with half the bits: faster on hardware that has instructions for it,
-    slower on other CPUs"""
+    slower on other CPUs; mixed_float16 is for GPUs without them, as NVIDIA's before 2020"""
     xla: bool | None = None
     """compile the training steps with XLA; where neither is given, on a GPU"""
 

@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 from conftest import REPOSITORY
 
-from common import UserError, cli, device, training
+from common import UserError, cli, device, machine, training
 from common.settings import GANSettings
 
 
@@ -98,9 +98,9 @@ def test_auto_takes_the_most_devices_that_can_divide_the_batch(monkeypatch):
     run.use = used.append
     monkeypatch.setattr(device, "count_gpus", lambda: 8)
     monkeypatch.setattr(device, "mirrored", lambda count: count)
-    machine = {"distribute": "auto", "devices": None}
-    cli._use_devices(run, machine)
-    cli._use_devices(run, machine | {"distribute": "mirrored"})
-    cli._use_devices(run, machine | {"devices": 3})
-    cli._use_devices(run, machine | {"distribute": "none"})
+    options = {"distribute": "auto", "devices": None}
+    machine.use_devices(run, options)
+    machine.use_devices(run, options | {"distribute": "mirrored"})
+    machine.use_devices(run, options | {"devices": 3})
+    machine.use_devices(run, options | {"distribute": "none"})
     assert used == [5, 8, 3, None]

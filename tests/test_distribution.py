@@ -5,10 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from common import stream
+from common import device, stream
+from common.distribution import minimize
 from common.replicas import Replicas
 
 PROGRAM = Path(__file__).with_name("replicas_step.py")
@@ -28,6 +31,25 @@ def test_replicas_take_the_step_of_one_device(count, cases):
     assert sorted(name for name, _, _ in results) == sorted(cases)
     assert {name: (share, reported) for name, share, reported in results if share > 0.1} == {}
     assert {name: reported for name, _, reported in results if reported > 1e-3} == {}
+
+
+def test_float16_keeps_gradients_that_it_has_no_numbers_for():
+    def update(precision):
+        device.setup(seed=0, precision=precision)
+        network = keras.Sequential(
+            [keras.Input((4,)), keras.layers.Dense(4), keras.layers.Dense(1)]
+        )
+        before = network.get_weights()
+        with tf.GradientTape() as tape:
+            loss = 1e-8 * tf.reduce_mean(tf.cast(network(tf.ones((2, 4))), tf.float32))
+        minimize(keras.optimizers.SGD(1e8), tape, loss, network.trainable_variables)
+        return np.concatenate(
+            [(w - b).ravel() for w, b in zip(network.get_weights(), before, strict=True)]
+        )
+
+    exact = update("float32")
+    assert np.abs(exact).min() > 0.01
+    np.testing.assert_allclose(update("mixed_float16"), exact, atol=0.01)
 
 
 def test_parts_of_replicas_make_up_the_batch():
