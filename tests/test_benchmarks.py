@@ -34,6 +34,7 @@ def run_quality(monkeypatch, capsys):
     return run
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("eagerly")
 def test_quality_trains_each_seed_once_and_prints_the_spread(run_quality, tmp_path):
     command = ["chapter03_gan", "--presets", "smoke", "--dataset", "sample", "--seeds", "0", "1"]
@@ -87,6 +88,7 @@ COMPARED = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", COMPARED)
 def test_both_loops_of_each_chapter_run(name, monkeypatch):
     import tensorflow as tf

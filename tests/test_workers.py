@@ -84,17 +84,21 @@ class Together:
         return ends
 
 
-def test_a_killed_worker_is_named_and_the_same_command_goes_on_to_the_same_bits(tmp_path):
-    """And two workers train as two devices of one machine do, whose images they divide alike.
+def test_two_workers_train_as_two_devices_of_one_machine(tmp_path):
+    """Slurm has started them. They divide the images alike."""
+    workers = Together(tmp_path, *[["--output-dir", "workers"]] * 2, scheduler=of_slurm)
+    assert [code for code, _ in workers.ends()] == [0, 0]
+    devices = [*TRAIN, "--devices", "2", "--output-dir", "devices"]
+    subprocess.run(devices, cwd=tmp_path, env=ALONE, check=True)
+    found, wanted = (losses(tmp_path / name) for name in ("workers", "devices"))
+    assert found == pytest.approx(wanted, rel=1e-3)
 
-    Slurm starts those that are not killed, where a cluster of Kubernetes' kind starts the others.
-    """
+
+@pytest.mark.slow
+def test_a_killed_worker_is_named_and_the_same_command_goes_on_to_the_same_bits(tmp_path):
     flags = ["--iterations", "200", "--resume", "auto", "--output-dir"]
-    whole = Together(tmp_path, *[[*flags, "whole"]] * 2, scheduler=of_slurm)
+    whole = Together(tmp_path, [*flags, "whole"], [*flags, "whole"])
     assert [code for code, _ in whole.ends()] == [0, 0]
-    subprocess.run([*TRAIN, *flags, "one", "--devices", "2"], cwd=tmp_path, env=ALONE, check=True)
-    first, same = (losses(tmp_path / name) for name in ("whole", "one"))
-    assert first == pytest.approx(same, rel=1e-3)
 
     broken = Together(tmp_path, [*flags, "broken"], [*flags, "broken"])
     checkpoint = tmp_path / "broken" / "checkpoint" / "latest.weights.h5"

@@ -1,5 +1,7 @@
 """Programs from outside: how fast and in which words they answer."""
 
+import contextlib
+import importlib
 import os
 import re
 import shlex
@@ -48,12 +50,10 @@ def test_help_and_dry_run_need_no_tensorflow(program, tmp_path, chapter):
 
 
 @pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda path: path.name)
-def test_a_mistake_is_one_line_without_traceback(program, chapter):
-    done = program(chapter / "train.py", "--no-such-flag")
-    assert done.returncode == 2
-    assert done.stderr.splitlines() == [
-        "error: unrecognized arguments: --no-such-flag (see --help)"
-    ]
+def test_a_mistake_is_one_line_without_traceback(chapter, capsys):
+    main = importlib.import_module(f"{chapter.name}.train").main
+    line = error_of(main, ["--no-such-flag"], capsys)
+    assert line == "error: unrecognized arguments: --no-such-flag (see --help)"
 
 
 @pytest.mark.parametrize("flag", ["--dry-run", "--help"])
@@ -157,15 +157,16 @@ def documented_commands():
 
 
 @pytest.mark.parametrize("script, flags", sorted(set(documented_commands())))
-def test_documented_commands_are_accepted(program, script, flags):
-    done = program(REPOSITORY / script, *flags.split(), "--dry-run")
-    assert done.returncode == 0, done.stderr
+def test_documented_commands_are_accepted(script, flags, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    main = importlib.import_module(script.removesuffix(".py").replace("/", ".")).main
+    with contextlib.suppress(SystemExit):  # of --help; a mistake is a UserError here
+        main([*flags.split(), "--dry-run"])
 
 
-@pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda path: path.name)
-def test_runs_as_a_module_too(chapter):
+def test_runs_as_a_module_too():
     done = subprocess.run(
-        [sys.executable, "-m", f"{chapter.name}.train", "--preset", "smoke", "--dry-run"],
+        [sys.executable, "-m", f"{CHAPTERS[0].name}.train", "--preset", "smoke", "--dry-run"],
         cwd=REPOSITORY,
         capture_output=True,
         text=True,

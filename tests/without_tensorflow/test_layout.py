@@ -8,7 +8,8 @@ from conftest import REPOSITORY
 # Within `common`: which modules may import these; all others are below them.
 ABOVE = {
     "common.cli": set(),
-    "common.training": {"cli"},
+    "common.machine": {"cli"},
+    "common.training": {"machine", "cli"},
     "common.runs": {"training"},
     "common.checkpoints": {"training"},
     "common.callbacks": {"training"},
