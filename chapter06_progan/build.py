@@ -2,11 +2,11 @@
 
 import keras
 
+from chapter06_progan.levels import levels_of
 from chapter06_progan.networks import Discriminator, Generator
 from chapter06_progan.progan import ProGAN
 from chapter06_progan.style_networks import StyleGenerator
 from chapter06_progan.stylegan import StyleGAN
-from chapter06_progan.training_images import levels_of
 
 
 def build_model(config, channels: int, total: int, xla: bool = False) -> ProGAN:

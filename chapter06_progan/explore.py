@@ -1,9 +1,9 @@
-"""Walks through a generator's latent space, and finds given images in it (sections 6.1 and 6.4).
+r"""Walks through a generator's latent space, and finds given images in it (sections 6.1 and 6.4).
 
     python chapter06_progan/explore.py                            the latest run
     python chapter06_progan/explore.py 3 --images photo.png       run 3, and an image of one's own
     python chapter06_progan/explore.py --keras-file generator.keras --output-dir explored \
-        --images photo.png                                        any generator of Keras'
+        --images photo.png                                        any Keras generator
 
 What it makes goes into the run's folder, under explore/, or for --keras-file into --output-dir:
 
@@ -22,6 +22,7 @@ from pydantic import Field, PositiveFloat, model_validator
 if not __package__:  # run by its path: find `common` from whatever folder we were started in
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
+from chapter06_progan.levels import made_at_once
 from chapter06_progan.settings import Settings as TrainingSettings
 from common import UserError, cli, runs
 from common.cli import POSITIONAL
@@ -52,7 +53,7 @@ class Settings(Frozen):
     seed: Seed = 0
     """of the latent points"""
     data_dir: Folder | None = None
-    """where the run's data is, if it moved"""
+    """where the run's data is, if it has moved; of photos, their folder or zip"""
 
     @model_validator(mode="after")
     def _a_file_needs_a_folder(self):
@@ -137,11 +138,20 @@ def read_targets(settings: Settings, run, shape) -> np.ndarray:
     photos = []
     for name in settings.images:
         photo = images.read_photo(Path(name), name)
-        if channels == 1 and photo.shape[:2] == (28, 28):  # as MNIST's are padded for training
+        # As MNIST's are padded for this chapter's training, but not for that of the others.
+        if channels == 1 and photo.shape[:2] == (28, 28) != (height, width):
             photo = training_images.pad(photo[None])[0]
         photo = resize(photo, height, width)
         photos.append(photo if channels == 3 else photo.mean(axis=-1, keepdims=True))
     return data.scale(np.stack(photos))
+
+
+def maker(generator):
+    """A function of noise, n×d, that gives the generator's images, n×h×w×c in [-1, 1]."""
+    from common.model import predict
+
+    batch_size = made_at_once(max(generator.output_shape[1:3]))
+    return lambda noise: np.clip(predict(generator, noise, batch_size), -1, 1)
 
 
 def interpolate(run, generator, points) -> None:
@@ -149,9 +159,7 @@ def interpolate(run, generator, points) -> None:
     from common import images
     from common.latent import walk
 
-    def make(noise):
-        return np.clip(generator.predict(noise, batch_size=200, verbose=0), -1, 1)
-
+    make = maker(generator)
     zoom = max(1, 64 // generator.output_shape[1])
     for name, straight in (("interpolation", False), ("straight", True)):
         page = make(walk(points, steps=10, straight=straight))
@@ -184,9 +192,7 @@ def search(generator, targets, starts, steps: int, learning_rate: float):
     def on_sphere(noise):
         return radius * tf.math.l2_normalize(noise, axis=1)
 
-    def make(noise):
-        return np.clip(generator.predict(noise, batch_size=200, verbose=0), -1, 1)
-
+    make = maker(generator)
     starts = on_sphere(starts).numpy()
     samples = make(starts)
     squares = np.stack([np.mean((samples - target) ** 2, axis=(1, 2, 3)) for target in targets])

@@ -19,21 +19,7 @@ from chapter06_progan.layers import (
     halve,
     pixel_norm,
 )
-
-
-def level_of(size: int) -> int:
-    """The level of images of this height and width, 4, 8, 16, …: 0, 1, 2, …"""
-    return int(math.log2(size)) - 2
-
-
-def size_of(level: int) -> int:
-    """Height and width of a level's images."""
-    return 4 * 2**level
-
-
-def filters_of(level: int, total: int, most: int) -> int:
-    """Features of a level: at twice the height and width half as many, but no more than `most`."""
-    return min(most, total // size_of(level))
+from chapter06_progan.levels import filters_of, size_of
 
 
 class PixelNorm(layers.Layer):
@@ -46,14 +32,14 @@ class PixelNorm(layers.Layer):
 class Generator(keras.Model):
     """Noise to images: n×latent_dim, normal, to n×size×size×channels, linear.
 
-    The paper's last layer is linear: the critic keeps images in [-1, 1] about, and what lies
+    The paper's last layer is linear: the discriminator keeps images near [-1, 1], and what lies
     outside is cut off in pictures.
 
     Args:
         levels: how many.
         latent_dim: size of the noise.
         channels: of the images.
-        total_filters, most_filters: see `filters_of`.
+        total_filters, most_filters: see `levels.filters_of`.
         equalized: equalised learning rate.
         normalized: pixel-wise feature normalisation.
     """

@@ -12,6 +12,7 @@ import tensorflow as tf
 from keras import ops
 
 from chapter06_progan.layers import double, fade_in, halve
+from chapter06_progan.levels import made_at_once, size_of
 from chapter06_progan.schedule import Phase
 from common import distribution
 from common.distribution import minimize
@@ -194,5 +195,6 @@ class ProGAN(ChapterModel):
 
     def generate(self, count: int):
         """Images of `noise` by the averaged generator, as far as it has grown, NumPy's."""
-        parts = np.array_split(self.noise(count), -(-count // 200))
+        at_once = made_at_once(size_of(self.phase.level))
+        parts = np.array_split(self.noise(count), -(-count // at_once))
         return np.concatenate([self.make_pictures(noise, self.fade).numpy() for noise in parts])

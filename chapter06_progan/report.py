@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 
 from chapter06_progan import style_figures
-from chapter06_progan.networks import size_of
+from chapter06_progan.levels import size_of
 from chapter06_progan.schedule import Phase
-from chapter06_progan.training_images import TrainingImages, as_digits
+from chapter06_progan.training_images import TrainingImages, as_digits, bring_down
 from common import images, metrics
 
 
@@ -22,12 +22,9 @@ def sample_grid(gan, size: int) -> np.ndarray:
 
     Larger ones than 256×256 are brought down to that: the film holds all pictures in memory.
     """
-    made = np.clip(gan.generate(16), -1, 1)
     size = min(size, 256)
-    n, own, _, channels = made.shape
-    if own > size:
-        made = made.reshape(n, size, own // size, size, own // size, channels).mean(axis=(2, 4))
-    factor = max(1, size // own)
+    made = bring_down(np.clip(gan.generate(16), -1, 1), size)
+    factor = size // made.shape[1]
     made = made.repeat(factor, axis=1).repeat(factor, axis=2)
     return images.grid(made, columns=4, zoom=max(1, 96 // size))
 

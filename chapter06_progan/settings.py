@@ -1,9 +1,11 @@
 """The settings of chapter 6's training. Imports no TensorFlow."""
 
+import math
 from typing import Annotated, Literal, get_args
 
 from pydantic import AfterValidator, Field, NonNegativeFloat, PositiveFloat, model_validator
 
+from chapter06_progan.levels import GROUP, LEAST_FILTERS, filters_of, level_of, levels_of
 from chapter06_progan.schedule import Phase, phases
 from common import UserError, settings
 from common.settings import CHOSEN_FOR, Count, DigitSet, Fraction, Width, absolute
@@ -33,7 +35,7 @@ class Settings(settings.Settings):
     """mnist, fashion_mnist, sample or fashion_sample, padded to 32×32; or the path of a folder or
     zip of photos"""
     size: Annotated[int, AfterValidator(check_size)] = 32
-    """height and width of the last level's images, a power of two"""
+    """height and width of the last level's images, a power of two from 8 to 1024"""
     phase_images: Count
     """training images of each phase but the last; each level is faded in in one phase and trained
     as it is in another"""
@@ -56,11 +58,11 @@ class Settings(settings.Settings):
     decay: Fraction = 0.0
     """the last share of training, in which the learning rate falls linearly to 0"""
     gradient_penalty: NonNegativeFloat = 10.0
-    """weight of the gradient penalty, λ"""
+    """progan: weight of the gradient penalty, λ"""
     drift: NonNegativeFloat = 1e-3
-    """weight of the squared scores of real images, which keeps scores near 0"""
+    """progan: weight of the squared scores of real images, which keeps scores near 0"""
     average: Fraction = 0.999
-    """how much of the average of the generator's weights is left after a step"""
+    """decay of the exponential moving average (EMA) of the generator's weights, for each step"""
     model: Literal["progan", "stylegan"] = "progan"
     """the chapter's, or the style-based generator (Karras et al. 2019), which is not in the book,
     and which --preset stylegan has settings for"""
@@ -74,13 +76,14 @@ class Settings(settings.Settings):
     mixing: Annotated[float, Field(ge=0, le=1)] = 0.9
     """stylegan: how often an image is made of two styles in training"""
     grow: bool = True
-    """begin with images of 4×4, or without it with the largest"""
+    """begin with images of 4×4; --no-grow trains at the largest size alone"""
     equalized: bool = True
-    """equalised learning rate"""
+    """progan: equalised learning rate"""
     minibatch_deviation: bool = True
     """mini-batch standard deviation in the discriminator"""
     pixel_norm: bool = True
-    """pixel-wise feature normalisation in the generator; the noise is normalised without it, too"""
+    """progan: pixel-wise feature normalisation in the generator; the noise is normalised without
+    it, too"""
     fid: bool = False
     """measure the FID at each sample interval too, not only at the end; of MNIST and Fashion-MNIST
     alone, by the bundled classifier's features"""
@@ -90,9 +93,8 @@ class Settings(settings.Settings):
     @property
     def plan(self) -> list[Phase]:
         """The phases of training, in their order."""
-        levels = self.size.bit_length() - 2  # 4×4 is the first
         return phases(
-            levels,
+            levels_of(self.size),
             self.phase_images,
             self.last_images,
             self.batch_size,
@@ -100,14 +102,30 @@ class Settings(settings.Settings):
             smaller_batches=self.smaller_batches,
         )
 
+    @property
+    def group(self) -> int:
+        """Images of a batch that belong together."""
+        return GROUP if self.minibatch_deviation else 1
+
+    @model_validator(mode="after")
+    def _levels_have_features(self):
+        least = min(LEAST_FILTERS, self.most_filters)
+        if filters_of(level_of(self.size), self.total_filters, self.most_filters) < least:
+            raise ValueError(
+                f"--total-filters {self.total_filters} leaves "
+                f"{self.total_filters // self.size} features at --size {self.size}; give "
+                f"{least * self.size} or more"
+            )
+        return self
+
     @model_validator(mode="after")
     def _batches_are_groups(self):
         for phase in self.plan:
-            if phase.batch_size > 4 and phase.batch_size % 4:
+            if phase.batch_size > self.group and phase.batch_size % self.group:
                 smaller = "" if phase.batch_size == self.batch_size else ", made smaller,"
                 raise ValueError(
-                    f"--batch-size {self.batch_size}{smaller} is no multiple of 4, the images of a "
-                    "group of the mini-batch standard deviation"
+                    f"--batch-size {self.batch_size}{smaller} is no multiple of {self.group}, the "
+                    "images of a group of the mini-batch standard deviation"
                 )
         return self
 
@@ -128,14 +146,15 @@ class Settings(settings.Settings):
         return self
 
     def check_replicas(self, replicas):
-        for phase in self.plan:  # groups of 4, of the mini-batch standard deviation, stay together
+        least = self.group * replicas.count  # groups stay together
+        for phase in self.plan:
             if phase.batch_size == self.batch_size:
-                replicas.check({"--batch-size": phase.batch_size}, 4)
-            elif replicas.count > 1 and phase.batch_size % (4 * replicas.count):
+                replicas.check({"--batch-size": phase.batch_size}, self.group)
+            elif replicas.count > 1 and phase.batch_size % least:
                 raise UserError(
                     f"--smaller-batches makes batches of {phase.batch_size}, which cannot be "
-                    f"divided among {replicas.count} devices in groups of 4; give "
-                    f"--no-smaller-batches --batch-size {4 * replicas.count}, or a multiple of it"
+                    f"divided among {replicas.count} devices in groups of {self.group}; give "
+                    f"--no-smaller-batches --batch-size {least}, or a multiple of it"
                 )
 
     def with_flags(self, typed):
@@ -144,14 +163,44 @@ class Settings(settings.Settings):
             if name in typed:
                 flag = ("no-" if typed[name] is False else "") + name.replace("_", "-")
                 raise UserError(f"--{flag} has no part in --model {model}")
+        dataset = self.replace(dataset=typed.get("dataset", self.dataset)).dataset
+        for name in ("fid", "fid_images"):
+            if name in typed and dataset not in get_args(DigitSet):
+                flag = name.replace("_", "-")
+                raise UserError(
+                    f"--{flag} has no part in --dataset {dataset}: photos have no classifier here"
+                )
+        if typed.keys() & {"phase_images", "last_images"} and "sample_images" not in typed:
+            typed = {**typed, "sample_images": self._interval(typed)}
         return super().with_flags(typed)
+
+    def _interval(self, typed) -> int:
+        """The most --sample-images, up to the preset's, that fill the phases that were typed."""
+        names = ("phase_images", "last_images", "batch_size")
+        values = [str(typed.get(name, getattr(self, name))) for name in names]
+        if not all(value.isdecimal() for value in values):
+            return self.sample_images  # what is wrong with them is told as of any other flag
+        phase, last, batch = map(int, values)
+        whole = math.gcd(phase, last)
+        fitting = range(batch, min(self.sample_images, whole) + 1, batch) if batch else ()
+        best = max((count for count in fitting if whole % count == 0), default=0)
+        if best * 10 < self.sample_images and best < whole:  # there would be very many pictures
+            raise UserError(
+                f"--phase-images {phase} and --last-images {last} cannot be divided into intervals "
+                f"of about {self.sample_images} images, of whole batches of {batch}; give "
+                "--sample-images"
+            )
+        return best
 
     def advice(self, images: int) -> str | None:
         """One line, if there are far fewer training images than the presets were chosen for."""
         passes = self.plan[-1].end / images
         if images > CHOSEN_FOR / 2 or passes < 100:
             return None
+        share = self.sample_images * images / CHOSEN_FOR
+        interval = self.batch_size * max(1, round(share / self.batch_size))
+        phase, last = (n // self.sample_images for n in (self.phase_images, self.last_images))
         return (
             f"{images} training images make {passes:.0f} passes; if they lead to mode collapse, "
-            "lower --phase-images and --last-images"
+            f"lower them: --phase-images {phase * interval} --last-images {last * interval}"
         )

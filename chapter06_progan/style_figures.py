@@ -3,8 +3,8 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from chapter06_progan.networks import size_of
-from chapter06_progan.training_images import as_digits
+from chapter06_progan.levels import size_of
+from chapter06_progan.training_images import as_digits, bring_down
 from common import images
 
 TRUNCATIONS = (0.0, 0.3, 0.5, 0.7, 0.85, 1.0)
@@ -57,7 +57,8 @@ def made(gan, styles):
 
 
 def show(ax, pictures, columns: int) -> None:
-    grid = images.grid(np.clip(pictures, -1, 1), columns=columns, zoom=2)
+    pictures = bring_down(np.clip(pictures, -1, 1), 256)
+    grid = images.grid(pictures, columns=columns, zoom=2)
     ax.imshow(grid, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
     ax.axis("off")
 
@@ -66,7 +67,7 @@ def noise(gan, title: str) -> bytes:
     """Images without noise, with two draws of it, and how much each pixel varies: PNG."""
     styles = gan.averaged.styles(gan.noise(6))
     styles = [styles] * gan.averaged.layers_of(gan.phase.level)
-    drawn = np.stack([gan.draw(styles, pixel_seed=seed) for seed in range(20)])
+    drawn = np.stack([bring_down(gan.draw(styles, pixel_seed=s), 256) for s in range(20)])
     deviation = drawn.std(axis=0).mean(axis=-1, keepdims=True)
     panels = {
         "without noise": gan.draw(styles, noisy=False),
@@ -84,16 +85,17 @@ def noise(gan, title: str) -> bytes:
 
 def truncations(gan, title: str, rows: list[dict]) -> bytes:
     """The same noise at each truncation; beside it precision and recall, if there are `rows`."""
-    figure = Figure(figsize=(9, 3.2), layout="constrained")
+    figure = Figure(figsize=(9 if rows else 4.5, 3.2), layout="constrained")
     figure.suptitle(title)
-    left, right = figure.subplots(1, 2)
+    left, *right = figure.subplots(1, 1 + bool(rows), squeeze=False)[0]
     show(left, np.concatenate([gan.generate(8, psi) for psi in TRUNCATIONS]), columns=8)
     left.set_title("ψ = " + ", ".join(map(str, TRUNCATIONS)) + ", from above", fontsize=9)
-    for name in ("precision", "recall") if rows else ():
-        right.plot([row["psi"] for row in rows], [row[name] for row in rows], ".-", label=name)
-        right.legend()
-    right.set(xlabel="truncation ψ", ylim=(0, 1))
-    right.grid(alpha=0.3)
+    for ax in right:
+        for name in ("precision", "recall"):
+            ax.plot([row["psi"] for row in rows], [row[name] for row in rows], ".-", label=name)
+        ax.legend()
+        ax.set(xlabel="truncation ψ", ylim=(0, 1))
+        ax.grid(alpha=0.3)
     return images.figure_png(figure)
 
 
@@ -111,7 +113,7 @@ def labels_kept(gan, classifier) -> dict[str, dict[str, float]]:
 
     Returns:
         For each group of styles, the share that is kept, and the share that becomes the other's, of
-        pairs of images of different classes.
+        pairs of images of different classes. Nothing, if all images are of one class.
     """
 
     def classes(pictures):
@@ -121,7 +123,9 @@ def labels_kept(gan, classifier) -> dict[str, dict[str, float]]:
     first, second = styles[:MIXED], styles[MIXED:]
     own, others = classes(made(gan, first)), classes(made(gan, second))
     differ = own != others
-    found = {}
+    found: dict[str, dict[str, float]] = {}
+    if not differ.any():
+        return found
     for name, levels in groups_of(gan.phase.level).items():
         mixed = classes(gan.draw(swap(gan, first, second, levels)))
         found[name] = {

@@ -18,7 +18,7 @@ from chapter06_progan.layers import (
     fade_in,
     pixel_norm,
 )
-from chapter06_progan.networks import filters_of, size_of
+from chapter06_progan.levels import filters_of, size_of
 
 
 def instance_norm(features):

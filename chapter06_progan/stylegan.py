@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from chapter06_progan.networks import size_of
+from chapter06_progan.levels import made_at_once, size_of
 from chapter06_progan.progan import ProGAN
 from common import distribution
 from common.penalties import r1_penalty
@@ -113,9 +113,10 @@ class StyleGAN(ProGAN):
         styles = tf.stack(styles)
         seed = tf.random.fold_in(tf.constant([self.seed, -2]), pixel_seed)
         made = []
-        for first in range(0, styles.shape[1], 200):
+        at_once = made_at_once(size_of(self.phase.level))
+        for first in range(0, styles.shape[1], at_once):
             part_seed = tf.random.fold_in(seed, first)
-            part = styles[:, first : first + 200]
+            part = styles[:, first : first + at_once]
             made.append(self.make_pictures(part, self.fade, part_seed, noisy).numpy())
         return np.concatenate(made)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from chapter06_progan.networks import level_of, size_of
+from chapter06_progan.levels import size_of
 from common import UserError, data
 from common.photos import StreamedPhotos, open_files
 
@@ -86,8 +86,12 @@ def shrink(images: np.ndarray, factor: int) -> np.ndarray:
         return images
     *leading, height, width, channels = images.shape
     h, w = height // factor, width // factor
-    cells = images.reshape(*leading, h, factor, w, factor, channels)
-    return np.round(cells.mean(axis=(-4, -2), dtype=np.float32)).astype(np.uint8)
+    cells = images.reshape(-1, h, factor, w, factor, channels)
+    small = np.empty((len(cells), h, w, channels), np.uint8)
+    for start in range(0, len(cells), 500):  # as float32, all would take four times the memory
+        part = cells[start : start + 500].mean(axis=(2, 4), dtype=np.float32)
+        small[start : start + 500] = np.round(part)
+    return small.reshape(*leading, h, w, channels)
 
 
 def load(
@@ -103,7 +107,8 @@ def load(
         name: "mnist", "fashion_mnist", "sample" or "fashion_sample"; or the path of a folder or
             zip, of which all images are taken, whatever folder of it they are in.
         size: height and width that photos are brought to, a power of two from 8 on.
-        folder: where to look for MNIST or Fashion-MNIST, see `data.load`.
+        folder: where to look for MNIST or Fashion-MNIST, see `data.load`; or where the photos of a
+            path are now.
         validation_images: so many of the last MNIST images take the test images' place.
         memory: bytes; photos that need more are read from disk in training.
 
@@ -120,13 +125,16 @@ def load(
         described = dataset.describe()
         images = shrink(pad(dataset.x_train), PADDED // size)
         return TrainingImages(described["source"], images, described["sha256"], dataset)
-    path = Path(os.path.expanduser(name))
+    path = Path(os.path.expanduser(folder or name))
     if not os.path.exists(path):
         names = ", ".join(data.NAMES)
-        raise UserError(f"--dataset {name}: is no folder, no zip, and none of {names}")
-    if folder or validation_images:
-        flag = "--data-dir" if folder else "--validation-images"
-        raise UserError(f"{flag} has no part in --dataset {name}, which is a path")
+        raise UserError(
+            f"--data-dir {folder}: is no folder and no zip"
+            if folder
+            else f"--dataset {name}: is no folder, no zip, and none of {names}"
+        )
+    if validation_images:
+        raise UserError(f"--validation-images has no part in --dataset {name}, which is a path")
     files = open_files(path, ["**/*"])
     if not files.names:
         raise UserError(f"{path}: holds no images")
@@ -146,6 +154,10 @@ def as_digits(images: np.ndarray) -> np.ndarray:
     return np.clip(enlarged[:, BORDER:-BORDER, BORDER:-BORDER], -1, 1)
 
 
-def levels_of(size: int) -> int:
-    """How many levels lead to images of this height and width."""
-    return level_of(size) + 1
+def bring_down(images: np.ndarray, most: int) -> np.ndarray:
+    """Generated images, n×size×size×channels, no larger than most×most: means of their pixels."""
+    n, size, _, channels = images.shape
+    if size <= most:
+        return images
+    cells = images.reshape(n, most, size // most, most, size // most, channels)
+    return cells.mean(axis=(2, 4))

@@ -111,14 +111,14 @@ def load_domains(
 def _find(name: str, folder: str | None) -> PhotoFiles:
     """The files of a data set that is named, or of a path."""
     if name not in download.NAMES:
-        path = Path(os.path.expanduser(name))
+        path = Path(os.path.expanduser(folder or name))  # photos may have moved
         if not os.path.exists(path):
             raise UserError(
-                f"--dataset {name}: is no folder, no zip, none of {', '.join(download.NAMES)}, and "
-                f"not SET:CLASS:CLASS with a SET of {', '.join(data.NAMES)}"
+                f"--data-dir {folder}: is no folder and no zip"
+                if folder
+                else f"--dataset {name}: is no folder, no zip, none of {', '.join(download.NAMES)},"
+                f" and not SET:CLASS:CLASS with a SET of {', '.join(data.NAMES)}"
             )
-        if folder:
-            raise UserError(f"--data-dir has no part in --dataset {name}, which is a path")
         return _open(path)
     for origin, place in data.places(folder):
         for path in (place / name, place / f"{name}.zip"):

@@ -35,6 +35,10 @@ def resize(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
     return np.clip(np.round(resized.numpy()), 0, 255).astype(np.uint8)
 
 
+class TooSmall(UserError):
+    """A photo has fewer pixels than it is to have."""
+
+
 class PhotoFiles:
     """The image files of a folder or a zip.
 
@@ -75,7 +79,7 @@ class PhotoFiles:
         photo = images.read_photo(raw, full_name)
         height, width, _ = photo.shape
         if min(height, width) < size and not self.enlarge:
-            raise UserError(f"{full_name}: has {width}×{height} pixels, fewer than --size {size}")
+            raise TooSmall(f"{full_name}: has {width}×{height} pixels, fewer than --size {size}")
         return resize(photo, size, size), hashlib.sha256(raw).digest()
 
     def read(self, names: Sequence[str], size: int, keep: bool):
@@ -86,15 +90,32 @@ class PhotoFiles:
 
         Returns:
             The images, n×size×size×3, or `StreamedPhotos`; and the files' hashes.
+
+        Raises:
+            UserError: one cannot be read or is broken, or some are too small.
         """
         kept = np.empty((len(names), size, size, 3), np.uint8) if keep else None
         digests = bytearray()
+        too_small = []
+
+        def look(name):
+            try:
+                return self.read_image(name, size)
+            except TooSmall as error:
+                return error
+
         with ThreadPoolExecutor(THREADS) as pool:  # Pillow decodes without holding Python's lock
-            decoded = pool.map(lambda name: self.read_image(name, size), names)
-            for i, (pixels, digest) in enumerate(decoded):
+            for i, found in enumerate(pool.map(look, names)):
+                if isinstance(found, TooSmall):
+                    too_small.append(found)
+                    continue
+                pixels, digest = found
                 digests += digest
                 if kept is not None:
                     kept[i] = pixels
+        if too_small:
+            more = len(too_small) - 1
+            raise UserError(f"{too_small[0]}" + f"; so have {more} of the others" * bool(more))
         return (StreamedPhotos(self, names, size) if kept is None else kept), bytes(digests)
 
 

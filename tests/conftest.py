@@ -165,12 +165,11 @@ def check_killed_and_resumed(train, flags, whole, run, between=lambda: None):
     Args:
         train, whole: as of `check_resumed`; the whole run is trained here.
         run: the folder of the other.
-        between: called before that is resumed.
+        between: called before that is resumed; gives further flags for that.
     """
     with kept_as_killed(whole, {run: SECOND_CHECKPOINT}):
         train.main([*flags, "--output-dir", str(whole)])
-    between()
-    check_resumed(train, ["--resume", run], whole)
+    check_resumed(train, [*(between() or []), "--resume", run], whole)
 
 
 def assert_same_outputs(ours, books):

@@ -26,7 +26,8 @@ from chapter06_progan.layers import (
     double,
     halve,
 )
-from chapter06_progan.networks import Discriminator, Generator, filters_of, level_of, size_of
+from chapter06_progan.levels import filters_of, level_of, size_of
+from chapter06_progan.networks import Discriminator, Generator
 from chapter06_progan.progan import ProGAN
 from chapter06_progan.schedule import phases
 from common import data, device
@@ -657,7 +658,9 @@ def test_run_stopped_within_a_fade_and_resumed_with_less_memory_ends_in_the_same
         fading = phases(2, 8, 8, 4)[1]
         assert fading.fading and fading.fade(found["iteration"]) == 0.5
         monkeypatch.setattr(training_images.load, "__defaults__", (None, 0, 0))  # no memory
-        assert isinstance(training_images.load(str(tmp_path / "photos"), 8).images, StreamedPhotos)
+        moved = str((tmp_path / "photos").rename(tmp_path / "moved"))
+        assert isinstance(training_images.load(moved, 8).images, StreamedPhotos)
+        return ["--data-dir", moved]
 
     check_killed_and_resumed(train, [*flags, "--precision", FEWER_BITS], whole, run, between)
     results = json.loads((run / "results.json").read_text())
@@ -666,17 +669,24 @@ def test_run_stopped_within_a_fade_and_resumed_with_less_memory_ends_in_the_same
     assert imageio.imread(run / "samples" / "000024.png").shape == (394, 394, 3)
 
 
+LARGE = ["--size", "64", "--total-filters", "256"]
+
+
 @pytest.mark.parametrize(
     "flags, words",
     [
-        (["--dataset", "mnist", "--size", "64"], "--size 64: mnist's images have 28×28 pixels"),
-        (["--dataset", "photos", "--size", "32"], "photos/0/0.png: has 30×20 pixels, fewer than"),
+        (["--dataset", "mnist", *LARGE], "--size 64: mnist's images have 28×28 pixels"),
+        (
+            ["--dataset", "photos", *LARGE],
+            "photos/0/0.png: has 30×20 pixels, fewer than --size 64; so have 5 of the others",
+        ),
         (["--dataset", "empty"], "empty: holds no images"),
         (["--dataset", "nowhere"], "nowhere: is no folder, no zip, and none of mnist"),
         (["--dataset", "text.zip"], "text.zip: is neither a folder nor a whole zip"),
         (["--dataset", "broken"], "broken/one.png: cannot be read as an image"),
         (["--dataset", "photos"], "--batch-size 8 is more than the 6 training images"),
-        (["--dataset", "photos", "--data-dir", "empty"], "--data-dir has no part in --dataset"),
+        (["--dataset", "photos", "--data-dir", "empty"], "empty: holds no images"),
+        (["--dataset", "photos", "--data-dir", "gone"], "gone: is no folder and no zip"),
         (
             ["--dataset", "photos", "--validation-images", "2"],
             "--validation-images has no part in --dataset",

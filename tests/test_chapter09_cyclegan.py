@@ -539,7 +539,7 @@ def test_settings_reach_the_networks_and_optimisers(monkeypatch):
         (["--epochs", "5", "--sample-epochs", "2"], "--epochs 5 is not a multiple of --sample-epo"),
         (["--epochs", "0"], "--epochs 0: should be greater than 0"),
         (["--data-dir", "."], "--data-dir has no part"),
-        (["--data-dir", ".", "--dataset", "tests"], "which is a path"),
+        (["--data-dir", "gone", "--dataset", "tests"], "gone: is no folder and no zip"),
     ],
 )
 def test_wrong_flags_are_one_line(flags, words, capsys):

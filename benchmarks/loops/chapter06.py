@@ -43,7 +43,7 @@ def compared_with_torch(level: int) -> type:
 def real_images(level: int, dataset):
     """MNIST at a level's size, uint8, n×size×size×1."""
     from chapter06_progan import training_images
-    from chapter06_progan.networks import size_of
+    from chapter06_progan.levels import size_of
 
     padded = training_images.pad(dataset.x_train)
     return training_images.shrink(padded, padded.shape[1] // size_of(level))
@@ -55,7 +55,7 @@ def torch_loop(level: int, x_train):
     import torch
 
     from chapter06_progan import train
-    from chapter06_progan.networks import filters_of
+    from chapter06_progan.levels import filters_of
 
     config = train.PRESETS["quick"]
     torch.manual_seed(0)

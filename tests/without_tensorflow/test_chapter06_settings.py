@@ -88,7 +88,28 @@ def test_few_images_get_advice():
     assert QUICK.advice(60_000) is None
     assert QUICK.advice(10_000) is None  # which are 36 passes
     line = QUICK.advice(1_000)
-    assert line.startswith("1000 training images make 358 passes") and "--phase-images" in line
+    assert line.startswith("1000 training images make 358 passes")
+    flags = dict(zip(*[iter(line.split(": ")[1].split())] * 2, strict=True))
+    typed = {flag.lstrip("-").replace("-", "_"): count for flag, count in flags.items()}
+    fewer = QUICK.with_flags(typed)
+    assert fewer.plan[-1].end / 1_000 == pytest.approx(QUICK.plan[-1].end / 60_000, rel=0.15)
+
+
+def test_pictures_are_as_far_apart_as_the_phases_allow():
+    assert QUICK.with_flags({"phase_images": "6400"}).sample_images == 6400
+    assert QUICK.with_flags({"last_images": "25600"}).sample_images == 12_800
+    assert QUICK.with_flags({"phase_images": "6400", "sample_images": "640"}).sample_images == 640
+
+
+def test_without_the_deviation_any_batch_is_taken():
+    config = SMOKE.replace(
+        minibatch_deviation=False,
+        batch_size=6,
+        sample_images=36,
+        phase_images=36,
+        last_images=36,
+    )
+    assert batches(config.plan) == {0: 6, 1: 6}
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 3, 4, 8, 12])
@@ -101,6 +122,7 @@ def test_smaller_batches_are_whole_groups_too_and_never_larger():
     with pytest.raises(UserError, match="--batch-size 24, made smaller, is no multiple of 4"):
         SMOKE.replace(
             size=64,
+            total_filters=256,
             batch_size=24,
             smaller_batches=True,
             sample_images=24,
@@ -129,10 +151,12 @@ SMALL = ["--preset", "smoke"]
         (["--size", "-8"], "--size -8: is none of 8, 16"),
         (["--batch-size", "6"], "--batch-size 6 is no multiple of 4, the images of a group"),
         (
-            ["--phase-images", "40"],
+            ["--phase-images", "40", "--sample-images", "16"],
             "--phase-images 40 is not a multiple of --sample-images 16",
         ),
-        (["--last-images", "8"], "--last-images 8 is not a multiple of --sample-images 16"),
+        (["--phase-images", "33"], "--phase-images 33 and --last-images 32 cannot be divided"),
+        (["--size", "32"], "--total-filters 64 leaves 2 features at --size 32; give 128 or more"),
+        (["--dataset", "photos", "--fid"], "--fid has no part in --dataset"),
         (
             ["--batch-size", "12"],
             "--sample-images 16 is not a multiple of the 12 images of a batch",
