@@ -104,7 +104,7 @@ def train(config: Settings, run: TrainingRun) -> dict:
         return evaluator.at_interval(gan)
 
     run.begin(gan, data.describe())
-    if advice := config.advice(len(data.images)):
+    if run.is_chief and (advice := config.advice(len(data.images))):
         print(advice, file=sys.stderr)
     for phase in plan:
         if run.saved_iteration >= phase.end and phase is not plan[-1]:  # as of a resumed run

@@ -7,17 +7,18 @@ from chapter07_sgan.networks import CLASSES
 from common import distribution, random_layers
 
 
-def build_dense_generator(latent_dim: int = 100) -> keras.Model:
+def build_dense_generator(latent_dim: int = 100, synchronized: bool = True) -> keras.Model:
     """Noise to image: n×latent_dim, normal, to n×28×28×1 in (-1, 1).
 
     It costs a fiftieth of the convolutional generator, and the images need not be good: see
-    `feature_matching.FeatureMatchingSGAN`.
+    `feature_matching.FeatureMatchingSGAN`. Where several devices train, batch normalisation is
+    over all of the batch, if it is `synchronized`.
     """
 
     def hidden():
         return [
             layers.Dense(500, use_bias=False),
-            layers.BatchNormalization(synchronized=distribution.devices() > 1),
+            layers.BatchNormalization(synchronized=synchronized and distribution.devices() > 1),
             layers.Activation("softplus"),
         ]
 

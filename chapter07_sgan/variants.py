@@ -12,7 +12,7 @@ from common.batch_norm import fuse
 def choose_generator(config) -> keras.Model:
     """A new generator: n×latent_dim to images, n×28×28×1 in [-1, 1]."""
     if config.networks == "dense":
-        return build_dense_generator(config.latent_dim)
+        return build_dense_generator(config.latent_dim, config.synchronized_batch_norm)
     # `fuse`: the same network with a faster kernel for batch normalisation.
     return fuse(networks.build_generator(config.latent_dim), config.synchronized_batch_norm)
 

@@ -7,7 +7,7 @@ import tensorflow as tf
 from keras import ops
 
 from chapter08_cgan.cgan import CGAN, loss_fake, loss_real
-from common.distribution import minimize
+from common.distribution import gradient, minimize
 from common.gan import accuracies
 
 
@@ -82,8 +82,8 @@ class RegularizedCGAN(CGAN):
         with tf.GradientTape() as tape:
             tape.watch(images)
             loss, logits = self.loss_and_logits(images, labels, loss_real)
-        gradient = tape.gradient(logits, images)
-        return loss, logits, ops.mean(ops.sum(ops.square(gradient), axis=(1, 2, 3)))
+        slopes = gradient(tape, logits, images)
+        return loss, logits, ops.mean(ops.sum(ops.square(slopes), axis=(1, 2, 3)))
 
     def train_on_shared_fakes(self, noise, labels):
         """Updates 2 and 3 on the same generated images, and so on the same labels.

@@ -2,4 +2,6 @@
 
 
 class UserError(Exception):
-    """A mistake of the user's. `cli.run` prints it as one line and exits with code 2."""
+    """A mistake of the user's. `cli.run` prints it as one line and exits with its code."""
+
+    code = 2

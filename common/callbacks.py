@@ -90,7 +90,7 @@ class SaveProgress(keras.callbacks.Callback):
         if broken:
             remedy = "a smaller learning rate"
             if self.run.config.precision == "mixed_float16":  # whose numbers end at 65,504
-                remedy = f"--precision float32, or {remedy}"
+                remedy = f"a new run with --precision float32, or {remedy}"
             raise Diverged(
                 f"training diverged before {self.run.unit} {iteration}: {broken[0]} is not a "
                 f"number. Try {remedy}. What was done up to {self.run.unit} "

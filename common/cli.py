@@ -57,18 +57,19 @@ def program(
         devices = machine.take_options(options)
         cluster = machine.cluster_of(devices)
         if cluster and not dry_run:
-            machine.train_together(cluster, devices, chapter, presets, typed, options, train)
-        run = training.open_run(chapter, presets, typed, **options)
-        if run is None:
+            machine.train_together(cluster, devices, chapter, presets, typed, options, train, run)
+        opened = training.open_run(chapter, presets, typed, **options)
+        if opened is None:
             print(f"{options['output_dir']}: the run is finished")
             return None
+        config = opened.config
         if dry_run:
-            _show({"preset": run.preset, **run.config.shown()})
+            _show({"preset": opened.preset, **config.shown()})
             return None
-        run.device = setup(run.config.seed, run.config.precision, devices["deterministic"])
-        machine.use_devices(run, devices)
-        with run.resumable():
-            return train(run.config, run)
+        opened.device = setup(config.seed, config.precision, devices["deterministic"])
+        machine.use_devices(opened, devices)
+        with opened.resumable():
+            return train(config, opened)
 
     return main
 
@@ -115,7 +116,7 @@ def run(main: Callable) -> None:
         finally:
             sys.stdout.flush()
     except UserError as error:
-        _fail(error)
+        _fail(error, error.code)
     except KeyboardInterrupt as interrupt:
         print(f"\n{str(interrupt) or 'Stopped.'}", file=sys.stderr)
         sys.exit(130)
@@ -151,11 +152,11 @@ def _drop_output() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _fail(reason: Any) -> None:
+def _fail(reason: Any, code: int = 2) -> None:
     """Ends the program with one line."""
     with contextlib.suppress(OSError):  # it may be full, too
         print("error: " + " ".join(str(reason).split()), file=sys.stderr)
-    sys.exit(2)
+    sys.exit(code)
 
 
 def _nondeterministic(error: Exception) -> str | None:

@@ -1,4 +1,4 @@
-"""The machine: GPU memory, precision, seeds, determinism."""
+"""GPU memory, precision, seeds and determinism, by TensorFlow and Keras."""
 
 import logging
 

@@ -50,6 +50,9 @@ def draw(function, shape, *arguments, axis: int = 0, **settings):
         function: one of `tf.random`'s stateless ones: takes a shape, and then the rest.
         shape: of the shard.
         axis: of the batch in it.
+
+    Returns:
+        A tensor of that shape.
     """
     if replicas() == 1:
         return function(shape, *arguments, **settings)
@@ -75,7 +78,10 @@ def mean(values):
 
 
 def gather(batch):
-    """The global batch, of its parts, in its order: with its gradient."""
+    """All-gathers the replicas' shards, which are of one size, into the global batch.
+
+    In the order of the batch, and differentiable.
+    """
     count = replicas()
     if count == 1:
         return batch
@@ -93,7 +99,7 @@ def minimize(optimizer, tape, loss, variables) -> None:
         loss: a scalar, of this replica's part of the batch. Keras' optimisers add up the replicas'
             gradients, and so each is divided by their number.
     """
-    scale = LOSS_SCALE if keras.config.dtype_policy().name == "mixed_float16" else 1.0
+    scale = loss_scale()
     if replicas() == scale == 1:
         optimizer.apply(tape.gradient(loss, variables), variables)
         return
@@ -102,6 +108,20 @@ def minimize(optimizer, tape, loss, variables) -> None:
     # Those of an embedding are of the rows that were looked up, which differ between replicas.
     whole = [g if g is None else tf.convert_to_tensor(g) / scale for g in gradients]
     optimizer.apply(whole, variables)
+
+
+def loss_scale() -> float:
+    """What losses are multiplied by before their gradients are computed: 1, but for float16."""
+    return LOSS_SCALE if keras.config.dtype_policy().name == "mixed_float16" else 1.0
+
+
+def gradient(tape, target, source):
+    """`tape.gradient(target, source)` of one tensor, where a loss is made of the gradient."""
+    scale = loss_scale()
+    if scale == 1:
+        return tape.gradient(target, source)
+    scaled = tape.gradient(target, source, output_gradients=tf.fill(tf.shape(target), scale))
+    return scaled / scale
 
 
 def undivided(loss):

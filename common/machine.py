@@ -13,6 +13,7 @@ from typing import Any
 from common import UserError, training
 from common.files import readable
 from common.replicas import Cluster, Replicas, find_cluster
+from common.runs import code_digest, installed_versions
 from common.settings import NOT_UTF8, Settings
 
 OPTIONS = ("distribute", "devices", "wait", "deterministic")  # flags that are no settings
@@ -26,8 +27,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--distribute",
         choices=("auto", "none", "mirrored", "multi-worker"),
         default="auto",
-        help="which devices share each batch: mirrored, those of this machine; multi-worker, those "
-        "of the machines that TF_CONFIG or Slurm names; auto, what is there of these (default)",
+        help="which devices share each batch: none, one device trains alone; mirrored, those of "
+        "this machine; multi-worker, those of the machines that TF_CONFIG or Slurm names; auto, "
+        "these machines, or else all GPUs of this one (default)",
     )
     group.add_argument(
         "--devices",
@@ -91,25 +93,28 @@ def use_devices(run, options: Mapping[str, Any]) -> None:
     count = options["devices"] or device.count_gpus()
     if options["distribute"] == "mirrored" and count < 2:
         raise UserError(
-            "--distribute mirrored: there is one device; --devices N makes N of the CPU"
+            "--distribute mirrored: one GPU is no more than --distribute none"
+            if count
+            else "--distribute mirrored: there is no GPU; --devices N makes N devices of the CPU"
         )
     if options["distribute"] == "auto" and not options["devices"]:
         asked = count
-        count = next(n for n in range(max(1, count), 0, -1) if _divides(run.config, n))
+        count = next(n for n in range(max(1, count), 0, -1) if not _refuses(run.config, n))
         if count < asked:
-            print(f"training on {count} of {asked} GPUs, as its batches can be divided among these")
+            print(f"training on {count} of {asked} GPUs: {_refuses(run.config, asked)}")
     run.use(device.mirrored(count))
 
 
-def _divides(config: Settings, count: int) -> bool:
+def _refuses(config: Settings, count: int) -> UserError | None:
+    """Why so many devices cannot share the batches, if they cannot."""
     try:
         config.check_replicas(Replicas(count, range(count)))
-    except UserError:
-        return False
-    return True
+    except UserError as error:
+        return error
+    return None
 
 
-def train_together(cluster, options, chapter, presets, typed, where, train) -> None:
+def train_together(cluster, options, chapter, presets, typed, where, train, run_program) -> None:
     """Trains in a program that does so with those on other machines; then ends the program.
 
     Args:
@@ -117,6 +122,7 @@ def train_together(cluster, options, chapter, presets, typed, where, train) -> N
         options: of the machine.
         chapter, presets, train: see `cli.program`.
         typed, where: the settings that were typed; `preset`, `output_dir` and `resume`.
+        run_program: `cli.run`, which tells errors.
     """
     if options["devices"]:
         raise UserError("--devices: several machines train on all of their GPUs")
@@ -129,6 +135,13 @@ def train_together(cluster, options, chapter, presets, typed, where, train) -> N
         device.setup(seed=0, deterministic=options["deterministic"])  # before devices are used
         connection = workers.Workers(cluster, options["wait"])
         with connection.dying():
+            connection.compare(
+                {
+                    "code": code_digest(training.REPOSITORY),
+                    "versions": installed_versions(),
+                    "--deterministic": options["deterministic"],
+                }
+            )
             run = training.open_run_of(connection, chapter, presets, typed, **where)
             if run is None:
                 print(f"{where['output_dir']}: the run is finished")
@@ -140,14 +153,12 @@ def train_together(cluster, options, chapter, presets, typed, where, train) -> N
             with run.resumable():
                 train(run.config, run)
 
+    # Python's own end would wait for TensorFlow's threads, and they for those of the others.
     try:
-        together()
-    except UserError as error:
-        workers.stop(error)
-    except KeyboardInterrupt as interrupt:
-        print(f"\n{str(interrupt) or 'Stopped.'}", file=sys.stderr)
-        workers.leave(130)
-    except BaseException:  # TensorFlow's threads would wait for those of the other programs
+        run_program(together)
+    except SystemExit as end:
+        workers.leave(int(end.code or 0))
+    except BaseException:
         traceback.print_exc()
         workers.leave(1)
     workers.leave(0)

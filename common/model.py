@@ -32,7 +32,8 @@ def predict(network: keras.Model, inputs, batch_size: int = 200) -> np.ndarray:
     makes a data set of each call's inputs, which takes longer than a small network.
 
     Args:
-        inputs: an array, or a list of several, one for each of the network's inputs.
+        network: with one output.
+        inputs: an array of at least one, or a list of several, one for each of its inputs.
     """
     arrays = inputs if isinstance(inputs, list) else [inputs]
     forward = _compiled(network)
@@ -94,7 +95,8 @@ class ChapterModel(keras.Model):
             jit_compile: let XLA compile the step: faster for dense networks; on a CPU, transposed
                 convolutions become many times slower.
         """
-        super().compile(*args, jit_compile=False, **kwargs)
+        # Keras would wrap the optimiser for float16, whose losses `distribution.minimize` scales.
+        super().compile(*args, jit_compile=False, auto_scale_loss=False, **kwargs)
         # Across devices, what one device computes would have to be divided where they meet.
         self.compiled_by_xla = jit_compile and not self.run_eagerly and self.replicas == 1
         self.compile_step()

@@ -7,6 +7,8 @@ they are no hack but a part of the game.
 import tensorflow as tf
 from keras import ops
 
+from common.distribution import gradient
+
 
 def r1_penalty(discriminator, real_images):
     """R1: E |∂f/∂x|² at real images x (Mescheder et al. 2018, equation 9, without its γ/2).
@@ -54,5 +56,5 @@ def squared_slopes(discriminator, images):
     with tf.GradientTape() as tape:
         tape.watch(images)
         logits = discriminator(images)
-    gradients = tape.gradient(logits, images)
+    gradients = gradient(tape, logits, images)
     return logits, ops.sum(ops.square(gradients), axis=tuple(range(1, len(images.shape))))

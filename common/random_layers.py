@@ -34,7 +34,7 @@ def set_random_layers(model: keras.Model, seed: int, iteration) -> None:
 
 
 class Dropout(layers.Dropout):
-    """Keras' own."""
+    """Keras' layer, whose random numbers are this replica's shard of the batch's."""
 
     def call(self, inputs, training=False):
         if replicas() == 1 or not training:
@@ -47,7 +47,7 @@ class Dropout(layers.Dropout):
 
 
 class GaussianNoise(layers.GaussianNoise):
-    """Keras' own."""
+    """Keras' layer, whose random numbers are this replica's shard of the batch's."""
 
     def call(self, inputs, training=False):
         if replicas() == 1 or not training:
@@ -60,7 +60,7 @@ class GaussianNoise(layers.GaussianNoise):
 
 
 class RandomTranslation(layers.RandomTranslation):
-    """Keras' own."""
+    """Keras' layer, whose random numbers are this replica's shard of the batch's."""
 
     def get_random_transformation(self, data, training=True, seed=None):
         if replicas() == 1 or not training:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from common import UserError
 
 PATIENCE = 5.0  # seconds for a message of a program that has connected
-LONGEST = 1_000  # bytes of a message
+LONGEST = 2**16  # bytes of a message, which may name all programs
 
 
 def meet(addresses: Sequence[str], number: int, seconds: float, devices: str = "") -> None:

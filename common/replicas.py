@@ -86,7 +86,11 @@ def _of_tf_config(text: str) -> Cluster | None:
         ) from None
     addresses = [*lists["chief"], *lists["worker"]]
     for address in addresses:
-        if not (isinstance(address, str) and ADDRESS.fullmatch(address)):
+        if not (
+            isinstance(address, str)
+            and ADDRESS.fullmatch(address)
+            and 0 < int(address.rpartition(":")[2]) < 2**16
+        ):
             raise UserError(f"TF_CONFIG: {address!r} is not host:port")
     if len(set(addresses)) < len(addresses):
         raise UserError("TF_CONFIG names one address twice")

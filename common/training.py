@@ -20,7 +20,7 @@ from typing import Any
 
 from common import UserError, checkpoints, folders
 from common.replicas import ONE, Replicas
-from common.runs import Run, code_digest, installed_versions, read_config
+from common.runs import Run, installed_versions, read_config
 from common.settings import Settings
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -182,7 +182,7 @@ class TrainingRun(Run):
         dataset = data.load(config.dataset, config.data_dir, config.validation_images)
         stream.check_batch_size(config.batch_size, dataset.x_train)
         self.schedule(*config.schedule(len(dataset.x_train)))
-        if advice := config.advice(len(dataset.x_train)):
+        if self.is_chief and (advice := config.advice(len(dataset.x_train))):
             print(advice, file=sys.stderr)
         return dataset
 
@@ -211,14 +211,7 @@ class TrainingRun(Run):
             data: what describes the data, as in `start`, with the number of `training_images`.
         """
         if self.workers:
-            self.workers.compare(
-                {
-                    "data": data["sha256"],
-                    "settings": self.config.model_dump(exclude={"data_dir"}),
-                    "versions": installed_versions(),
-                    "code": code_digest(REPOSITORY),
-                }
-            )
+            self.workers.compare({"data": data["sha256"]})
         with self._telling_errors():
             if self.is_chief:
                 self.start(data)
@@ -421,11 +414,10 @@ class TrainingRun(Run):
 
     def advice(self) -> str:
         """How to go on when another worker is gone."""
-        kept = f"{self.unit} {self.saved_iteration}" if self.saved_iteration else "now"
-        return (
-            f"what was done up to {kept} is kept. Start all workers again, with the same command "
-            "and --resume auto"
-        )
+        kept = "no checkpoint was written yet"
+        if self.saved_iteration:
+            kept = f"what was done up to {self.unit} {self.saved_iteration} is kept"
+        return f"{kept}. Start all workers again, with the same command and --resume auto"
 
     @contextlib.contextmanager
     def resumable(self) -> Iterator[None]:

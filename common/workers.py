@@ -32,6 +32,8 @@ LOST = 138
 class WorkerLost(UserError):
     """Another worker has ended."""
 
+    code = LOST
+
 
 class Workers:
     """The connection to the others.
@@ -48,7 +50,8 @@ class Workers:
         task = {"type": "worker", "index": cluster.number}
         os.environ["TF_CONFIG"] = json.dumps({"cluster": {"worker": self.addresses}, "task": task})
         gpus = len(tf.config.list_physical_devices("GPU"))
-        meet(self.addresses, cluster.number, wait, f"{gpus} GPUs")
+        same = f"{gpus} GPUs and the workers {', '.join(self.addresses)}"
+        meet(self.addresses, cluster.number, wait, same)
         try:
             self.strategy = tf.distribute.MultiWorkerMirroredStrategy()
         except tf.errors.OpError as error:
@@ -87,10 +90,11 @@ class Workers:
         found = [json.loads(said) for said in self.all_gather(json.dumps(facts).encode())]
         for number, theirs in enumerate(found):
             for name, value in theirs.items():
-                if value != found[0][name]:
+                if value != found[0].get(name):
                     raise UserError(
                         f"worker {number}, {self.addresses[number]}, has {name} {value}, but "
-                        f"worker 0 has {found[0][name]}"
+                        f"worker 0 has {found[0].get(name)}; for runs of their own give "
+                        "--distribute none"
                     )
 
     def _gather(self, array: np.ndarray, length: int) -> list[np.ndarray]:
@@ -142,16 +146,14 @@ class Workers:
             raise WorkerLost(f"{who} has ended or is not to be reached; {self.advice()}") from error
 
 
-def stop(error: UserError) -> None:
-    """Ends the program with one line, whatever TensorFlow's threads are waiting for."""
-    print("error: " + " ".join(str(error).split()), file=sys.stderr, flush=True)
-    leave(LOST if isinstance(error, WorkerLost) else 2)
-
-
 def leave(code: int) -> None:
-    """Ends the program. Before that, what was said to the others last has a second to go out."""
-    sys.stdout.flush()
-    sys.stderr.flush()
+    """Ends the program, whatever TensorFlow's threads are waiting for.
+
+    Before that, what was said to the others last has a second to go out.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):  # full, or closed
+            stream.flush()
     time.sleep(1)
     os._exit(code)
 
@@ -168,8 +170,9 @@ def _listens(address: str) -> bool:
 def _addresses_of_slurm() -> tuple[str, ...]:
     """host:port of each task of the job step, in the order of their numbers.
 
-    TensorFlow's own resolver sorts the hosts by their names, n10 before n9, and Slurm does not. The
-    ports are the job's own, so that two jobs can share a machine.
+    TensorFlow's own resolver sorts the hosts by their names, n10 before n9, and Slurm does not, as
+    long as it distributes tasks in blocks, as it does if nothing else is asked for. The ports are
+    the job's own, so that two jobs can share a machine.
     """
     hosts = slurm.expand_hostlist(os.environ["SLURM_STEP_NODELIST"])
     tasks = slurm.expand_tasks_per_node(os.environ["SLURM_STEP_TASKS_PER_NODE"])

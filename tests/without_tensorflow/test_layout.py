@@ -10,7 +10,7 @@ ABOVE = {
     "common.cli": set(),
     "common.machine": {"cli"},
     "common.training": {"machine", "cli"},
-    "common.runs": {"training"},
+    "common.runs": {"training", "machine"},
     "common.checkpoints": {"training"},
     "common.callbacks": {"training"},
 }

@@ -44,6 +44,7 @@ def test_slurm_says_which_of_its_tasks_a_program_is():
         ({"TF_CONFIG": "[]"}, "TF_CONFIG needs"),
         ({"TF_CONFIG": '{"cluster": {}}'}, "TF_CONFIG needs"),
         (environment({"worker": ["a", "b:1"]}), "'a' is not host:port"),
+        (environment({"worker": ["a:70000", "b:1"]}), "'a:70000' is not host:port"),
         (environment({"worker": ["a:1", "a:1"]}), "names one address twice"),
         (environment({"worker": ["a:1", "b:1"]}, index=2), "none of the cluster's 2"),
         (environment({"worker": ["a:1", "b:1"]}, index="0"), "none of the cluster's 2"),
