@@ -1,7 +1,7 @@
 """The style-based generator (Karras et al. 2019, section 2 and table 1).
 
-Noise does not enter at the bottom any more: that is a learned constant. A mapping network makes a
-style w of the noise z, and each layer's features are scaled and shifted by what it reads from w
+The first features are a learned constant, in place of the noise. A mapping network makes a style w
+of the noise z, and each layer's features are scaled and shifted by what it reads from w
 (AdaIN). Each layer also gets noise of its own for each pixel, for what is random in an image.
 
 The discriminator is that of `networks.py`.

@@ -1,10 +1,11 @@
-"""Trains the progressively growing GAN of "GANs in Action" (chapter 6).
+r"""Trains the progressively growing GAN of "GANs in Action" (chapter 6).
 
 On two CPU cores:
 
     python chapter06_progan/train.py                               digits, in eight minutes
     python chapter06_progan/train.py --dataset fashion_mnist       clothes
-    python chapter06_progan/train.py --dataset photos/ --size 64   a folder or zip of photos
+    python chapter06_progan/train.py --dataset photos/ --size 64 \
+        --batch-size 16 --total-filters 512                        a folder or zip of photos
     python chapter06_progan/train.py --preset stylegan             digits, style-based
     python chapter06_progan/train.py --resume                      goes on with a stopped run
 """

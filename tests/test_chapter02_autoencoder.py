@@ -159,6 +159,17 @@ def test_reconstructions_stand_under_their_originals():
     assert [int(row.mean()) for row in rows] == [0, 255, 0, 255]
 
 
+def test_in_float16_the_loss_is_scaled_once():
+    """By `minimize`, and not by an optimiser of Keras' around ours, too."""
+    keras.config.set_dtype_policy("mixed_float16")
+    vae = small_vae()
+    assert type(vae.optimizer) is keras.optimizers.RMSprop
+    before = vae.encoder.get_weights()
+    vae.train_step(tf.constant(images_in_unit_range(4, 28, 28, 1)))
+    moved = [np.abs(a - b).max() for a, b in zip(vae.encoder.get_weights(), before, strict=True)]
+    assert min(moved) > 1e-4
+
+
 @pytest.fixture(scope="module")
 def finished_vae(tmp_path_factory):
     folder = tmp_path_factory.mktemp("chapter02") / "run"

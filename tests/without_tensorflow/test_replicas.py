@@ -76,9 +76,7 @@ def test_the_cluster_jobs_have_settings_that_several_devices_take():
     """What the files in deploy/ start, on two machines with four GPUs each."""
     job = (REPOSITORY / "deploy" / "tfjob.yaml").read_text(encoding="utf-8")
     script = (REPOSITORY / "deploy" / "slurm.sh").read_text(encoding="utf-8")
-    example = script[script.index("#     sbatch") : script.index("# Submit it")].replace(
-        "\\\n#", ""
-    )
+    _, example, *_ = script.replace("\\\n#", "").split("#     sbatch")  # the first
     for flags in (re.findall(r"- (--\S+)", job), re.findall(r"--[\w-]+(?: [\w/]+)?", example)):
         words = [word for flag in flags for word in flag.split()]
         options, typed = cli._parse("", chapter06.PRESETS, words)
