@@ -68,10 +68,10 @@ def take_turns(chapter, precision, data_dir):
 
 
 def peak_memory(chapter, precision, data_dir):
-    """GiB that the chapter's train.py holds at its peak, with the book's settings."""
+    """GiB that the chapter's train.py holds at its peak, with the book's settings if it has them."""
     with tempfile.TemporaryDirectory() as folder:
         script = REPOSITORY / chapter.split()[0] / "train.py"
-        command = [sys.executable, script, "--preset", "book"]
+        command = [sys.executable, script, "--preset", getattr(LOOPS[chapter], "preset", "book")]
         command += ["--output-dir", f"{folder}/run", *LOOPS[chapter].short]
         command += ["--precision", precision]
         if "--dataset" not in command:

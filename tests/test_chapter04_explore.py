@@ -6,7 +6,7 @@ import zipfile
 import keras
 import numpy as np
 import pytest
-from conftest import REPOSITORY, error_of
+from conftest import error_of
 from keras import layers
 
 from chapter04_dcgan import explore, train
@@ -151,15 +151,13 @@ def test_other_data_than_the_runs_is_refused(run, tmp_path, capsys):
     config.write_text(before)
 
 
-def test_program_runs_by_its_path_on_the_latest_run_and_a_seed_makes_its_pictures(
-    run, program, tmp_path
-):
+def test_it_takes_the_latest_run_and_a_seed_makes_its_pictures(run, tmp_path, monkeypatch, capsys):
     home = tmp_path / "runs" / "chapter04_dcgan"
     home.mkdir(parents=True)
     (home / "0002").symlink_to(run)
-    done = program(REPOSITORY / "chapter04_dcgan" / "explore.py")
-    assert done.returncode == 0, done.stderr
-    assert "8 - 3 + 5: the classifier sees" in done.stdout
+    monkeypatch.chdir(tmp_path)
+    explore.main([])
+    assert "8 - 3 + 5: the classifier sees" in capsys.readouterr().out
     pictures = [(run / "explore" / "interpolation.png").read_bytes()]
     for seed in ("0", "1"):
         explore.main([str(run), "--seed", seed])

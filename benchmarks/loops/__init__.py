@@ -9,8 +9,8 @@ A chapter has a module `chapterNN.py` here, if there is something to compare it 
     LOOPS       what `speed.py` compares: by a name to tell them apart ("" for the only one), a
                 class whose `books` and `ours` make the two loops, each a function of the iterations
                 to do. It says what is measured, too: the iterations of each in one turn, what ours
-                may compute in (the book's loop is float32), and train.py's flags for a run that is
-                long enough to reach its peak of memory
+                may compute in (the book's loop is float32), train.py's flags for a run that is long
+                enough to reach its peak of memory, and its preset, if that is not "book"
     PUBLISHED   for `quality.py`: of each preset, the published figures beside which ours are
                 printed, by their names in results.json
     MEASURED    the presets that `quality.py` trains by default; otherwise quick and book

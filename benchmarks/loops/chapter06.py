@@ -15,7 +15,8 @@ def compared_with_torch(level: int) -> type:
         precisions = ("float32", "mixed_bfloat16")
         books_iterations = 5
         our_iterations = 10
-        short = ("--preset", "quick", "--phase-images", "640", "--last-images", "640")
+        preset = "quick"
+        short = ("--phase-images", "640", "--last-images", "640")
         short += ("--sample-images", "640", "--size", str(max(8, 4 * 2**level)))
 
         @staticmethod

@@ -93,7 +93,7 @@ def test_an_output_that_is_full_is_one_line(tmp_path):
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
 def test_help_is_printed_whatever_the_terminal_can_show(tmp_path, encoding):
     environment = {**os.environ, "PYTHONIOENCODING": encoding}
-    for script in ("chapter09_cyclegan/train.py", "chapter10_adversarial/imagenet.py"):
+    for script in ("chapter04_dcgan/explore.py", "chapter10_adversarial/imagenet.py"):
         command = [sys.executable, str(REPOSITORY / script), "--help"]
         done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True)
         assert done.returncode == 0 and b"usage" in done.stdout
