@@ -68,7 +68,7 @@ def take_turns(chapter, precision, data_dir):
 
 
 def peak_memory(chapter, precision, data_dir):
-    """GiB that the chapter's train.py holds at its peak, with the book's settings if it has them."""
+    """GiB that the chapter's train.py holds at its peak, with the settings that are compared."""
     with tempfile.TemporaryDirectory() as folder:
         script = REPOSITORY / chapter.split()[0] / "train.py"
         command = [sys.executable, script, "--preset", getattr(LOOPS[chapter], "preset", "book")]
