@@ -177,7 +177,9 @@ def test_styles_are_swapped_at_the_levels_that_are_named():
 def finished_run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("chapter06") / "run"
     flags = ["--no-grow", "--validation-images", "100"]
-    train.main([*SMOKE, *flags, "--output-dir", str(folder)])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(style_figures, "MIXED", 100)
+        train.main([*SMOKE, *flags, "--output-dir", str(folder)])
     return folder
 
 

@@ -362,7 +362,7 @@ def made_domains(n=60, shape=SHAPE):
 
 def test_evaluator_measures_both_directions():
     made = made_domains()
-    evaluator = evaluation.Evaluator(made, epochs=30)
+    evaluator = evaluation.Evaluator(made, epochs=12)
     untranslated = evaluator.evaluate_untranslated()
     assert untranslated == {"untranslated_AB_target": 0.0, "untranslated_BA_target": 0.0}
 
@@ -386,7 +386,7 @@ def test_evaluator_measures_both_directions():
 
 def test_evaluator_looks_at_large_images_brought_down():
     made = made_domains(n=10, shape=(48, 48, 3))
-    evaluator = evaluation.Evaluator(made, epochs=30)
+    evaluator = evaluation.Evaluator(made, epochs=12)
     assert evaluator.share_of_B(evaluation.scale(made.test_B)) == 1.0
 
 
