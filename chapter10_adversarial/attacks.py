@@ -17,20 +17,65 @@ they are given does not fit together, or if the classifier gives probabilities. 
 inside a `tf.function`, as training does; there only shapes are checked, and if n is not known,
 `batch_size` has no part.
 
-FGSM and PGD, which follow gradients, stand here; `random_perturbation` and `square`, which need
-none, in `gradient_free`. What is checked and compiled around them stands in `calling`: an attack is
-compiled once for each classifier and kept with it in an LRU cache of the last 100 (so give the same
-function object each time). New weights are seen, new layers are not: after changing these, or to
-free the memory of classifiers that are no longer needed, call `forget`.
+A random perturbation, FGSM and PGD stand here; Auto-PGD, which chooses its own step size, in
+`auto_pgd`; the Square attack, which needs no gradient, in `square_attack`. What is checked and
+compiled around them stands in `calling`: an attack is compiled once for each classifier and kept
+with it in an LRU cache of the last 100 (so give the same function object each time). New weights
+are seen, new layers are not: after changing these, or to free the memory of classifiers that are no
+longer needed, call `forget`.
 """
 
 import tensorflow as tf
 
 from chapter10_adversarial import calling
+from chapter10_adversarial.auto_pgd import apgd, apgd_t
 from chapter10_adversarial.calling import forget
-from chapter10_adversarial.gradient_free import random_perturbation, square
+from chapter10_adversarial.square_attack import square
 
-__all__ = ["fgsm", "forget", "pgd", "random_perturbation", "square"]
+__all__ = ["apgd", "apgd_t", "fgsm", "forget", "pgd", "random_perturbation", "square"]
+
+
+def random_perturbation(
+    *,
+    logits,
+    images,
+    labels,
+    epsilon,
+    bounds,
+    norm="inf",
+    tries=1,
+    targeted=False,
+    seed=(0, 0),
+    batch_size=500,
+) -> tf.Tensor:
+    """A change as large as epsilon allows, in a random direction: what an attack has to beat.
+
+    Args:
+        norm: "inf", where each value goes up or down by epsilon, or "2".
+        tries: so many are drawn, and for each image the one is kept that fools the classifier
+            most: random search.
+        seed: two whole numbers, of what is random.
+    """
+    calling.check_counts(tries=tries)
+    return calling.run(
+        _random_perturbation,
+        logits=logits,
+        images=images,
+        labels=labels,
+        epsilon=epsilon,
+        bounds=bounds,
+        norm=norm,
+        targeted=targeted,
+        seed=seed,
+        batch_size=batch_size,
+        attempts=tries,
+    )
+
+
+def _random_perturbation(objective, ball, seed):
+    normal = tf.random.stateless_normal(tf.shape(ball.images), seed, alg="philox")
+    perturbation = ball.epsilon * ball.unit(normal)
+    return ball.project(ball.images + perturbation)
 
 
 def fgsm(*, logits, images, labels, epsilon, bounds, targeted=False, batch_size=500) -> tf.Tensor:

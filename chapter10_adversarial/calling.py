@@ -27,6 +27,7 @@ def run(
     norm="inf",
     seed=(0, 0),
     attempts=1,
+    least_classes=2,
     **constants,
 ) -> tf.Tensor:
     """Checks what an attack is given, and runs its algorithm on so many images at a time.
@@ -39,6 +40,7 @@ def run(
         norm: of the ball.
         attempts: so often the algorithm is run, each time with a seed of its own. Of each image the
             attempt is kept that fools the classifier most.
+        least_classes: so many the classifier must have.
         constants: values of which each needs a compilation.
 
     Raises:
@@ -49,11 +51,19 @@ def run(
     dtypes = tuple(setting.dtype for setting in settings)
     if distribution.replicas() == 1:
         attack, classes = _compile(
-            algorithm, logits, images.shape[1:], ball, targeted, attempts, dtypes, **constants
+            algorithm,
+            logits,
+            images.shape[1:],
+            ball,
+            targeted,
+            attempts,
+            least_classes,
+            dtypes,
+            **constants,
         )
     else:  # a part of the training step, which is compiled: what is compiled here is one replica's
         attack = _attack(algorithm, logits, ball, targeted, attempts, **constants)
-        classes = _count_classes(logits, images.shape[1:])
+        classes = _count_classes(logits, images.shape[1:], least_classes)
     check_counts(batch_size=batch_size)
     labels = tf.convert_to_tensor(labels)
     if not labels.dtype.is_integer or labels.shape.rank != 1:
@@ -105,9 +115,11 @@ def _attack(algorithm, logits, ball, targeted, attempts, **constants):
 
 
 @functools.lru_cache(maxsize=CACHE_SIZE)
-def _compile(algorithm, logits, shape, ball, targeted, attempts, dtypes, **constants):
+def _compile(
+    algorithm, logits, shape, ball, targeted, attempts, least_classes, dtypes, **constants
+):
     """The attack on any number of images of this shape; and how many classes the classifier has."""
-    classes = _count_classes(logits, shape)
+    classes = _count_classes(logits, shape, least_classes)
     attack = _attack(algorithm, logits, ball, targeted, attempts, **constants)
     bound = tf.TensorSpec(())
     signature = [
@@ -137,12 +149,14 @@ def _best_of(attempts, attempt, seed, objective):
     return best
 
 
-def _count_classes(logits, shape):
+def _count_classes(logits, shape, least):
     """How many classes the classifier has; a ValueError if it does not give logits, n×K."""
     output = tf.convert_to_tensor(logits(tf.zeros((1, *shape))))
     classes = output.shape
-    if len(classes) != 2 or classes[1] < 2:
-        raise ValueError(f"the classifier gives {classes} for one image, not 1×K, K at least 2")
+    if len(classes) != 2 or classes[1] < least:
+        raise ValueError(
+            f"the classifier gives {classes} for one image, not 1×K, K at least {least}"
+        )
     if tf.executing_eagerly() and _are_probabilities(output):
         raise ValueError(
             "the classifier gives probabilities, not logits: leave out its softmax, as with "

@@ -47,40 +47,51 @@ def check_strength(
     epsilon,
     attack: Attacks,
     *,
-    restarts: int,
+    steps: int,
+    classes: int,
     tries: int,
     queries: int,
 ) -> dict[str, float]:
-    """Whether PGD is as strong as it can be, image by image: a search for gradient masking.
+    """What other attacks than PGD leave, image by image: a search for gradient masking.
+
+    The last of them, APGD-T, takes the longest, and is shown the images alone that withstand all
+    others: as AutoAttack does (Croce & Hein 2020), whose other attacks are here too but for FAB.
 
     Args:
         other: a network that attacks are transferred from.
-        restarts: of PGD.
+        steps: of APGD, and of APGD-T towards each class.
+        classes: that APGD-T aims at, for each image.
         tries: of the random search.
         queries: of the Square attack.
 
     Returns:
-        `pgd`, `pgd_restarts`, `random_search`, `square`: accuracies under these. `fgsm_only`,
+        `pgd`, `apgd`, `random_search`, `square`: accuracies under these. `fgsm_only`,
         `random_only`, `square_only`, `transfer_only`: the share of images that fall to this and not
-        to PGD with restarts. `worst`: the share that is right as it is and withstands all of them.
+        to APGD. `before_apgd_t`: the share that is right as it is and withstands all of them.
+        `worst`: the share that withstands APGD-T too.
     """
     made = {
         "as_it_is": images,
         "pgd": attack("pgd", network, images, labels, epsilon),
-        "pgd_restarts": attack("pgd", network, images, labels, epsilon, restarts=restarts),
+        "apgd": attack("apgd", network, images, labels, epsilon, steps=steps),
         "random_search": attack("random", network, images, labels, epsilon, tries=tries),
         "square": attack("square", network, images, labels, epsilon, queries=queries),
         "fgsm": attack("fgsm", network, images, labels, epsilon),
         "transfer": attack("pgd", other, images, labels, epsilon),
     }
     right = {name: is_right(network, adversarial, labels) for name, adversarial in made.items()}
-    withstand_pgd = right["pgd_restarts"]
-    only = {
-        f"{name.split('_')[0]}_only": withstand_pgd & ~right[name]
+    reported = {name: right[name] for name in ("pgd", "apgd", "random_search", "square")}
+    reported |= {
+        f"{name.split('_')[0]}_only": right["apgd"] & ~right[name]
         for name in ("fgsm", "random_search", "square", "transfer")
     }
-    reported = {name: right[name] for name in ("pgd", "pgd_restarts", "random_search", "square")}
-    reported |= only | {"worst": np.logical_and.reduce(list(right.values()))}
+    worst = np.logical_and.reduce(list(right.values()))
+    reported["before_apgd_t"] = worst.copy()
+    if worst.any():
+        left = images[worst], labels[worst]
+        adversarial = attack("apgd_t", network, *left, epsilon, steps=steps, classes=classes)
+        worst[worst] = is_right(network, adversarial, left[1])
+    reported["worst"] = worst
     return {name: float(np.mean(found)) for name, found in reported.items()}
 
 

@@ -44,12 +44,16 @@ class Attacks:
             "random": attacks.random_perturbation,
             "fgsm": attacks.fgsm,
             "pgd": attacks.pgd,
+            "apgd": attacks.apgd,
+            "apgd_t": attacks.apgd_t,
             "square": attacks.square,
         }
         self.settings: dict[str, dict] = {
             "random": {"seed": (seed, 0)},
             "fgsm": {},
             "pgd": {"seed": (seed, 0), "steps": steps, "step_size": step_size},
+            "apgd": {"seed": (seed, 0)},
+            "apgd_t": {"seed": (seed, 0)},
             "square": {"seed": (seed, 0)},
         }
 
@@ -57,7 +61,7 @@ class Attacks:
         """The images as an attack on this network changes them.
 
         Args:
-            name: "random", "fgsm", "pgd" or "square".
+            name: of a function of `attacks`; "random" for the random perturbation.
             images, labels: n×28×28×1 in [0, 1], and n.
             epsilon: one number, or n.
             settings: in place of the attack's usual ones.

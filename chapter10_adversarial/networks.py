@@ -6,14 +6,22 @@ from keras import layers
 CLASSES = 10
 
 
-def build_classifier(filters: int = 32, units: int = 128) -> keras.Model:
+def build_classifier(filters: int = 32, units: int = 128, binarization: float = 0) -> keras.Model:
     """Images, n×28×28×1 in [0, 1], to logits, n×10.
 
     With 16 filters and 100 units that of Wong et al. (2020), but for the kernels: theirs are 4×4.
     Strides in place of pooling make it fast: an attack goes through it 40 times.
+
+    Args:
+        binarization: k of the sigmoid 1 / (1 + exp(-k(x - 0.5))) that pixels go through first. It
+            makes dark grey black and light grey white ("differentiable binarization", Liao et al.
+            2020, who have k = 50). With 0 there is none.
     """
-    images = keras.Input((28, 28, 1))
-    x = layers.Conv2D(filters, 5, 2, padding="same", activation="relu")(images)  # 28×28 → 14×14
+    images = x = keras.Input((28, 28, 1))
+    if binarization:
+        x = layers.Rescaling(binarization, -binarization / 2, dtype="float32")(x)
+        x = layers.Activation("sigmoid", dtype="float32")(x)
+    x = layers.Conv2D(filters, 5, 2, padding="same", activation="relu")(x)  # 28×28 → 14×14
     x = layers.Conv2D(2 * filters, 5, 2, padding="same", activation="relu")(x)  # 14×14 → 7×7
     x = layers.Dense(units, activation="relu")(layers.Flatten()(x))
     logits = layers.Dense(CLASSES, dtype="float32", name="logits")(x)

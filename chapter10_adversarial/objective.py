@@ -20,18 +20,38 @@ class Objective:
 
     def gradient(self, images):
         """The gradient of `log_odds`; of -`log_odds` if targeted. n×height×width×channels."""
+        return self.look(images, log_odds)[2]
+
+    def look(self, images, loss):
+        """What an attack that goes uphill knows of a place.
+
+        Args:
+            images: n×height×width×channels.
+            loss: a function of logits, n×K, and labels, n; float32, n. It is ascended; if targeted,
+                descended.
+
+        Returns:
+            The losses, to be ascended, n; the margins, n; the gradient of each image's loss.
+        """
         with tf.GradientTape() as tape:
             tape.watch(images)
-            # A sum over the images: the gradient of each is that of its own log-odds.
-            total = tf.reduce_sum(log_odds(self.logits(images), self.labels))
+            logits = self.logits(images)
+            losses = loss(logits, self.labels)
+            # A sum over the images: the gradient of each is that of its own loss.
+            total = tf.reduce_sum(losses)
         gradient = tape.gradient(total, images)
         if gradient is None:  # as where a classifier rounds, or leaves TensorFlow
             warnings.warn(
-                "the classifier gives no gradient, so FGSM and PGD have nowhere to go; try square",
+                "the classifier gives no gradient, so attacks that follow it have nowhere to go; "
+                "try square",
                 stacklevel=2,
             )
-            return tf.zeros_like(images)
-        return self.sign * gradient
+            gradient = tf.zeros_like(images)
+        return (
+            self.sign * losses,
+            self.sign * margin(logits, self.labels),
+            self.sign * gradient,
+        )
 
     def margins(self, images):
         """How far the attack has got with each image, n: above 0, it has succeeded."""
@@ -61,6 +81,44 @@ def log_odds(logits, labels) -> tf.Tensor:
     """
     others, own = _others_and_own(logits, labels)
     return tf.reduce_logsumexp(others, axis=1) - own
+
+
+def dlr(logits, labels) -> tf.Tensor:
+    """The difference of logits ratio (Croce & Hein 2020, section 4), K at least 3; float32, n.
+
+    The margin, divided by how far the largest logit is from the third. So it stays the same when
+    all logits are multiplied by a number: no scale of the logits hides its gradient.
+    """
+    largest = tf.math.top_k(tf.cast(logits, tf.float32), 3).values
+    spread = largest[:, 0] - largest[:, 2]
+    return tf.math.divide_no_nan(margin(logits, labels), spread)
+
+
+def dlr_towards(targets):
+    """The targeted difference of logits ratio (Croce & Hein 2020, section 4.1), K at least 4.
+
+    Args:
+        targets: whole numbers, n: for each image a class that is to get more than the label.
+
+    Returns:
+        A function of logits, n×K, and labels, n, to be ascended; float32, n.
+    """
+
+    def loss(logits, labels):
+        logits = tf.cast(logits, tf.float32)
+        of_target = tf.gather(logits, targets, batch_dims=1)
+        of_label = tf.gather(logits, labels, batch_dims=1)
+        largest = tf.math.top_k(logits, 4).values
+        spread = largest[:, 0] - (largest[:, 2] + largest[:, 3]) / 2
+        return tf.math.divide_no_nan(of_target - of_label, spread)
+
+    return loss
+
+
+def likeliest_others(logits, labels, count: int) -> tf.Tensor:
+    """The classes with the largest logits beside the label, the largest first: int32, n×count."""
+    others, _ = _others_and_own(logits, labels)
+    return tf.math.top_k(others, count).indices
 
 
 def _others_and_own(logits, labels):

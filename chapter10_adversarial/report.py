@@ -66,11 +66,11 @@ class Report:
         for line, accuracies in lines.items():
             print(f"{line:<44}" + "".join(f"{accuracy:>7.1%}" for accuracy in accuracies))
 
-    def checks(self, *, restarts: int, tries: int, queries: int) -> dict[str, float | None]:
+    def checks(self, **counts: int) -> dict[str, float | None]:
         """smallest_epsilon.png, step_size.png and .csv; and the search for gradient masking.
 
         Args:
-            restarts, tries, queries: see `checks.check_strength`.
+            counts: steps, classes, tries and queries; see `checks.check_strength`.
 
         Returns:
             Of the first test images, for each attacked network NAME: `NAME_median_epsilon`, the
@@ -78,7 +78,6 @@ class Report:
             `checks.check_strength` gives.
         """
         attack, epsilon, largest = self.attack, self.epsilon, max(self.epsilons)
-        counts = {"restarts": restarts, "tries": tries, "queries": queries}
         results: dict[str, float | None] = {}
         smallest, step_sizes = {}, {}
         for name in self.attacked:
@@ -91,7 +90,7 @@ class Report:
             step_sizes[name] = checks.by_step_size(
                 network, *self.first, epsilon, attack, STEP_SIZES
             )
-            print(f"{name} network: PGD with restarts, and attacks without gradients")
+            print(f"{name} network: Auto-PGD, and attacks without gradients")
             found = checks.check_strength(network, second, *self.first, epsilon, attack, **counts)
             results |= {f"{name}_check_{what}": value for what, value in found.items()}
         self.files.write(

@@ -39,8 +39,10 @@ class Settings(EpochSettings):
     attacked_images: Count = 2_000
     """test images that the curves, the histogram and the checks are made from (and, up to 500, the
     history)"""
-    restarts: Count = 10
-    """how often PGD begins anew in the checks, where the best attempt counts"""
+    apgd_steps: Count = 100
+    """steps of Auto-PGD in the checks"""
+    apgd_classes: Annotated[int, Field(ge=1, le=9)] = 9
+    """so many wrong classes Auto-PGD aims at in the checks, the likeliest ones"""
     random_tries: Count = 100
     """how many random perturbations the checks draw for an image, where the best counts"""
     square_queries: Count = 1_000
@@ -49,6 +51,9 @@ class Settings(EpochSettings):
     """filters of the networks' first convolution; the second has twice as many"""
     units: Width = 128  # theirs: 1,024
     """units of the networks' hidden dense layer"""
+    binarization: Annotated[float, Field(ge=0, le=100)] = 30.0
+    """steepness of the sigmoid by which the defended network makes pixels black or white before it
+    looks at them; 0: it does not"""
     training_steps: Count = 7  # theirs: 40, of .033
     """steps of the attack that the defended network is trained with"""
     training_step_size: PositiveFloat = 0.3
@@ -74,7 +79,7 @@ PRESETS = {
     # What these do, measured, is in the chapter's README.
     "quick": BOOK.replace(
         attacked_images=1_000,
-        restarts=5,
+        apgd_classes=3,
         filters=16,  # as Wong et al. (2020)
         units=100,
         training_steps=3,
@@ -88,7 +93,8 @@ PRESETS = {
         attack_steps=3,
         attack_step_size=0.8,
         attacked_images=20,
-        restarts=2,
+        apgd_steps=4,
+        apgd_classes=1,
         random_tries=2,
         square_queries=2,
         filters=4,
@@ -113,7 +119,12 @@ def train(config: Settings, run: TrainingRun) -> dict:
 
     names = ["undefended", "second"] + (["defended"] if config.defend else [])
     with run.scope():
-        classifiers = {name: build_classifier(config.filters, config.units) for name in names}
+        classifiers = {
+            name: build_classifier(
+                config.filters, config.units, config.binarization * (name == "defended")
+            )
+            for name in names
+        }
         model = build_training(config, classifiers, run.iterations)
         model.compile(
             *(optimizers.adam(config.learning_rate, 0.9, run.iterations) for _ in classifiers),
@@ -140,7 +151,10 @@ def train(config: Settings, run: TrainingRun) -> dict:
     report.gallery()
     report.curves()
     checks = report.checks(
-        restarts=config.restarts, tries=config.random_tries, queries=config.square_queries
+        steps=config.apgd_steps,
+        classes=config.apgd_classes,
+        tries=config.random_tries,
+        queries=config.square_queries,
     )
     return run.finish(checks | report.accuracies())
 

@@ -14,13 +14,14 @@ from conftest import REPOSITORY, check_resumed, error_of, kept_as_killed, needs_
 
 from chapter10_adversarial import (
     attacks,
+    auto_pgd,
     checks,
     evaluation,
     geometry,
-    gradient_free,
     networks,
     objective,
     report,
+    square_attack,
     train,
 )
 from chapter10_adversarial import training as training_module
@@ -129,6 +130,93 @@ def test_pgd_finds_the_best_attack_on_a_linear_classifier(linear, images):
     assert np.allclose(length(changed.numpy() - images), 0.2, atol=1e-5)
 
 
+def test_apgd_equals_algorithm_1_in_numpy(network, images, labels, monkeypatch):
+    """With its steps halved, and its momentum. What it gives is not its last image but its best."""
+
+    def at_the_image(self, seed):
+        return self.images
+
+    monkeypatch.setattr(geometry.LinfBall, "random_point", at_the_image)
+    changed = attacks.apgd(
+        logits=network, images=images, labels=labels, epsilon=0.3, bounds=(0, 1), steps=10
+    )
+
+    def losses_of(x):
+        return objective.log_odds(network(x), labels).numpy()
+
+    def project(x):
+        return np.clip(np.clip(x, images - 0.3, images + 0.3), 0, 1)
+
+    x, former, losses = images, images, losses_of(images)
+    highest, highest_losses = images, losses
+    best, best_margins = images, objective.margin(network(images), labels).numpy()
+    step = np.full((8, 1, 1, 1), 0.6)
+    up, then, halved, since = np.zeros(8), losses, np.ones(8, bool), 0
+    ways = set()
+    for k in range(10):
+        ahead = project(x + step * np.sign(loss_gradient(network, x.astype(np.float32), labels)))
+        alpha = 0.75 if k else 1
+        x, former = project(x + alpha * (ahead - x) + (1 - alpha) * (x - former)), x
+        losses, before = losses_of(x), losses
+        up, since = up + (losses > before), since + 1
+        better = losses > highest_losses
+        highest = np.where(better[:, None, None, None], x, highest)
+        highest_losses = np.maximum(losses, highest_losses)
+        margins = objective.margin(network(x), labels).numpy()
+        best = np.where((margins > best_margins)[:, None, None, None], x, best)
+        best_margins = np.maximum(margins, best_margins)
+        if k > 0:  # int(0.22 * 10) is 2, then 1 each
+            halve = (up <= 0.75 * since) | (~halved & (highest_losses == then))
+            ways |= set(halve)
+            step = np.where(halve[:, None, None, None], step / 2, step)
+            x = np.where(halve[:, None, None, None], highest, x)
+            up, since, then, halved = np.zeros(8), 0, highest_losses, halve
+    assert ways == {False, True}
+    assert np.allclose(changed, best, atol=1e-5)
+
+
+def test_apgd_reconsiders_its_steps_at_the_papers_checkpoints():
+    assert sorted(auto_pgd.checkpoints(100)) == [22, 41, 57, 70, 80, 87, 93, 99]
+    assert sorted(auto_pgd.checkpoints(3)) == [1, 2, 3]
+
+
+def test_apgd_t_finds_the_class_that_is_in_reach(images):
+    """Of a linear classifier, whose margins can be reckoned."""
+    weights = np.random.default_rng(3).normal(size=(math.prod(SHAPE), 5)).astype(np.float32)
+    weights[:, 4] = 0
+    bias = np.float32([0, 0, 0, 0, 3])  # the likeliest wrong class is one that no image moves
+
+    def logits(images):
+        return tf.reshape(images, (-1, len(weights))) @ weights + bias
+
+    before = logits(images).numpy()
+    labels = before.argmax(axis=1)
+    given = {"logits": logits, "images": images, "labels": labels, "epsilon": 0.08}
+    changed = attacks.apgd_t(**given, bounds=(-9, 9), steps=50)
+    # By how much each class exceeds the label at best.
+    differences = weights.T[None] - weights.T[labels][:, None]  # n×classes×pixels
+    reached = before - before.max(axis=1)[:, None] + 0.08 * np.abs(differences).sum(axis=2)
+    reached[np.arange(8), labels] = -np.inf
+    best = reached.max(axis=1)
+    assert 0 < np.sum(best > 0) < 8
+    margins = objective.margin(logits(changed), labels).numpy()
+    assert np.array_equal(margins > 0, best > 0) and np.all(margins < best + 1e-4)
+    likeliest = attacks.apgd_t(**given, bounds=(-9, 9), steps=50, classes=1)
+    assert np.sum(objective.margin(logits(likeliest), labels) > 0) < np.sum(best > 0)
+
+
+def test_dlr_is_the_papers():
+    logits = np.float32([[1.0, 4.0, 2.0, -1.0], [1.0, 4.0, 2.0, -1.0]])
+    # -(z_y - max of the others) / (z_π1 - z_π3)
+    assert np.allclose(objective.dlr(logits, [1, 0]), [-(4 - 2) / 3, -(1 - 4) / 3])
+    # -(z_y - z_t) / (z_π1 - (z_π3 + z_π4) / 2)
+    towards = objective.dlr_towards([2, 3])
+    assert np.allclose(towards(logits, [1, 0]), [-(4 - 2) / 4, -(1 + 1) / 4])
+    assert np.allclose(objective.dlr(1e4 * logits, [1, 0]), objective.dlr(logits, [1, 0]))
+    assert np.array_equal(objective.dlr(np.zeros((1, 3), np.float32), [0]), [0])
+    assert np.array_equal(objective.likeliest_others(logits, [1, 0], 2), [[2, 0], [1, 2]])
+
+
 @pytest.mark.parametrize("norm", ["inf", "2"])
 @pytest.mark.parametrize(
     ("bounds", "share"),
@@ -152,10 +240,11 @@ def test_images_stay_within_epsilon_and_bounds_exactly(one_network, labels, norm
         attacks.pgd(**given, epsilon=epsilon, norm=norm, steps=5, step_size=0.7, restarts=2),
         attacks.random_perturbation(**given, epsilon=epsilon, norm=norm, tries=3),
         attacks.pgd(**given, epsilon=tf.constant(epsilon, tf.float64), norm=norm, steps=2),
+        attacks.apgd(**given, epsilon=epsilon, norm=norm, loss="dlr", steps=4),
+        attacks.square(**given, epsilon=epsilon, norm=norm, queries=5),
     ]
     if norm == "inf":
         made.append(attacks.fgsm(**given, epsilon=epsilon))
-        made.append(attacks.square(**given, epsilon=epsilon, queries=5))
     for changed in made:
         assert changed.dtype == tf.float32 and changed.shape == images.shape
         change = changed.numpy().astype(np.float64) - images
@@ -180,6 +269,50 @@ def test_an_epsilon_for_each_image(network, images, labels):
         )
         sizes = np.abs(changed - images).max(axis=(1, 2, 3))
         assert np.allclose(sizes, epsilons, atol=1e-6)
+
+
+@pytest.mark.parametrize("side", [3, 5, 8])
+def test_squares_of_l2_are_the_papers(side):
+    """A bump of side // 2 rows, and a dent of the others, of nested rectangles."""
+
+    def nested(rows, columns):
+        found, middle = np.zeros((rows, columns)), (rows // 2, columns // 2)
+        for k in range(max(middle) + 1):
+            top, left = max(middle[0] - k, 0), max(middle[1] - k, 0)
+            found[top : middle[0] + k + 1, left : middle[1] + k + 1] += 1 / (k + 1) ** 2
+        return found / np.linalg.norm(found)
+
+    expected = np.concatenate([nested(side // 2, side), -nested(side - side // 2, side)])
+    expected /= np.linalg.norm(expected)
+    rows, columns = (tf.tile(tf.range(10)[None] - start, (20, 1)) for start in (1, 2))
+    made = square_attack._bumps(rows, columns, side, (0, 1)).numpy()[..., 0]
+    inside = made[:, 1 : 1 + side, 2 : 2 + side]
+    assert np.allclose(np.linalg.norm(made, axis=(1, 2)), 1)
+    assert np.count_nonzero(made[0]) == side**2
+    lying = [np.allclose(each, expected.T, atol=1e-6) for each in inside]
+    standing = [np.allclose(each, expected, atol=1e-6) for each in inside]
+    assert all(np.logical_xor(lying, standing)) and any(lying) and any(standing)
+
+
+def test_square_of_l2_gets_far_on_a_linear_classifier(linear):
+    """Without a gradient: most of what the best change would gain."""
+    logits, weights = linear
+    smooth = np.outer(np.sin(np.arange(6)), np.cos(np.arange(5)))[:, :, None] * np.float32([1, -1])
+
+    def of_smooth(images):
+        return logits(images * (smooth / weights))
+
+    images = np.zeros((4, *SHAPE), np.float32)
+    given = {"logits": of_smooth, "images": images, "labels": np.ones(4, int), "epsilon": 1.0}
+    found = [
+        objective.margin(
+            of_smooth(attacks.square(**given, norm="2", queries=queries, bounds=(-9, 9))),
+            np.ones(4, int),
+        )
+        for queries in (1, 1_000)
+    ]
+    best = np.linalg.norm(smooth)
+    assert np.all(found[1] > 0.7 * best) and np.all(found[0] < 0.5 * best)
 
 
 def test_batches_change_nothing_but_the_random_start(network, images, labels):
@@ -300,6 +433,11 @@ def test_mistakes_are_told(network, images, labels, wrong, said):
         (attacks.pgd, {"restarts": 0}, "restarts 0 is less than 1"),
         (attacks.random_perturbation, {"tries": 0}, "tries 0 is less than 1"),
         (attacks.square, {"queries": 0}, "queries 0 is less than 1"),
+        (attacks.square, {"norm": "1"}, "norm '1' is not 'inf' or '2'"),
+        (attacks.apgd, {"steps": 0}, "steps 0 is less than 1"),
+        (attacks.apgd, {"loss": "hinge"}, "loss 'hinge' is not 'ce' or 'dlr'"),
+        (attacks.apgd_t, {"classes": 0}, "classes 0 is less than 1"),
+        (attacks.apgd_t, {}, "K at least 4"),
     ],
 )
 def test_mistakes_in_settings_are_told(network, images, labels, attack, wrong, said):
@@ -386,11 +524,11 @@ def test_square_tries_nothing_twice():
 
 
 def test_square_has_the_papers_schedule():
-    sides = [int(gradient_free.square_side(q, 10_000, 28, 28)) for q in (0, 11, 51, 201, 8_001)]
+    sides = [int(square_attack.square_side(q, 10_000, 28, 28)) for q in (0, 11, 51, 201, 8_001)]
     areas = [0.8, 0.4, 0.2, 0.1, 0.8 / 256]
     assert sides == [max(1, round(math.sqrt(area * 784))) for area in areas]
-    assert int(gradient_free.square_side(8_010, 10_000, 28, 28)) == int(
-        gradient_free.square_side(801, 1_000, 28, 28)
+    assert int(square_attack.square_side(8_010, 10_000, 28, 28)) == int(
+        square_attack.square_side(801, 1_000, 28, 28)
     )
 
 
@@ -503,6 +641,17 @@ def test_classifier():
     assert network.count_params() == 171_158
 
 
+def test_binarization_leaves_little_but_black_and_white():
+    network = networks.build_classifier(4, 16, binarization=30)
+    look = keras.Model(network.input, network.layers[2].output)
+    levels = np.float32([0, 0.3, 0.5, 0.7, 1]).reshape(5, 1, 1, 1) * np.ones((5, 28, 28, 1))
+    seen = look(levels).numpy()[:, 0, 0, 0]
+    assert np.allclose(seen, 1 / (1 + np.exp(-30 * (levels[:, 0, 0, 0] - 0.5))), atol=1e-6)
+    # Black and white have a gradient yet: an attack is told where to go.
+    images = tf.constant(levels, tf.float32)
+    assert np.all(objective.Objective(network, np.zeros(5, int), False).gradient(images)[0] != 0)
+
+
 class TestEvaluation:
     """On a classifier whose smallest epsilons are known: is the mean above a half?"""
 
@@ -558,19 +707,29 @@ class TestEvaluation:
         """A network whose gradient is 0 everywhere withstands PGD, but no random search."""
         inputs = keras.Input((28, 28, 1))
         steps = keras.layers.Lambda(lambda x: keras.ops.floor(4 * x[:, 0, 0]))(inputs)
-        dense = keras.layers.Dense(2)
+        dense = keras.layers.Dense(4)
         network = keras.Model(inputs, dense(steps))
-        dense.set_weights([np.float32([[-1, 1]]), np.float32([1.5, -1.5])])
+        dense.set_weights([np.float32([[-1, 1, 0, 0]]), np.float32([1.5, -1.5, -99, -99])])
         labels = evaluation.predict(network, grey).argmax(axis=1)
         still = evaluation.Attacks(steps=10, step_size=0.01, seed=0)
         still.settings["pgd"]["random_start"] = False
         with pytest.warns(UserWarning, match="gives no gradient"):
             found = checks.check_strength(
-                network, network, grey, labels, 0.2, still, restarts=2, tries=20, queries=300
+                network,
+                network,
+                grey,
+                labels,
+                0.2,
+                still,
+                steps=5,
+                classes=1,
+                tries=20,
+                queries=300,
             )
-        assert found["pgd"] == found["pgd_restarts"] == 1 and found["fgsm_only"] == 0
-        assert found["random_search"] == 0.5 and found["random_only"] == 0.5
-        assert found["square_only"] == 1 - found["square"] >= 0.25
+        assert found["pgd"] == 1 and found["fgsm_only"] == 0
+        assert found["apgd"] == 0.75  # by its random start
+        assert found["random_search"] == 0.5 and found["random_only"] == 0.25
+        assert found["square"] <= 0.75
         assert found["worst"] == 0.5 and found["transfer_only"] == 0
 
     def test_by_step_size(self, bright, grey, attack):
@@ -606,11 +765,16 @@ def test_smoke_run_leaves_what_it_says(run):
         name: keras.models.load_model(folder / f"{name}.keras")
         for name in ("undefended", "second", "defended")
     }
-    weights = [nets[name].layers[1].get_weights()[0] for name in nets]
-    assert not np.array_equal(weights[0], weights[1])  # transfer would mean nothing
+    one, other = (nets[name].layers[1].kernel for name in ("undefended", "second"))
+    assert not np.array_equal(one, other)  # transfer would mean nothing
     for name in ("undefended", "defended"):
         assert results[f"{name}_pgd_accuracy"] <= results[f"{name}_accuracy"]
-        assert results[f"{name}_check_pgd_restarts"] <= results[f"{name}_check_pgd"]
+        found = {
+            what: results[f"{name}_check_{what}"]
+            for what in ("pgd", "apgd", "square", "before_apgd_t", "worst")
+        }
+        assert found["worst"] <= found["before_apgd_t"]
+        assert found["before_apgd_t"] <= min(found["pgd"], found["apgd"], found["square"])
     page = imageio.imread(folder / "samples" / "000016.png")
     side = 28 * 3 + 2
     assert page.shape == (3 * side + 2, 10 * side + 2)  # originals, and for each attacked network
@@ -638,7 +802,7 @@ def test_the_results_are_those_of_the_saved_networks(run):
 
 
 def test_settings_reach_what_they_set(monkeypatch, tmp_path):
-    given = {}
+    given, built = {}, []
 
     class Stop(Exception):
         pass
@@ -646,6 +810,8 @@ def test_settings_reach_what_they_set(monkeypatch, tmp_path):
     def spy(name, function):
         def call(*arguments, **settings):
             given[name] = (arguments, settings)
+            if name == "build_classifier":
+                built.append(arguments)
             if name == "check_strength":  # the last of them
                 raise Stop
             return function(*arguments, **settings)
@@ -656,17 +822,21 @@ def test_settings_reach_what_they_set(monkeypatch, tmp_path):
         (evaluation, "Attacks"),
         (checks, "check_strength"),
         (training_module, "AdversarialTraining"),
+        (networks, "build_classifier"),
         (optimizers, "adam"),
     ):
         monkeypatch.setattr(module, name, spy(name, getattr(module, name)))
-    flags = ["--restarts", "3", "--random-tries", "4", "--square-queries", "5", "--warmup", "0.5"]
+    flags = ["--apgd-steps", "3", "--apgd-classes", "2", "--random-tries", "4"]
+    flags += ["--square-queries", "5", "--warmup", "0.5", "--binarization", "20"]
     flags += ["--epochs", "1", "--defend", "--learning-rate", "0.01", "--epsilon", "0.2"]
     flags += ["--attack-steps", "2", "--attack-step-size", "0.75"]
     flags += ["--training-steps", "3", "--training-step-size", "0.6"]
     monkeypatch.setattr(report.Report, "curves", lambda self: None)  # which take long
     with pytest.raises(Stop):
         train.main([*SMOKE, *flags, "--output-dir", str(tmp_path / "run")])
-    assert given["check_strength"][1] == {"restarts": 3, "tries": 4, "queries": 5}
+    counts = {"steps": 3, "classes": 2, "tries": 4, "queries": 5}
+    assert given["check_strength"][1] == counts
+    assert [settings[2] for settings in built] == [0, 0, 20]
     assert given["Attacks"][0] == (2, 0.75, 0)
     trained = {"epsilon": 0.2, "warmup": 4, "steps": 3, "step_size": 0.6, "seed": 0}
     assert trained.items() <= given["AdversarialTraining"][1].items()

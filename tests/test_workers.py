@@ -84,6 +84,7 @@ class Together:
         return ends
 
 
+@pytest.mark.slow
 def test_two_workers_train_as_two_devices_of_one_machine(tmp_path):
     """Slurm has started them. They divide the images alike."""
     workers = Together(tmp_path, *[["--output-dir", "workers"]] * 2, scheduler=of_slurm)

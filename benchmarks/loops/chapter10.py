@@ -9,7 +9,16 @@ class Chapter10:
     precisions = ("float32",)
     books_iterations = 1
     our_iterations = 1
-    short = ("--epochs", "1", "--attacked-images", "500", "--restarts", "1", "--random-tries", "1")
+    short = (
+        "--epochs",
+        "1",
+        "--attacked-images",
+        "500",
+        "--apgd-steps",
+        "1",
+        "--random-tries",
+        "1",
+    )
     epsilon = 0.3
     batch_size = 500
 
