@@ -21,6 +21,7 @@ CLASS_INDEX = (
 CLASS_INDEX_MD5 = "c2c37ea517e94d9795004a39431a14cb"  # as in Keras' own imagenet_utils
 CLASS_LIST = TypeAdapter(dict[str, tuple[str, str]])  # by number: WordNet id, name
 BOUNDS = (0.0, 255.0)
+BATCH_SIZE = 10  # of images of 224×224; ResNet50 takes some 100 MB for each
 
 
 def find(name: str) -> tuple[Callable, Callable]:
@@ -75,9 +76,9 @@ class Classifier:
         return self.model(self.preprocess(images), training=False)
 
 
-def probabilities(classifier: Callable, images: np.ndarray, batch_size: int = 10) -> np.ndarray:
+def probabilities(classifier: Callable, images: np.ndarray) -> np.ndarray:
     """Of each class, n×1000, for images n×size×size×3 in 0 to 255."""
-    batches = [images[i : i + batch_size] for i in range(0, len(images), batch_size)]
+    batches = [images[i : i + BATCH_SIZE] for i in range(0, len(images), BATCH_SIZE)]
     logits = keras.ops.concatenate([classifier(batch) for batch in batches])
     return keras.ops.convert_to_numpy(keras.ops.softmax(keras.ops.cast(logits, "float32")))
 

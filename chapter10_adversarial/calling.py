@@ -157,12 +157,28 @@ def _count_classes(logits, shape, least):
         raise ValueError(
             f"the classifier gives {classes} for one image, not 1×K, K at least {least}"
         )
-    if tf.executing_eagerly() and _are_probabilities(output):
-        raise ValueError(
-            "the classifier gives probabilities, not logits: leave out its softmax, as with "
-            "model.layers[-1].activation = keras.activations.linear"
-        )
+    if tf.executing_eagerly():
+        _check_logits(logits, shape)
     return classes[1]
+
+
+def _check_logits(logits, shape):
+    """A ValueError if the classifier gives what softmax or sigmoids give.
+
+    It is shown noise that is far from any image: logits are then no numbers from 0 to 1.
+    """
+    noise = 100 * tf.random.stateless_normal((4, *shape), (0, 0), alg="philox")
+    outputs = tf.cast(logits(noise), tf.float32)
+    if not tf.reduce_all((outputs >= 0) & (outputs <= 1)):
+        return
+    kind, function = "numbers from 0 to 1", "sigmoid"
+    if tf.reduce_all(tf.abs(tf.reduce_sum(outputs, axis=1) - 1) < 1e-3):
+        kind, function = "probabilities", "softmax"
+    raise ValueError(
+        f"the classifier gives {kind}, not logits: leave out its {function}. If that is the last "
+        "layer's activation: model.layers[-1].activation = keras.activations.linear; if it is a "
+        "layer of its own: keras.Model(model.inputs, model.layers[-2].output)"
+    )
 
 
 def _check_values(images, labels, epsilon, low, high, seed, classes):
@@ -187,11 +203,6 @@ def _as_images(images):
     if images.shape.rank != 4:
         raise ValueError(f"images must be n×height×width×channels, not {images.shape}")
     return images
-
-
-def _are_probabilities(logits):
-    logits = tf.cast(logits, tf.float32)
-    return bool(tf.reduce_all(logits >= 0)) and abs(float(tf.reduce_sum(logits)) - 1) < 1e-3
 
 
 def _round_down(number):

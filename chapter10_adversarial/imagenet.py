@@ -4,6 +4,8 @@
     python chapter10_adversarial/imagenet.py cat.jpg --target zebra         into a zebra
     python chapter10_adversarial/imagenet.py --noise --target zebra         even Gaussian noise
     python chapter10_adversarial/imagenet.py cat.jpg --model mobilenet      a small classifier
+    python chapter10_adversarial/imagenet.py cat.jpg --attack fgsm --confidence 0.9
+                                    by the smallest step that makes the classifier sure of another
 
 Keras downloads the classifier's weights once (ResNet50's are 100 MB). What comes out goes into
 runs/chapter10_imagenet/NUMBER, a folder for each photo: comparison.png has the original, what was
@@ -13,8 +15,9 @@ added to it, and the sum, with what the classifier sees; adversarial.png is the 
 import hashlib
 import os
 import sys
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, PositiveFloat, model_validator
 
@@ -27,7 +30,7 @@ from common.settings import Count, Folder, Frozen, Seed
 
 
 class Settings(Frozen):
-    """GANs in Action, chapter 10: a photo, a classifier, and projected gradient descent."""
+    """GANs in Action, chapter 10: a photo, a classifier, and an attack."""
 
     photos: Annotated[list[str], POSITIONAL] = Field(default_factory=list)
     """image files: PNG, JPEG, WebP, BMP, GIF or TIFF, of up to 50 million pixels"""
@@ -43,13 +46,24 @@ class Settings(Frozen):
     """the class to be seen (without it: anything but what is)"""
     label: str | None = None
     """the class that is not to be seen (without it: what the classifier sees in the photo)"""
+    also: str | None = None
+    """another classifier, which is shown what was made for the first: does the attack transfer?"""
+    also_weights: str = "imagenet"
+    """its weights: a file, or imagenet, which Keras downloads"""
+    also_alpha: PositiveFloat | None = None
+    """its width, of those that have several"""
+    attack: Literal["fgsm", "pgd", "apgd"] = "pgd"
+    """fgsm: a single step; pgd: many; apgd: many, of lengths that it chooses itself"""
     epsilon: Annotated[float, Field(ge=1, le=255)]
     """how far a value of 0 to 255 may be changed; below 1, no image file would show it (default: 4;
-    with --target 8)"""
+    with --target 8; with --confidence 64)"""
+    confidence: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """how sure the classifier is to be of a wrong class (or of the target), from 0 to 1: the
+    smallest of the epsilons 1, 2 … up to --epsilon is taken that gets there"""
     steps: Count = 40
-    """steps of PGD"""
+    """steps of PGD and Auto-PGD"""
     step_size: PositiveFloat = 0.1
-    """the length of these steps, times epsilon"""
+    """the length of PGD's steps, times epsilon"""
     seed: Seed = 0
     """seed of all that is random"""
     output_dir: Annotated[Folder | None, Field(exclude=True)] = None
@@ -58,7 +72,8 @@ class Settings(Frozen):
     @model_validator(mode="before")
     @classmethod
     def _choose_epsilon(cls, values: dict[str, Any]) -> dict[str, Any]:
-        return {"epsilon": 4.0 if values.get("target") is None else 8.0, **values}
+        epsilon = 4.0 if values.get("target") is None else 8.0
+        return {"epsilon": epsilon if values.get("confidence") is None else 64.0, **values}
 
     @model_validator(mode="after")
     def _check_together(self) -> Self:
@@ -69,7 +84,9 @@ class Settings(Frozen):
         for path in self.photos:
             if not os.path.isfile(path):
                 raise ValueError(f"{path}: there is no such file")
-        if self.steps * self.step_size < 1:
+        if self.also is None and {"also_weights", "also_alpha"} & self.model_fields_set:
+            raise ValueError("--also-weights and --also-alpha have no part without --also")
+        if self.attack == "pgd" and self.steps * self.step_size < 1:
             raise ValueError(
                 f"--steps {self.steps} of --step-size {self.step_size:g} do not get as far as "
                 "epsilon; take more or longer ones"
@@ -83,16 +100,26 @@ def main(argv: list[str] | None = None) -> dict:
 
     # TensorFlow takes seconds to load, so it is left until the flags are known to be right.
     cli.setup(config.seed)
-    from chapter10_adversarial import applications, gaussian_noise, photos
+    from chapter10_adversarial import applications, attacks, gaussian_noise, photos
 
     classifier = applications.Classifier(config.model, config.weights, config.alpha)
     classes = applications.Classes(config.weights)
+    other = None
+    if config.also is not None:
+        other = applications.Classifier(config.also, config.also_weights, config.also_alpha)
     name_of_class = config.label if config.target is None else config.target
     label = None if name_of_class is None else classes.number(name_of_class)
+    targeted = config.target is not None
+    seed = (config.seed, 0)
+    attack: Any = {
+        "fgsm": attacks.fgsm,
+        "pgd": partial(attacks.pgd, steps=config.steps, step_size=config.step_size, seed=seed),
+        "apgd": partial(attacks.apgd, steps=config.steps, seed=seed),
+    }[config.attack]
 
     images = [(photo, photos.read(photo, classifier.size)) for photo in config.photos]
     noise = gaussian_noise.draw(classifier.size, config.seed) if config.noise else None
-    if noise is not None and config.target is not None:
+    if noise is not None and targeted:
         images.append(("noise", noise[len(noise) // 2]))
     run.start(describe(config.photos, images, noise))
 
@@ -100,22 +127,46 @@ def main(argv: list[str] | None = None) -> dict:
     if noise is not None:
         results["noise"] = gaussian_noise.classify(classifier, classes, noise, run)
     for number, (name, image) in enumerate(images, start=1):
-        adversarial, seen = photos.fool(
+        found = photos.fool(
             classifier,
             classes,
             image,
+            attack,
             label=label,
-            targeted=config.target is not None,
-            **config.model_dump(include={"epsilon", "steps", "step_size", "seed"}),
+            targeted=targeted,
+            **config.model_dump(include={"epsilon", "confidence", "seed"}),
         )
-        print(f"\n{name}, epsilon {config.epsilon:g} of 255")
-        photos.print_table(seen)
+        print(f"\n{name}, epsilon {found.epsilon:g} of 255")
+        if config.confidence is not None and not found.fooled:
+            print(
+                f"none up to {config.epsilon:g} gives {config.confidence:.0%}; this is the nearest"
+            )
+        photos.print_table(found.seen)
         folder = photos.folder_name(number, name)
-        photos.write(run, folder, image, adversarial, seen, config.epsilon)
-        results["attacked"].append({"image": name, "folder": folder, "seen": seen})
+        photos.write(run, folder, image, found)
+        result: dict[str, Any] = {"image": name, "folder": folder, "epsilon": found.epsilon}
+        result |= {"fooled": found.fooled, "seen": found.seen}
+        if other is not None:
+            result["also"] = photos.transfer(other, classes, image, found, targeted)
+            print(f"what {config.also} sees:")
+            photos.print_table(result["also"]["seen"])
+        results["attacked"].append(result)
     run.write_json("results.json", results)
-    print(f"\npictures: {run.path}")
+    print(f"\n{summary(results['attacked'], config)}pictures: {run.path}")
     return results
+
+
+def summary(attacked: list[dict], config: Settings) -> str:
+    """How many images fooled the classifier, and the other one: a line each; none for no image."""
+    lines = ""
+    if attacked:
+        fooled = sum(result["fooled"] for result in attacked)
+        confidence = f", with {config.confidence:.0%} or more" if config.confidence else ""
+        lines += f"{fooled} of {len(attacked)} fooled {config.model}{confidence}\n"
+    if attacked and config.also is not None:
+        fooled = sum(result["also"]["fooled"] for result in attacked)
+        lines += f"{fooled} of {len(attacked)} fooled {config.also}, which they were not made for\n"
+    return lines
 
 
 def describe(sources, images, noise) -> dict[str, str]:

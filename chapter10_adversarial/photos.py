@@ -1,6 +1,9 @@
-"""A photo and an ImageNet classifier, attacked with PGD: the experiment of GANs in Action."""
+"""A photo and an ImageNet classifier that is attacked: the experiment of GANs in Action."""
 
+import dataclasses
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -20,74 +23,136 @@ def read(path: str, size: int) -> np.ndarray:
     return np.clip(np.round(keras.ops.convert_to_numpy(square)), 0, 255)
 
 
+@dataclasses.dataclass(frozen=True)
+class Attacked:
+    """What has become of an image.
+
+    Args:
+        label: the class that was not to be seen any more; or the target, to be seen.
+        image: whole numbers from 0 to 255, as in a file: float32, size×size×3.
+        epsilon: how far its values may differ from the original's.
+        fooled: whether the classifier sees in it what the attack was after, and with the confidence
+            that was asked for.
+        seen: the likeliest classes, by what is looked at: "before", "after", "after, saved" (in
+            whole numbers, as in a file), "random".
+    """
+
+    label: int
+    image: np.ndarray
+    epsilon: float
+    fooled: bool
+    seen: dict[str, dict[str, float]]
+
+
 def fool(
     classifier,
     classes: applications.Classes,
     image: np.ndarray,
+    attack: Callable,
     *,
     label: int | None,
     targeted: bool,
     epsilon: float,
-    steps: int,
-    step_size: float,
+    confidence: float | None,
     seed: int,
-) -> tuple[np.ndarray, dict[str, dict[str, float]]]:
-    """Attacks one image with PGD, and with a random perturbation of the same size.
+) -> Attacked:
+    """Attacks one image, and changes it by a random perturbation of the same size.
 
     Args:
         image: float32, size×size×3, whole numbers from 0 to 255.
+        attack: a function of `attacks`, whose own settings it has.
         label: the class that is not to be seen any more, by default the one that is seen; with
             `targeted` the class to be seen.
         epsilon: how far a value may be changed, at least 1.
-        steps, step_size: of PGD; see `attacks.pgd`.
-
-    Returns:
-        The adversarial image, in whole numbers, and the likeliest classes, by what is looked at:
-        "before", "after", "after, saved" (rounded to whole numbers, as in a file), "random".
+        confidence: None, or a probability: of epsilons 1, 2 … up to `epsilon` the smallest one is
+            taken with which the classifier gives as much to a wrong class (the target); if none is
+            enough, the one that comes nearest.
     """
     (before,) = applications.probabilities(classifier, image[np.newaxis])
-    given = {
+    wanted = int(before.argmax()) if label is None else label
+    tried = np.array([epsilon] if confidence is None else np.arange(1.0, epsilon + 1))
+    given: dict[str, Any] = {
         "logits": classifier,
-        "images": image[np.newaxis],
-        "labels": [before.argmax() if label is None else label],
-        "epsilon": epsilon,
+        "images": np.repeat(image[np.newaxis], len(tried), axis=0),
+        "labels": np.full(len(tried), wanted),
+        "epsilon": tried,
         "bounds": applications.BOUNDS,
         "targeted": targeted,
-        "seed": (seed, 0),
+        "batch_size": applications.BATCH_SIZE,
     }
-    adversarial = attacks.pgd(**given, steps=steps, step_size=step_size).numpy()[0]
-    random = attacks.random_perturbation(**given).numpy()[0]
-
+    adversarial = attack(**given).numpy()
     # As a file can hold it: whole numbers, and those within epsilon.
-    limit = np.floor(epsilon)
-    saved = image + np.clip(np.round(adversarial - image), -limit, limit)
+    limits = np.floor(tried)[:, None, None, None].astype(np.float32)
+    saved = image + np.clip(np.round(adversarial - image), -limits, limits)
+    probabilities = applications.probabilities(classifier, saved)
+    best = probabilities.argmax(axis=1)
+    fooled = (best == wanted) if targeted else (best != wanted)
+    confidences = np.where(fooled, probabilities.max(axis=1), 0.0)
+    enough = fooled & (confidences >= (confidence or 0))
+    chosen = int(enough.argmax() if enough.any() else confidences.argmax())
 
-    shown = np.stack([adversarial, saved, random])
-    probabilities = [before, *applications.probabilities(classifier, shown)]
-    names = ("before", "after", "after, saved", "random")
-    return saved, {
-        name: classes.likeliest(of_image)
-        for name, of_image in zip(names, probabilities, strict=True)
+    random = attacks.random_perturbation(
+        **given
+        | {
+            "images": image[np.newaxis],
+            "labels": [wanted],
+            "epsilon": tried[chosen],
+            "seed": (seed, 0),
+        }
+    ).numpy()
+    after, by_random = applications.probabilities(
+        classifier, np.concatenate([adversarial[chosen : chosen + 1], random])
+    )
+    seen = {
+        "before": before,
+        "after": after,
+        "after, saved": probabilities[chosen],
+        "random": by_random,
     }
+    return Attacked(
+        label=wanted,
+        image=saved[chosen],
+        epsilon=float(tried[chosen]),
+        fooled=bool(enough[chosen]),
+        seen={name: classes.likeliest(of_image) for name, of_image in seen.items()},
+    )
 
 
-def write(
-    files: Files,
-    folder: str,
-    image: np.ndarray,
-    adversarial: np.ndarray,
-    seen: dict[str, dict[str, float]],
-    epsilon: float,
-) -> None:
+def transfer(
+    other, classes: applications.Classes, image: np.ndarray, found: Attacked, targeted: bool
+) -> dict:
+    """What another classifier sees in an image before and after an attack that was not made for it.
+
+    Returns:
+        `seen`: the likeliest classes "before" and "after". `fooled`: whether it has seen the label
+        before, and does not afterwards; with `targeted`, whether it sees the target.
+    """
+    both = keras.ops.image.resize(
+        np.stack([image, found.image]), (other.size, other.size), antialias=True
+    )
+    both = np.clip(np.round(keras.ops.convert_to_numpy(both)), 0, 255)
+    before, after = applications.probabilities(other, both)
+    if targeted:
+        fooled = after.argmax() == found.label
+    else:
+        fooled = before.argmax() == found.label != after.argmax()
+    seen = {"before": classes.likeliest(before), "after": classes.likeliest(after)}
+    return {"seen": seen, "fooled": bool(fooled)}
+
+
+def write(files: Files, folder: str, image: np.ndarray, found: Attacked) -> None:
     """FOLDER/comparison.png and FOLDER/adversarial.png.
 
     Args:
-        image, adversarial: whole numbers from 0 to 255, size×size×3.
-        seen: of `fool`.
+        image: the original, whole numbers from 0 to 255, size×size×3.
     """
-    pixels = adversarial.astype(np.uint8)
+    pixels = found.image.astype(np.uint8)
     page = figures.photo(
-        image.astype(np.uint8), pixels, seen["before"], seen["after, saved"], epsilon
+        image.astype(np.uint8),
+        pixels,
+        found.seen["before"],
+        found.seen["after, saved"],
+        found.epsilon,
     )
     files.write(f"{folder}/comparison.png", page)
     files.write(f"{folder}/adversarial.png", images.png(pixels))

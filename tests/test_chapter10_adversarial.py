@@ -414,6 +414,7 @@ def test_new_weights_are_seen_by_an_attack_that_is_compiled(network, images, lab
         ({"images": np.zeros((8, 28, 28))}, "n×height×width×channels"),
         ({"logits": lambda x: x[:, 0, 0, :1]}, "K at least 2"),
         ({"logits": lambda x: tf.nn.softmax(x[:, 0, 0])}, "gives probabilities, not logits"),
+        ({"logits": lambda x: tf.sigmoid(x[:, 0, 0])}, "gives numbers from 0 to 1, not logits"),
         ({"seed": 5}, "seed must be two"),
         ({"batch_size": 0}, "batch_size 0 is less than 1"),
     ],
@@ -444,6 +445,21 @@ def test_mistakes_in_settings_are_told(network, images, labels, attack, wrong, s
     given = {"logits": network, "images": images, "labels": labels, "epsilon": 0.1}
     with pytest.raises(ValueError, match=said):
         attack(**given, bounds=(0, 1), **wrong)
+
+
+@pytest.mark.parametrize("as_layer", [False, True])
+def test_the_advice_about_probabilities_works(images, labels, as_layer):
+    layers = [keras.Input(SHAPE), keras.layers.Flatten()]
+    layers += [keras.layers.Dense(3, activation=None if as_layer else "softmax")]
+    model = keras.Sequential(layers + [keras.layers.Softmax()] * as_layer)
+    given = {"images": images, "labels": labels, "epsilon": 0.1, "bounds": (0, 1)}
+    with pytest.raises(ValueError, match="leave out its softmax"):
+        attacks.fgsm(logits=model, **given)
+    if as_layer:
+        model = keras.Model(model.inputs, model.layers[-2].output)
+    else:
+        model.layers[-1].activation = keras.activations.linear
+    assert np.abs(attacks.fgsm(logits=model, **given) - images).max() > 0.09
 
 
 def test_what_a_classifier_is_sure_of_does_not_hide_the_way(network, images, labels):

@@ -109,6 +109,63 @@ def test_a_target_becomes_likelier(linear, flags, photo, tmp_path):
     assert before < 0.5 and after > 0.99
 
 
+@pytest.mark.parametrize("attack", ["fgsm", "apgd"])
+def test_other_attacks_fool_it_too(linear, flags, photo, attack, capsys):
+    results = imagenet.main([photo, photo, *flags, "--attack", attack])
+    assert [found["fooled"] for found in results["attacked"]] == [True, True]
+    assert "2 of 2 fooled mobilenet\n" in capsys.readouterr().out
+
+
+def test_the_smallest_epsilon_that_makes_it_sure(monkeypatch, flags, photo, tmp_path, capsys):
+    """By FGSM, as the book's listing; one less is not enough, and a limit may be too low."""
+
+    class Weak(LinearClassifier):
+        def __init__(self, *arguments):
+            super().__init__()
+            self.kernel *= 0.2
+
+    monkeypatch.setattr(applications, "Classifier", Weak)
+    flags = [photo, "--attack", "fgsm", "--confidence", "0.9", *flags[:-1]]
+    (found,) = imagenet.main([*flags, str(tmp_path / "far")])["attacked"]
+    epsilon = int(found["epsilon"])
+    assert 1 < epsilon < 64 and found["fooled"]
+    assert next(iter(found["seen"]["after, saved"].values())) >= 0.9
+    adversarial = imageio.imread(tmp_path / "far" / "01-photo" / "adversarial.png")
+    assert np.abs(adversarial - photos.read(photo, 32)).max() == epsilon
+    capsys.readouterr()
+    (near,) = imagenet.main([*flags, str(tmp_path / "near"), "--epsilon", str(epsilon - 1)])[
+        "attacked"
+    ]
+    assert not near["fooled"] and near["epsilon"] < epsilon
+    out = capsys.readouterr().out
+    assert f"none up to {epsilon - 1} gives 90%" in out
+    assert "0 of 1 fooled mobilenet, with 90% or more" in out
+
+
+def test_transfer_to_another_classifier(monkeypatch, linear, flags, photo, capsys):
+    """To one that is the same, and to one that looks at half of the image."""
+
+    class Half(LinearClassifier):
+        size = 16
+
+        def __call__(self, images):
+            return super().__call__(keras.ops.repeat(keras.ops.repeat(images, 2, 1), 2, 2))
+
+    def choose(name, *arguments):
+        return Half() if name == "half" else LinearClassifier()
+
+    monkeypatch.setattr(applications, "Classifier", choose)
+    (found,) = imagenet.main([photo, *flags, "--also", "same"])["attacked"]
+    assert found["also"]["fooled"] is True
+    assert "1 of 1 fooled same, which they were not made for" in capsys.readouterr().out
+    flags[-1] += "2"
+    (found,) = imagenet.main([photo, *flags, "--also", "half"])["attacked"]
+    assert list(found["also"]["seen"]) == ["before", "after"]
+    # It never saw the label, so that it does not see it afterwards is nobody's merit.
+    label = next(iter(found["seen"]["before"]))
+    assert next(iter(found["also"]["seen"]["before"])) != label and not found["also"]["fooled"]
+
+
 def test_mobilenet_itself_is_attacked(flags, photo, tmp_path):
     """A network of keras.applications, from its file of weights to the picture. Whether ten steps
     fool random weights is a matter of rounding, and not looked at."""
@@ -239,6 +296,9 @@ class TestClasses:
         (["--noise", "--epsilon", "300"], "--epsilon 300: should be less than or equal to 255"),
         (["--noise", "--steps", "2"], "--steps 2 of --step-size 0.1 do not get as far"),
         (["--noise", "--target", ""], "ImageNet has none"),
+        (["--noise", "--confidence", "1"], "--confidence 1: should be less than 1"),
+        (["--noise", "--attack", "cw"], "--attack: invalid choice: 'cw'"),
+        (["--noise", "--also-alpha", "0.5"], "have no part without --also"),
         (["--noise", "--target", "zebra", "--label", "zebra"], "--target and --label both name"),
     ],
 )
