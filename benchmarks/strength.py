@@ -1,10 +1,16 @@
-"""Compares chapter 10's PGD with the adversarial-robustness-toolbox's, on a run's networks.
+"""Compares chapter 10's attacks with those of others, on the networks of a finished run.
 
     pip install -r benchmarks/requirements.txt
+    pip install git+https://github.com/fra31/auto-attack
     python benchmarks/strength.py RUN --data-dir DIR      RUN is the folder of a finished run
 
-Both have 40 steps of epsilon / 30 from one random start, L∞, and batches of 500. The lower the
-accuracy that an attack leaves, the stronger it is.
+    pgd         the adversarial-robustness-toolbox's, and ours: 40 steps of epsilon / 30 from one
+                random start
+    autoattack  the authors' own, standard version; and ours: the strongest of the checks of a run,
+                with the settings of this one
+
+Both are shown batches of 500 images. The lower the accuracy that an attack leaves, the stronger it
+is. AutoAttack takes some ten minutes for 1,000 images that a network withstands.
 """
 
 import argparse
@@ -24,6 +30,10 @@ def main():
     )
     flags.add_argument("run", metavar="RUN", help="the folder of a finished run of chapter 10")
     flags.add_argument("--data-dir", metavar="DIR", help="where the run's data is, if it moved")
+    flags.add_argument(
+        "--attacks", nargs="*", default=["pgd"], choices=["pgd", "autoattack"], help="default: pgd"
+    )
+    flags.add_argument("--norm", default="inf", choices=["inf", "2"])
     flags.add_argument("--epsilons", type=float, nargs="*", default=[0.1, 0.3], metavar="X")
     flags.add_argument("--images", type=int, default=10_000, metavar="N", help="of the test images")
     arguments = flags.parse_args()
@@ -32,9 +42,8 @@ def main():
 
     import keras
     import numpy as np
-    from loops.chapter10 import toolbox_pgd
 
-    from chapter10_adversarial import attacks, evaluation, train
+    from chapter10_adversarial import evaluation, train
     from common import data, runs
 
     keras.utils.set_random_seed(0)  # the toolbox draws from NumPy's
@@ -47,29 +56,59 @@ def main():
     images = dataset.x_test[: arguments.images].astype(np.float32) / 255
     labels = dataset.y_test[: arguments.images]
 
-    row = "{:<14}{:>8}{:>12}{:>12}{:>12}{:>12}{:>10}"
-    print(row.format("network", "epsilon", "theirs", "ours", "seconds", "seconds", "ratio"))
+    row = "{:<14}{:<12}{:>8}{:>10}{:>10}{:>10}{:>10}{:>8}"
+    print(
+        row.format("network", "attack", "epsilon", "theirs", "ours", "seconds", "seconds", "ratio")
+    )
     for name in ("undefended", "defended") if run.config.defend else ("undefended",):
         network = run.load_model(name, [(None, 28, 28, 1)], [(None, 10)])
-        for epsilon in arguments.epsilons:
+        for attack in arguments.attacks:
+            for epsilon in arguments.epsilons:
+                left, seconds = [], []
+                for generate in pair(attack, network, run.config, epsilon, arguments.norm):
+                    generate(images[:2], labels[:2])  # compiles
+                    started = time.perf_counter()
+                    adversarial = generate(images, labels)
+                    seconds.append(time.perf_counter() - started)
+                    left.append(evaluation.accuracy(network, adversarial, labels))
+                shown = [f"{share:.2%}" for share in left] + [f"{s:.1f}" for s in seconds]
+                ratio = f"{seconds[0] / seconds[1]:.1f}"
+                print(row.format(name, attack, f"{epsilon:g}", *shown, ratio), flush=True)
 
-            def ours(images, labels, network=network, epsilon=epsilon):
-                settings = {"logits": network, "epsilon": epsilon, "bounds": (0, 1)}
-                settings |= {"steps": 40, "step_size": 1 / 30}
-                adversarial = attacks.pgd(
-                    images=images, labels=labels, batch_size=BATCH_SIZE, **settings
-                )
-                return adversarial.numpy()
 
-            left, seconds = [], []
-            for attack in (toolbox_pgd(network, epsilon, BATCH_SIZE), ours):
-                attack(images[:BATCH_SIZE], labels[:BATCH_SIZE])  # compiles
-                started = time.perf_counter()
-                adversarial = attack(images, labels)
-                seconds.append(time.perf_counter() - started)
-                left.append(evaluation.accuracy(network, adversarial, labels))
-            shown = [f"{share:.2%}" for share in left] + [f"{s:.1f}" for s in seconds]
-            print(row.format(name, f"{epsilon:g}", *shown, f"{seconds[0] / seconds[1]:.1f}"))
+def pair(attack, network, config, epsilon, norm):
+    """Two functions of images and labels that give adversarial images: theirs, and ours."""
+    import numpy as np
+    from loops import chapter10
+
+    from chapter10_adversarial import attacks
+    from chapter10_adversarial.evaluation import is_right
+
+    given = {"logits": network, "epsilon": epsilon, "bounds": (0, 1), "norm": norm}
+    given |= {"batch_size": BATCH_SIZE}
+
+    def our_pgd(images, labels):
+        settings = {"steps": 40, "step_size": 1 / 30}
+        return attacks.pgd(images=images, labels=labels, **given, **settings).numpy()
+
+    def our_strongest(images, labels):
+        """One after the other, on what has withstood those before."""
+        adversarial = images.copy()
+        for function, settings in (
+            (attacks.apgd, {"steps": config.apgd_steps}),
+            (attacks.apgd_t, {"steps": config.apgd_steps, "classes": config.apgd_classes}),
+            (attacks.square, {"queries": config.square_queries}),
+        ):
+            left = np.flatnonzero(is_right(network, adversarial, labels))
+            if len(left):
+                found = function(images=images[left], labels=labels[left], **given, **settings)
+                fooled = left[~is_right(network, found.numpy(), labels[left])]
+                adversarial[fooled] = found.numpy()[np.isin(left, fooled)]
+        return adversarial
+
+    if attack == "pgd":
+        return chapter10.toolbox_pgd(network, epsilon, BATCH_SIZE, norm), our_pgd
+    return chapter10.autoattack(network, epsilon, norm), our_strongest
 
 
 if __name__ == "__main__":

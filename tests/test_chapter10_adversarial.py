@@ -876,14 +876,20 @@ def test_strength_compares_both_attacks_on_the_networks_of_a_run(run, monkeypatc
     import strength
     from loops import chapter10
 
-    monkeypatch.setattr(chapter10, "toolbox_pgd", lambda *settings: lambda images, labels: images)
-    monkeypatch.setattr(sys, "argv", ["", str(run[0]), "--images", "200", "--epsilons", "0.3"])
+    for name in ("toolbox_pgd", "autoattack"):
+        monkeypatch.setattr(chapter10, name, lambda *settings: lambda images, labels: images)
+    flags = ["--images", "200", "--epsilons", "0.3", "--attacks", "pgd", "autoattack"]
+    monkeypatch.setattr(sys, "argv", ["", str(run[0]), *flags])
     strength.main()
     lines = [line.split() for line in capsys.readouterr().out.splitlines()[1:]]
     dataset = data.load("sample")
     images, labels = dataset.x_test[:200].astype(np.float32) / 255, dataset.y_test[:200]
-    assert [line[:2] for line in lines] == [["undefended", "0.3"], ["defended", "0.3"]]
-    for name, _, theirs, ours, *_ in lines:
+    assert [line[:3] for line in lines] == [
+        [name, attack, "0.3"]
+        for name in ("undefended", "defended")
+        for attack in ("pgd", "autoattack")
+    ]
+    for name, _, _, theirs, ours, *_ in lines:
         network = keras.models.load_model(run[0] / f"{name}.keras")
         right = np.mean(evaluation.is_right(network, images, labels))
         assert float(theirs.rstrip("%")) / 100 == pytest.approx(right, abs=1e-4)

@@ -63,9 +63,9 @@ class Chapter10:
         return attack
 
 
-def toolbox_pgd(network, epsilon, batch_size):
+def toolbox_pgd(network, epsilon, batch_size, norm="inf"):
     """The adversarial-robustness-toolbox's PGD with the settings of ours: 40 steps of epsilon / 30
-    from a random start, L∞. A function of images and labels.
+    from a random start. A function of images and labels.
     """
     import keras
     from art.attacks.evasion import ProjectedGradientDescent
@@ -80,6 +80,7 @@ def toolbox_pgd(network, epsilon, batch_size):
     )
     attack = ProjectedGradientDescent(
         classifier,
+        norm=norm if norm == "inf" else int(norm),
         eps=epsilon,
         eps_step=epsilon / 30,
         max_iter=40,
@@ -88,6 +89,88 @@ def toolbox_pgd(network, epsilon, batch_size):
         verbose=False,
     )
     return attack.generate
+
+
+def autoattack(network, epsilon, norm):
+    """Croce and Hein's own AutoAttack, standard: APGD-CE, APGD-T, FAB-T and Square. A function of
+    images and labels. It needs PyTorch, as does its FAB; so the network is copied there.
+    """
+    import numpy as np
+    import torch
+    from autoattack import AutoAttack
+
+    attack = AutoAttack(
+        in_torch(network),
+        norm={"inf": "Linf", "2": "L2"}[norm],
+        eps=epsilon,
+        device="cpu",
+        verbose=False,
+        seed=0,
+    )
+
+    def generate(images, labels):
+        channels_first = torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
+        whole_numbers = torch.from_numpy(labels.astype(np.int64))
+        adversarial = attack.run_standard_evaluation(channels_first, whole_numbers, bs=500)
+        return adversarial.numpy().transpose(0, 2, 3, 1)
+
+    return generate
+
+
+def in_torch(network):
+    """The chapter's classifier as a function of PyTorch's images, n×1×28×28, with the same weights.
+
+    Raises:
+        AssertionError: its logits differ from the network's.
+    """
+    import keras
+    import numpy as np
+    import torch
+    import torch.nn.functional as F
+
+    functions = {"linear": lambda x: x, "relu": F.relu, "sigmoid": torch.sigmoid}
+
+    def weights(layer):
+        return [torch.tensor(np.array(value)) for value in layer.get_weights()]
+
+    def conv(layer):
+        kernel, bias = weights(layer)
+        kernel, stride = kernel.permute(3, 2, 0, 1), layer.strides[0]
+        size = kernel.shape[-1]
+
+        def run(x):
+            # TensorFlow's "same": what is missing, half of it on each side, the odd one at the end.
+            missing = max((-(-x.shape[-1] // stride) - 1) * stride + size - x.shape[-1], 0)
+            before, after = missing // 2, missing - missing // 2
+            x = F.conv2d(F.pad(x, (before, after, before, after)), kernel, bias, stride)
+            return functions[layer.activation.__name__](x)
+
+        return run
+
+    def dense(layer):
+        kernel, bias = weights(layer)
+        return lambda x: functions[layer.activation.__name__](x @ kernel + bias)
+
+    converted = {
+        keras.layers.InputLayer: lambda layer: lambda x: x,
+        keras.layers.Rescaling: lambda layer: lambda x: x * layer.scale + layer.offset,
+        keras.layers.Activation: lambda layer: functions[layer.activation.__name__],
+        keras.layers.Conv2D: conv,
+        keras.layers.Flatten: lambda layer: lambda x: x.permute(0, 2, 3, 1).flatten(1),
+        keras.layers.Dense: dense,
+    }
+    layers = [converted[type(layer)](layer) for layer in network.layers]
+
+    def logits(x):
+        for layer in layers:
+            x = layer(x)
+        return x
+
+    noise = np.random.default_rng(0).uniform(size=(8, 28, 28, 1)).astype(np.float32)
+    with torch.no_grad():
+        copied = logits(torch.from_numpy(noise).permute(0, 3, 1, 2)).numpy()
+    np.testing.assert_allclose(copied, network(noise), rtol=1e-3, atol=1e-3)
+    return logits
 
 
 LOOPS = {"": Chapter10}
