@@ -12,8 +12,8 @@ LOSSES = {"ce": objective.log_odds, "dlr": objective.dlr}
 CLASSES_NEEDED = {"ce": 2, "dlr": 3}
 
 # Croce & Hein 2020, section 3.1.
-SHARE_OF_STEP = 0.75  # α; the rest is momentum
-SHARE_THAT_IMPROVES = 0.75  # ρ; with fewer steps that lead upwards, the step is halved
+SHARE_OF_STEP = 0.75  # "alpha"; the rest is momentum
+SHARE_THAT_IMPROVES = 0.75  # "rho"; with fewer steps that lead upwards, the step is halved
 
 
 def apgd(

@@ -95,19 +95,21 @@ def check_strength(
     return {name: float(np.mean(found)) for name, found in reported.items()}
 
 
-def by_step_size(network, images, labels, epsilon, attack: Attacks, step_sizes) -> list[dict]:
-    """What PGD achieves with other steps: for each size, loss (nats an image) and accuracy.
+def by_setting(network, images, labels, epsilon, attack: Attacks, name: str, values) -> list[dict]:
+    """What PGD achieves with other steps: for each value, loss (nats an image) and accuracy.
 
     Args:
-        step_sizes: shares of epsilon.
+        name: "step_size", a share of epsilon; or "steps", of 2.5 / steps times epsilon each.
+        values: of it.
     """
     rows = []
-    for step_size in step_sizes:
-        adversarial = attack("pgd", network, images, labels, epsilon, step_size=step_size)
+    for value in values:
+        settings = {name: value} | ({"step_size": None} if name == "steps" else {})
+        adversarial = attack("pgd", network, images, labels, epsilon, **settings)
         logits = predict(network, adversarial)
         rows.append(
             {
-                "step_size": step_size,
+                name: value,
                 "loss": float(cross_entropy(labels, logits)),
                 "accuracy": float(np.mean(logits.argmax(axis=1) == labels)),
             }

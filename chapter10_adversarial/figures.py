@@ -113,19 +113,21 @@ def smallest_epsilons(
     return images.figure_png(figure)
 
 
-def step_sizes(rows: Mapping[str, Sequence[dict]], title: str) -> bytes:
-    """Loss and accuracy under PGD against the size of its steps.
+def by_setting(rows: Mapping[str, Sequence[dict]], setting: str, title: str) -> bytes:
+    """Loss and accuracy under PGD against the size or the number of its steps.
 
     Args:
-        rows: for each network's name, those of `evaluation.by_step_size`.
+        rows: for each network's name, those of `checks.by_setting`.
+        setting: "step_size" or "steps".
     """
+    label = {"step_size": "size of a step (share of epsilon)", "steps": "number of steps"}[setting]
     figure = Figure(figsize=(10, 3.8), layout="constrained")
     figure.suptitle(title)
     for ax, what in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
         for name, row in rows.items():
-            sizes = [r["step_size"] for r in row]
-            ax.plot(sizes, [r[what] for r in row], ".-", label=f"{name} network")
-        ax.set(xscale="log", xlabel="size of a step (share of epsilon)")
+            values = [r[setting] for r in row]
+            ax.plot(values, [r[what] for r in row], ".-", label=f"{name} network")
+        ax.set(xscale="log", xlabel=label)
         if what == "loss":
             ax.set(yscale="log", ylabel="loss (nats an image)")
         else:

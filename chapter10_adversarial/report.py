@@ -8,7 +8,11 @@ from common.files import Files
 
 # Of the curves, shares of the run's epsilon: .05 to .4, where that is .3.
 EPSILONS = tuple(i / 6 for i in range(9))
-STEP_SIZES = (1 / 300, 1 / 100, 1 / 30, 1 / 10, 1 / 3, 1.0)  # shares of epsilon
+# Of PGD: the length of a step, a share of epsilon, and how many there are.
+SETTINGS = {
+    "step_size": (1 / 300, 1 / 100, 1 / 30, 1 / 10, 1 / 3, 1.0),
+    "steps": (1, 3, 10, 30, 100),
+}
 
 
 class Report:
@@ -67,7 +71,7 @@ class Report:
             print(f"{line:<44}" + "".join(f"{accuracy:>7.1%}" for accuracy in accuracies))
 
     def checks(self, **counts: int) -> dict[str, float | None]:
-        """smallest_epsilon.png, step_size.png and .csv; and the search for gradient masking.
+        """smallest_epsilon.png; step_size and steps, .png and .csv; the search for gradient masking.
 
         Args:
             counts: steps, classes, tries and queries; see `checks.check_strength`.
@@ -79,7 +83,8 @@ class Report:
         """
         attack, epsilon, largest = self.attack, self.epsilon, max(self.epsilons)
         results: dict[str, float | None] = {}
-        smallest, step_sizes = {}, {}
+        smallest: dict[str, np.ndarray] = {}
+        by_setting: dict[str, dict[str, list[dict]]] = {name: {} for name in SETTINGS}
         for name in self.attacked:
             network, second = self.networks[name], self.networks["second"]
             print(f"{name} network: the smallest epsilon that is enough, image by image")
@@ -87,9 +92,10 @@ class Report:
             median = float(np.median(smallest[name]))
             results[f"{name}_median_epsilon"] = median if np.isfinite(median) else None
             print(f"{name} network: PGD with other steps")
-            step_sizes[name] = checks.by_step_size(
-                network, *self.first, epsilon, attack, STEP_SIZES
-            )
+            for setting, values in SETTINGS.items():
+                by_setting[setting][name] = checks.by_setting(
+                    network, *self.first, epsilon, attack, setting, values
+                )
             print(f"{name} network: Auto-PGD, and attacks without gradients")
             found = checks.check_strength(network, second, *self.first, epsilon, attack, **counts)
             results |= {f"{name}_check_{what}": value for what, value in found.items()}
@@ -97,11 +103,12 @@ class Report:
             "smallest_epsilon.png",
             figures.smallest_epsilons(smallest, largest, 2**checks.HALVINGS, self.title),
         )
-        self.files.write("step_size.png", figures.step_sizes(step_sizes, self.title))
-        self.files.write_csv(
-            "step_size.csv",
-            [{"network": name} | row for name, rows in step_sizes.items() for row in rows],
-        )
+        for setting, rows in by_setting.items():
+            page = figures.by_setting(rows, setting, self.title)
+            self.files.write(f"{setting}.png", page)
+            self.files.write_csv(
+                f"{setting}.csv", [{"network": name} | row for name in rows for row in rows[name]]
+            )
         return results
 
     def accuracies(self) -> dict[str, float]:

@@ -749,9 +749,19 @@ class TestEvaluation:
         assert found["worst"] == 0.5 and found["transfer_only"] == 0
 
     def test_by_step_size(self, bright, grey, attack):
-        rows = checks.by_step_size(bright, grey, np.array([0, 0, 0, 1]), 0.2, attack, [0.01, 1])
+        given = bright, grey, np.array([0, 0, 0, 1]), 0.2, attack
+        rows = checks.by_setting(*given, "step_size", [0.01, 1])
+        assert [row["step_size"] for row in rows] == [0.01, 1]
         assert rows[0]["loss"] < rows[1]["loss"]
         assert rows[1]["accuracy"] == 0.5
+
+    def test_by_steps(self, bright, grey, attack):
+        """Of 2.5 / steps each: here a single one gets as far as ten, from any start."""
+        rows = checks.by_setting(
+            bright, grey, np.array([0, 0, 0, 1]), 0.2, attack, "steps", [1, 10]
+        )
+        assert rows[0]["loss"] == pytest.approx(rows[1]["loss"], rel=1e-4)
+        assert [row["accuracy"] for row in rows] == [0.5, 0.5]
 
 
 SMOKE = ["--preset", "smoke"]
@@ -760,7 +770,7 @@ SMOKE = ["--preset", "smoke"]
 def shorten_report(patch):
     """The curves, which take most of a smoke run's time, with fewer points."""
     patch.setattr(report, "EPSILONS", (0.0, 0.5, 1.0))
-    patch.setattr(report, "STEP_SIZES", (1 / 3, 1.0))
+    patch.setattr(report, "SETTINGS", {"step_size": (1 / 3, 1.0), "steps": (1, 2)})
     patch.setattr(checks, "HALVINGS", 2)
 
 
@@ -794,7 +804,7 @@ def test_smoke_run_leaves_what_it_says(run):
     page = imageio.imread(folder / "samples" / "000016.png")
     side = 28 * 3 + 2
     assert page.shape == (3 * side + 2, 10 * side + 2)  # originals, and for each attacked network
-    for picture in ("gallery", "accuracy", "smallest_epsilon", "step_size", "history"):
+    for picture in ("gallery", "accuracy", "smallest_epsilon", "step_size", "steps", "history"):
         pixels = imageio.imread(folder / f"{picture}.png")
         assert pixels.std() > 5 and pixels.shape[0] > 300
 
