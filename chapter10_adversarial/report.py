@@ -71,7 +71,7 @@ class Report:
             print(f"{line:<44}" + "".join(f"{accuracy:>7.1%}" for accuracy in accuracies))
 
     def checks(self, **counts: int) -> dict[str, float | None]:
-        """smallest_epsilon.png; step_size and steps, .png and .csv; the search for gradient masking.
+        """smallest_epsilon.png, step_size and steps (.png, .csv); a search for gradient masking.
 
         Args:
             counts: steps, classes, tries and queries; see `checks.check_strength`.

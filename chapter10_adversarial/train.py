@@ -58,6 +58,10 @@ class Settings(EpochSettings):
     """steps of the attack that the defended network is trained with"""
     training_step_size: PositiveFloat = 0.3
     """the length of these steps, times epsilon"""
+    trades: Annotated[float, Field(ge=0, le=100)] = 4.0  # theirs: 0; Zhang et al. (2019): 1 to 6
+    """weight by which the defended network is to see the same in an image before and after an
+    attack, beside what it learns from images as they are (TRADES); 0: it learns from adversarial
+    images alone"""
     warmup: Fraction = 0.3  # with all of epsilon at once, nothing was learned
     """the first share of training in which the epsilon of this attack grows from 0"""
     learning_rate: PositiveFloat = 2e-3
@@ -184,6 +188,7 @@ def build_training(config, classifiers, iterations):
         warmup=round(config.warmup * iterations),
         steps=config.training_steps,
         step_size=config.training_step_size,
+        trades=config.trades,
         seed=config.seed,
     )
 

@@ -2,6 +2,7 @@
 
 import keras
 import tensorflow as tf
+from keras import ops
 
 from chapter10_adversarial import attacks
 from common.distribution import minimize, undivided
@@ -49,7 +50,7 @@ class Training(ChapterModel):
 
 
 class AdversarialTraining(Training):
-    """Trains a third classifier too, on adversarial images (Madry et al. 2018).
+    """Trains a third classifier too, on adversarial images (Madry et al. 2018; or TRADES).
 
     Args:
         defended: the network that learns from them.
@@ -58,18 +59,32 @@ class AdversarialTraining(Training):
             of train.py, a network that knows nothing yet learned nothing.
         steps, step_size: of the attack that changes them; see `attacks.pgd`. A single step is the
             "fast" adversarial training of Wong et al. (2020).
+        trades: 0, or the weight of TRADES' second loss; see `trades_loss`.
         seed: with the iteration, sets the attack's random starts.
     """
 
     METRICS = (*Training.METRICS, "defended_loss")
 
-    def __init__(self, undefended, second, defended, *, epsilon, warmup, steps, step_size, seed=0):
+    def __init__(
+        self,
+        undefended,
+        second,
+        defended,
+        *,
+        epsilon,
+        warmup,
+        steps,
+        step_size,
+        trades=0.0,
+        seed=0,
+    ):
         super().__init__(undefended, second)
         self.defended = defended
         self.epsilon = epsilon
         self.warmup = warmup
         self.steps = steps
         self.step_size = step_size
+        self.trades = trades
         self.seed = seed
 
     def compile(self, undefended_optimizer, second_optimizer, defended_optimizer, **kwargs):
@@ -93,7 +108,16 @@ class AdversarialTraining(Training):
         )
 
         # 2. … are what it learns from, with the true labels.
-        defended_loss = update(self.defended, self.defended_optimizer, adversarial, labels)
+        if self.trades:
+            with tf.GradientTape() as tape:
+                logits = self.defended(images, training=True)
+                adversarial_logits = self.defended(adversarial, training=True)
+                defended_loss = trades_loss(labels, logits, adversarial_logits, self.trades)
+            minimize(
+                self.defended_optimizer, tape, defended_loss, self.defended.trainable_variables
+            )
+        else:
+            defended_loss = update(self.defended, self.defended_optimizer, adversarial, labels)
 
         # 3. The others learn from the same images as they are.
         return self.report(
@@ -106,6 +130,23 @@ class AdversarialTraining(Training):
         """Grows from 0 to 1 during the warm-up."""
         begun = tf.cast(self.iterations + 1, tf.float32)
         return tf.minimum(begun / max(self.warmup, 1), 1.0)
+
+
+def trades_loss(labels, logits, adversarial_logits, weight):
+    """TRADES (Zhang et al. 2019, equation 5): be right as it is, and see the same after an attack.
+
+    Args:
+        labels: n.
+        logits, adversarial_logits: of images, and of what an attack made of them; n×K.
+        weight: of the second part, which the paper calls 1/λ; their code has 1 to 6.
+
+    Returns:
+        The mean cross-entropy of the logits, and `weight` times the mean Kullback-Leibler
+        divergence of what is seen in adversarial images from what is seen in images as they are.
+    """
+    seen, seen_after = ops.log_softmax(logits), ops.log_softmax(adversarial_logits)
+    divergence = ops.sum(ops.exp(seen) * (seen - seen_after), axis=1)
+    return undivided(cross_entropy(labels, logits)) + weight * ops.mean(divergence)
 
 
 def update(network, optimizer, images, labels):

@@ -226,7 +226,9 @@ def defended():
     from chapter10_adversarial.training import BOUNDS, AdversarialTraining
 
     classifiers = [build_classifier(4, 16) for _ in range(3)]
-    model = AdversarialTraining(*classifiers, epsilon=0.3, warmup=5, steps=2, step_size=0.1)
+    model = AdversarialTraining(
+        *classifiers, epsilon=0.3, warmup=5, steps=2, step_size=0.1, trades=1.0
+    )
     model.compile(sgd(), sgd(), sgd())
     return model, lambda replicas: batches(replicas, labels=LABELS, value_range=BOUNDS)
 

@@ -636,6 +636,37 @@ def test_a_step_trains_each_network_on_its_images(batch):
         )
 
 
+@pytest.mark.parametrize("weight", [0.0, 2.0])
+def test_trades_loss_equals_its_definition_in_numpy(weight):
+    random = np.random.default_rng(0)
+    logits, after = random.normal(size=(2, 5, 10)).astype(np.float32)
+    labels = np.arange(5)
+    p, q = (np.exp(x) / np.exp(x).sum(axis=1, keepdims=True) for x in (logits, after))
+    expected = np.mean(-np.log(p[np.arange(5), labels]))
+    expected += weight * np.mean(np.sum(p * np.log(p / q), axis=1))
+    found = training_module.trades_loss(labels, logits, after, weight)
+    assert float(found) == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_step_with_trades_moves_the_defended_network_down_its_loss(batch):
+    training = make_training(trades=3.0)
+    images, labels = batch
+    adversarial = attacks.pgd(
+        logits=training.defended, images=images, labels=labels, epsilon=0.3, bounds=(0, 1),
+        steps=2, step_size=0.5, seed=(3, 0),
+    )  # fmt: skip
+    with tf.GradientTape() as tape:
+        loss = training_module.trades_loss(
+            labels, training.defended(images), training.defended(adversarial), 3.0
+        )
+    gradients = tape.gradient(loss, training.defended.trainable_variables)
+    before = training.defended.get_weights()
+    logs = training.train_step(batch)
+    assert float(logs["defended_loss"]) == pytest.approx(float(loss), rel=1e-4)
+    for was, gradient, now in zip(before, gradients, training.defended.get_weights(), strict=True):
+        assert np.allclose(was - 0.1 * gradient, now, atol=1e-5)
+
+
 def test_epsilon_grows_during_the_warmup(batch):
     training = make_training(warmup=4)
     shares = []
@@ -856,7 +887,7 @@ def test_settings_reach_what_they_set(monkeypatch, tmp_path):
     flags += ["--square-queries", "5", "--warmup", "0.5", "--binarization", "20"]
     flags += ["--epochs", "1", "--defend", "--learning-rate", "0.01", "--epsilon", "0.2"]
     flags += ["--attack-steps", "2", "--attack-step-size", "0.75"]
-    flags += ["--training-steps", "3", "--training-step-size", "0.6"]
+    flags += ["--training-steps", "3", "--training-step-size", "0.6", "--trades", "2"]
     monkeypatch.setattr(report.Report, "curves", lambda self: None)  # which take long
     with pytest.raises(Stop):
         train.main([*SMOKE, *flags, "--output-dir", str(tmp_path / "run")])
@@ -864,7 +895,7 @@ def test_settings_reach_what_they_set(monkeypatch, tmp_path):
     assert given["check_strength"][1] == counts
     assert [settings[2] for settings in built] == [0, 0, 20]
     assert given["Attacks"][0] == (2, 0.75, 0)
-    trained = {"epsilon": 0.2, "warmup": 4, "steps": 3, "step_size": 0.6, "seed": 0}
+    trained = {"epsilon": 0.2, "warmup": 4, "steps": 3, "step_size": 0.6, "trades": 2, "seed": 0}
     assert trained.items() <= given["AdversarialTraining"][1].items()
     assert given["adam"][0] == (0.01, 0.9, 8)
 
