@@ -23,6 +23,11 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPOSITORY))
 EPSILON = 0.3
+ATTACKS = {
+    "Auto-PGD": ("apgd", {}),
+    "APGD-T, 3 classes": ("apgd_t", {"classes": 3}),
+    "Square, 2,000": ("square", {"queries": 2_000}),
+}
 
 
 def main():
@@ -152,13 +157,10 @@ def judge(network, images, labels):
     from chapter10_adversarial.evaluation import is_right
 
     left = np.flatnonzero(is_right(network, images, labels))
-    for name, attack, settings in (
-        ("Auto-PGD", attacks.apgd, {}),
-        ("APGD-T, 3 classes", attacks.apgd_t, {"classes": 3}),
-        ("Square, 2,000", attacks.square, {"queries": 2_000}),
-    ):
+    for name, (attack, settings) in ATTACKS.items():
         given = {"logits": network, "images": images[left], "labels": labels[left]}
-        adversarial = attack(**given, epsilon=EPSILON, bounds=(0, 1), **settings).numpy()
+        given |= {"epsilon": EPSILON, "bounds": (0, 1)} | settings
+        adversarial = getattr(attacks, attack)(**given).numpy()
         left = left[is_right(network, adversarial, labels[left])]
         yield name, len(left) / len(images)
 

@@ -112,3 +112,23 @@ def test_both_loops_of_each_chapter_run(name, monkeypatch):
         chapter.ours(dataset)(least.get(chapter.our_iterations, 10))
     finally:
         tf.config.run_functions_eagerly(False)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("eagerly")
+def test_defences_trains_with_all_means_and_prints_what_attacks_leave(monkeypatch, capsys):
+    import defences
+
+    from common import data
+
+    sample = data.load("sample", None, 20)
+    monkeypatch.setattr(data, "load", lambda *arguments: sample)
+    flags = "--epochs 1 --batch-size 1000 --filters 2 --units 8 --steps 1 --images 10"
+    flags += " --trades 1 --awp 0.01 --average 0.9"
+    monkeypatch.setattr(sys, "argv", ["defences.py", *flags.split()])
+    monkeypatch.setattr(defences, "ATTACKS", {"Auto-PGD": ("apgd", {"steps": 2})})
+    defences.main()
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("epoch 1, loss ")
+    before, after = (float(line.split()[-1].rstrip("%")) for line in lines[-2:])
+    assert lines[-1].startswith("Auto-PGD") and 0 <= after <= before <= 100
