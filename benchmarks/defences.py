@@ -1,4 +1,4 @@
-"""Trains chapter 10's defended network alone, with means that the chapter does not use, too.
+"""Trains chapter 10's defended network alone; also with means that the chapter does not use.
 
     python benchmarks/defences.py --binarization 30
     python benchmarks/defences.py --binarization 30 --trades 4
@@ -7,8 +7,7 @@
 It made the table of the chapter's README. The last 5,000 training images are kept from training;
 the first 1,000 of them are attacked by Auto-PGD, APGD-T and the Square attack, one after the other.
 
-    --trades B     a loss on images as they are, and B times the divergence of what is seen in them
-                   and in adversarial ones (Zhang et al. 2019)
+    --trades B     the loss of TRADES (Zhang et al. 2019), B times its second part
     --awp X        weights are moved by X of their length to where the loss is larger, and the
                    gradient is taken there (Wu et al. 2020)
     --average M    judged are the running averages of the weights, with momentum M
@@ -81,6 +80,7 @@ def train(network, images, labels, arguments):
     import tensorflow as tf
 
     from chapter10_adversarial import attacks
+    from chapter10_adversarial.training import cross_entropy, trades_loss
 
     steps = len(images) // arguments.batch_size
     total = steps * arguments.epochs
@@ -89,17 +89,12 @@ def train(network, images, labels, arguments):
     variables = network.trainable_variables
     optimizer.build(variables)
     averages = [tf.Variable(variable) for variable in variables]
-    cross_entropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
     def loss_of(adversarial, batch, labels):
         logits = network(adversarial, training=True)
         if not arguments.trades:
             return cross_entropy(labels, logits)
-        plain = network(batch, training=True)
-        divergence = tf.reduce_sum(
-            tf.nn.softmax(plain) * (tf.nn.log_softmax(plain) - tf.nn.log_softmax(logits)), axis=1
-        )
-        return cross_entropy(labels, plain) + arguments.trades * tf.reduce_mean(divergence)
+        return trades_loss(labels, network(batch, training=True), logits, arguments.trades)
 
     def gradients(*batch):
         with tf.GradientTape() as tape:
@@ -158,6 +153,9 @@ def judge(network, images, labels):
 
     left = np.flatnonzero(is_right(network, images, labels))
     for name, (attack, settings) in ATTACKS.items():
+        if not len(left):
+            yield name, 0.0
+            continue
         given = {"logits": network, "images": images[left], "labels": labels[left]}
         given |= {"epsilon": EPSILON, "bounds": (0, 1)} | settings
         adversarial = getattr(attacks, attack)(**given).numpy()

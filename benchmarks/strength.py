@@ -6,8 +6,12 @@
 
     pgd         the adversarial-robustness-toolbox's, and ours: 40 steps of epsilon / 30 from one
                 random start
-    autoattack  the authors' own, standard version; and ours: the strongest of the checks of a run,
-                with the settings of this one
+    autoattack  the authors' own, standard version; and ours: Auto-PGD, APGD-T and Square, with the
+                run's own --apgd-steps, --apgd-classes and --square-queries. (AutoAttack has 100, 9
+                and 5,000, and FAB-T besides.)
+    flat        both ours: Auto-PGD against the network itself, and against one with the same weights
+                and a flatter sigmoid (--binarization 5), whose images the network is shown. Where
+                the second is stronger, binarization hides the way from the first.
 
 Both are shown batches of 500 images. The lower the accuracy that an attack leaves, the stronger it
 is. AutoAttack takes some ten minutes for 1,000 images that a network withstands.
@@ -22,6 +26,7 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPOSITORY))
 BATCH_SIZE = 500
+FLAT = 5.0
 
 
 def main():
@@ -31,7 +36,7 @@ def main():
     flags.add_argument("run", metavar="RUN", help="the folder of a finished run of chapter 10")
     flags.add_argument("--data-dir", metavar="DIR", help="where the run's data is, if it moved")
     flags.add_argument(
-        "--attacks", nargs="*", default=["pgd"], choices=["pgd", "autoattack"], help="default: pgd"
+        "--attacks", nargs="*", default=["pgd"], choices=["pgd", "autoattack", "flat"]
     )
     flags.add_argument("--norm", default="inf", choices=["inf", "2"])
     flags.add_argument("--epsilons", type=float, nargs="*", default=[0.1, 0.3], metavar="X")
@@ -66,7 +71,7 @@ def main():
             for epsilon in arguments.epsilons:
                 left, seconds = [], []
                 for generate in pair(attack, network, run.config, epsilon, arguments.norm):
-                    generate(images[:2], labels[:2])  # compiles
+                    generate(images[:BATCH_SIZE], labels[:BATCH_SIZE])  # compiles
                     started = time.perf_counter()
                     adversarial = generate(images, labels)
                     seconds.append(time.perf_counter() - started)
@@ -83,6 +88,7 @@ def pair(attack, network, config, epsilon, norm):
 
     from chapter10_adversarial import attacks
     from chapter10_adversarial.evaluation import is_right
+    from chapter10_adversarial.networks import build_classifier
 
     given = {"logits": network, "epsilon": epsilon, "bounds": (0, 1), "norm": norm}
     given |= {"batch_size": BATCH_SIZE}
@@ -106,6 +112,17 @@ def pair(attack, network, config, epsilon, norm):
                 adversarial[fooled] = found.numpy()[np.isin(left, fooled)]
         return adversarial
 
+    if attack == "flat":
+
+        def ours(logits):
+            settings = given | {"logits": logits, "steps": config.apgd_steps}
+            return lambda images, labels: attacks.apgd(
+                images=images, labels=labels, **settings
+            ).numpy()
+
+        flat = build_classifier(config.filters, config.units, FLAT)
+        flat.set_weights(network.get_weights())
+        return ours(network), ours(flat)
     if attack == "pgd":
         return chapter10.toolbox_pgd(network, epsilon, BATCH_SIZE, norm), our_pgd
     return chapter10.autoattack(network, epsilon, norm), our_strongest

@@ -24,8 +24,11 @@ BOUNDS = (0.0, 255.0)
 BATCH_SIZE = 10  # of images of 224×224; ResNet50 takes some 100 MB for each
 
 
-def find(name: str) -> tuple[Callable, Callable]:
+def find(name: str, flag: str = "--model") -> tuple[Callable, Callable]:
     """A classifier's builder and its preprocessing, by name, as "resnet50".
+
+    Args:
+        flag: that has the name, for the error.
 
     Raises:
         UserError: there is none of that name.
@@ -37,7 +40,7 @@ def find(name: str) -> tuple[Callable, Callable]:
     }
     if name.lower() not in builders:
         near = difflib.get_close_matches(name.lower(), builders, n=5, cutoff=0.4)
-        raise UserError(f"--model {name}: Keras has {', '.join(near or builders)}")
+        raise UserError(f"{flag} {name}: Keras has {', '.join(near or builders)}")
     builder = builders[name.lower()]
     return builder, sys.modules[builder.__module__].preprocess_input
 
@@ -49,24 +52,28 @@ class Classifier:
         name: of a model of keras.applications.
         weights: "imagenet", which Keras looks for in its cache and else downloads; or a file.
         alpha: the width, of those models that come in several; None for Keras' default.
+        flags: "" or "also", of the program: whose flags errors name.
 
     Raises:
         UserError: there is no such model, or its weights are not to be had or don't fit.
     """
 
-    def __init__(self, name: str, weights: str = "imagenet", alpha: float | None = None):
-        builder, self.preprocess = find(name)
+    def __init__(
+        self, name: str, weights: str = "imagenet", alpha: float | None = None, flags: str = ""
+    ):
+        prefix = f"--{flags}-" if flags else "--"
+        builder, self.preprocess = find(name, f"--{flags or 'model'}")
         settings = {} if alpha is None else {"alpha": alpha}
         if settings and "alpha" not in inspect.signature(builder).parameters:
-            raise UserError(f"--alpha: {name} comes in one width only")
+            raise UserError(f"{prefix}alpha: {name} comes in one width only")
         if weights != "imagenet" and not os.path.isfile(weights):
-            raise UserError(f"--weights {weights}: there is no such file")
+            raise UserError(f"{prefix}weights {weights}: there is no such file")
         try:
             with data.socket_timeout(data.TIMEOUT):
                 # Logits: from probabilities, rounded to 1, no gradient comes back.
                 self.model = builder(weights=weights, classifier_activation=None, **settings)
         except Exception as error:  # get_file raises a plain Exception, h5py whatever it likes
-            raise UserError(_reason(name, weights, error)) from error
+            raise UserError(_reason(name, f"{prefix}weights", weights, error)) from error
         self.model.trainable = False
         self.size = self.model.input_shape[1]
 
@@ -83,15 +90,15 @@ def probabilities(classifier: Callable, images: np.ndarray) -> np.ndarray:
     return keras.ops.convert_to_numpy(keras.ops.softmax(keras.ops.cast(logits, "float32")))
 
 
-def _reason(name, weights, error):
+def _reason(name, flag, weights, error):
     message = " ".join(str(error).split())
     address = re.search(r"https?://\S+", message)
     if address and weights == "imagenet":
         return (
             f"{name}: its weights could not be downloaded. Download {address[0].rstrip(':')} and "
-            f"{CLASS_INDEX} elsewhere, put both into one folder, and name the first with --weights"
+            f"{CLASS_INDEX} elsewhere, put both into one folder, and name the first with {flag}"
         )
-    return f"{name} --weights {weights}: cannot be loaded: {message[:300]}"
+    return f"{name} {flag} {weights}: cannot be loaded: {message[:300]}"
 
 
 class Classes:

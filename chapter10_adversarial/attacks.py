@@ -19,8 +19,9 @@ inside a `tf.function`, as training does; there only shapes are checked, and if 
 
 A random perturbation, FGSM and PGD stand here; Auto-PGD, which chooses its own step size, in
 `auto_pgd`; the Square attack, which needs no gradient, in `square_attack`. What is checked and
-compiled around them stands in `calling`: an attack is compiled once for each classifier and kept
-with it in an LRU cache of the last 100 (so give the same function object each time). New weights
+compiled around them stands in `calling`. An attack is compiled for each classifier, each size of
+images, each norm and number of restarts (Auto-PGD for each number of steps too), and kept with the
+classifier in an LRU cache of the last 100, so give the same function object each time. New weights
 are seen, new layers are not: after changing these, or to free the memory of classifiers that are no
 longer needed, call `forget`.
 """
@@ -31,6 +32,7 @@ from chapter10_adversarial import calling
 from chapter10_adversarial.auto_pgd import apgd, apgd_t
 from chapter10_adversarial.calling import forget
 from chapter10_adversarial.square_attack import square
+from common import distribution
 
 __all__ = ["apgd", "apgd_t", "fgsm", "forget", "pgd", "random_perturbation", "square"]
 
@@ -73,7 +75,8 @@ def random_perturbation(
 
 
 def _random_perturbation(objective, ball, seed):
-    normal = tf.random.stateless_normal(tf.shape(ball.images), seed, alg="philox")
+    shape = tf.shape(ball.images)
+    normal = distribution.draw(tf.random.stateless_normal, shape, seed, alg="philox")
     perturbation = ball.epsilon * ball.unit(normal)
     return ball.project(ball.images + perturbation)
 

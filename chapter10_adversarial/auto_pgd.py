@@ -6,14 +6,17 @@ with steps of twice epsilon and halves them, image by image, where they no longe
 
 import tensorflow as tf
 
-from chapter10_adversarial import calling, objective
+from chapter10_adversarial import calling
+from chapter10_adversarial.objective import dlr, dlr_towards, likeliest_others, log_odds
 
-LOSSES = {"ce": objective.log_odds, "dlr": objective.dlr}
+LOSSES = {"ce": log_odds, "dlr": dlr}
 CLASSES_NEEDED = {"ce": 2, "dlr": 3}
 
 # Croce & Hein 2020, section 3.1.
 SHARE_OF_STEP = 0.75  # "alpha"; the rest is momentum
-SHARE_THAT_IMPROVES = 0.75  # "rho"; with fewer steps that lead upwards, the step is halved
+# "rho": if no more than this share of the steps led upwards, steps are halved. (The paper has
+# fewer than this share; this is the authors' code.)
+SHARE_THAT_IMPROVES = 0.75
 
 
 def apgd(
@@ -35,14 +38,16 @@ def apgd(
 
     Args:
         norm: "inf" or "2".
-        loss: what is ascended: "ce", cross-entropy, as its `log_odds`; or "dlr", the difference of
-            logits ratio, which needs three classes.
+        loss: what is ascended: "ce", the `log_odds`, which rise and fall with the cross-entropy; or
+            "dlr", the difference of logits ratio, which needs three classes and is untargeted.
         steps: how many.
         restarts: begin so often, and keep for each image what fools the classifier most.
         seed: two whole numbers, of what is random.
     """
     if loss not in LOSSES:
         raise ValueError(f"loss {loss!r} is not 'ce' or 'dlr'")
+    if loss == "dlr" and targeted:  # its gradient is 0 where the target is third
+        raise ValueError("loss 'dlr' is for untargeted attacks; give loss='ce'")
     calling.check_counts(steps=steps, restarts=restarts)
     return calling.run(
         _apgd,
@@ -104,29 +109,30 @@ def apgd_t(
     )
 
 
-def _apgd(aim, ball, seed, loss, steps):
-    return _climb(aim, ball, seed, LOSSES[loss], steps)
+def _apgd(objective, ball, seed, loss, steps):
+    return _climb(objective, ball, seed, LOSSES[loss], steps)
 
 
-def _apgd_t(aim, ball, seed, classes, steps):
-    logits = aim.logits(ball.images)
-    targets = objective.likeliest_others(logits, aim.labels, min(classes, logits.shape[1] - 1))
-    best, best_margins = ball.images, aim.margins(ball.images)
+def _apgd_t(objective, ball, seed, classes, steps):
+    logits = objective.logits(ball.images)
+    targets = likeliest_others(logits, objective.labels, min(classes, logits.shape[1] - 1))
+    best, best_margins = ball.images, objective.margins(ball.images)
     for number in tf.range(tf.shape(targets)[1]):
-        loss = objective.dlr_towards(targets[:, number])
+        loss = dlr_towards(targets[:, number])
         seed_of_target = tf.random.experimental.stateless_fold_in(seed, number)
-        adversarial = _climb(aim, ball, seed_of_target, loss, steps)
-        margins = aim.margins(adversarial)
-        best = _where(margins > best_margins, adversarial, best)
-        best_margins = tf.maximum(margins, best_margins)
+        adversarial = _climb(objective, ball, seed_of_target, loss, steps)
+        margins = objective.margins(adversarial)
+        better = margins > best_margins
+        best = _where(better, adversarial, best)
+        best_margins = tf.where(better, margins, best_margins)
     return best
 
 
-def _climb(aim, ball, seed, loss, steps):
+def _climb(objective, ball, seed, loss, steps):
     """Algorithm 1 of the paper. Gives, of the images on the way, those with the largest margin."""
     at_checkpoint = tf.constant([step in checkpoints(steps) for step in range(1, steps + 1)])
     images = ball.project(ball.random_point(seed))
-    losses, margins, gradient = aim.look(images, loss)
+    losses, margins, gradient = objective.evaluate(images, loss)
     former = images
     step_size = 2 * ball.epsilon * tf.ones_like(images[:, :1, :1, :1])
     # The highest place so far, where the next smaller steps begin.
@@ -145,14 +151,15 @@ def _climb(aim, ball, seed, loss, steps):
         momentum = share * (ahead - images) + (1 - share) * (images - former)
         former, images = images, ball.project(images + momentum)
         former_losses = losses
-        losses, margins, gradient = aim.look(images, loss)
+        losses, margins, gradient = objective.evaluate(images, loss)
 
-        best = _where(margins > best_margins, images, best)
-        best_margins = tf.maximum(margins, best_margins)
+        better = margins > best_margins
+        best = _where(better, images, best)
+        best_margins = tf.where(better, margins, best_margins)
         higher = losses > highest_loss
         highest = _where(higher, images, highest)
         highest_gradient = _where(higher, gradient, highest_gradient)
-        highest_loss = tf.maximum(losses, highest_loss)
+        highest_loss = tf.where(higher, losses, highest_loss)
         steps_taken += 1.0
         steps_up += tf.cast(losses > former_losses, tf.float32)
 

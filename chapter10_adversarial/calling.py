@@ -75,6 +75,7 @@ def run(
     seed = tf.cast(seed, tf.int32)
     n = images.shape[0]
     if tf.executing_eagerly():  # inside a tf.function the values are not known yet
+        _check_logits(logits, images.shape[1:])
         _check_values(images, labels, epsilon, low, high, seed, classes)
     if n is None or n <= batch_size:
         return attack(images, labels, epsilon, low, high, seed, *settings)
@@ -99,6 +100,7 @@ def check_counts(**counts):
 def forget() -> None:
     """Empties the LRU cache of compiled attacks, which keeps their classifiers in memory."""
     _compile.cache_clear()
+    _check_logits.cache_clear()
 
 
 def _attack(algorithm, logits, ball, targeted, attempts, **constants):
@@ -145,7 +147,7 @@ def _best_of(attempts, attempt, seed, objective):
         adversarial = attempt(tf.random.experimental.stateless_fold_in(seed, number))
         margins = objective.margins(adversarial)
         best = tf.where((margins > best_margins)[:, None, None, None], adversarial, best)
-        best_margins = tf.maximum(margins, best_margins)
+        best_margins = tf.where(margins > best_margins, margins, best_margins)
     return best
 
 
@@ -157,22 +159,21 @@ def _count_classes(logits, shape, least):
         raise ValueError(
             f"the classifier gives {classes} for one image, not 1×K, K at least {least}"
         )
-    if tf.executing_eagerly():
-        _check_logits(logits, shape)
     return classes[1]
 
 
+@functools.lru_cache(maxsize=CACHE_SIZE)
 def _check_logits(logits, shape):
     """A ValueError if the classifier gives what softmax or sigmoids give.
 
-    It is shown noise that is far from any image: logits are then no numbers from 0 to 1.
+    It is shown noise that is far from any image: logits are then hardly all from 0 to 1.
     """
     noise = 100 * tf.random.stateless_normal((4, *shape), (0, 0), alg="philox")
     outputs = tf.cast(logits(noise), tf.float32)
-    if not tf.reduce_all((outputs >= 0) & (outputs <= 1)):
+    if not tf.reduce_all((outputs >= 0) & (outputs <= 1)) or tf.reduce_all(outputs == 0):
         return
     kind, function = "numbers from 0 to 1", "sigmoid"
-    if tf.reduce_all(tf.abs(tf.reduce_sum(outputs, axis=1) - 1) < 1e-3):
+    if tf.reduce_all(tf.abs(tf.reduce_sum(outputs, axis=1) - 1) < 0.02):
         kind, function = "probabilities", "softmax"
     raise ValueError(
         f"the classifier gives {kind}, not logits: leave out its {function}. If that is the last "
@@ -186,7 +187,7 @@ def _check_values(images, labels, epsilon, low, high, seed, classes):
     if len(labels) != n:
         raise ValueError(f"{n} images but {len(labels)} labels")
     if n and not 0 <= tf.reduce_min(labels) <= tf.reduce_max(labels) < classes:
-        raise ValueError(f"labels must be 0 to {classes - 1}, as the classifier has classes")
+        raise ValueError(f"labels must be 0 to {classes - 1}: the classifier has {classes} classes")
     if not tf.reduce_all((epsilon >= 0) & tf.math.is_finite(epsilon)):
         raise ValueError("epsilon must be a number of at least 0")
     if len(epsilon) not in (1, n):

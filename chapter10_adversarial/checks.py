@@ -55,7 +55,8 @@ def check_strength(
     """What other attacks than PGD leave, image by image: a search for gradient masking.
 
     The last of them, APGD-T, takes the longest, and is shown the images alone that withstand all
-    others: as AutoAttack does (Croce & Hein 2020), whose other attacks are here too but for FAB.
+    others, as in AutoAttack (Croce & Hein 2020). That has APGD, APGD-T (100 steps, 9 classes) and
+    Square (5,000 queries) too, and FAB besides. The network must have at least four classes.
 
     Args:
         other: a network that attacks are transferred from.

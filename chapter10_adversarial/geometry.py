@@ -63,9 +63,11 @@ class L2Ball:
         """Uniform in the ball; the bounds are left to `project`."""
         shape = tf.shape(self.images)
         seeds = tf.random.split(seed, 2)
-        direction = self.unit(tf.random.stateless_normal(shape, seeds[0], alg="philox"))
+        normal = distribution.draw(tf.random.stateless_normal, shape, seeds[0], alg="philox")
+        direction = self.unit(normal)
         # The share of the volume within a radius is radius^dimensions; this is the inverse.
-        volume = tf.random.stateless_uniform((shape[0], 1, 1, 1), seeds[1], alg="philox")
+        numbers = tf.stack([shape[0], 1, 1, 1])
+        volume = distribution.draw(tf.random.stateless_uniform, numbers, seeds[1], alg="philox")
         dimensions = tf.cast(tf.reduce_prod(shape[1:]), tf.float32)
         return self.images + self.epsilon * direction * volume ** (1 / dimensions)
 

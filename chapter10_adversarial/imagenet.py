@@ -106,7 +106,9 @@ def main(argv: list[str] | None = None) -> dict:
     classes = applications.Classes(config.weights)
     other = None
     if config.also is not None:
-        other = applications.Classifier(config.also, config.also_weights, config.also_alpha)
+        other = applications.Classifier(
+            config.also, config.also_weights, config.also_alpha, flags="also"
+        )
     name_of_class = config.label if config.target is None else config.target
     label = None if name_of_class is None else classes.number(name_of_class)
     targeted = config.target is not None
@@ -139,7 +141,8 @@ def main(argv: list[str] | None = None) -> dict:
         print(f"\n{name}, epsilon {found.epsilon:g} of 255")
         if config.confidence is not None and not found.fooled:
             print(
-                f"none up to {config.epsilon:g} gives {config.confidence:.0%}; this is the nearest"
+                f"no epsilon up to {config.epsilon:g} makes the classifier "
+                f"{config.confidence:.0%} sure; the one that comes closest is shown"
             )
         photos.print_table(found.seen)
         folder = photos.folder_name(number, name)

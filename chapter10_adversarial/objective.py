@@ -1,7 +1,8 @@
-"""What attacks maximise, and by what they tell which of two images fools the classifier more."""
+"""The losses that attacks ascend, and the margin: which of two images fools the classifier more."""
 
 import warnings
 
+import numpy as np
 import tensorflow as tf
 
 
@@ -20,10 +21,10 @@ class Objective:
 
     def gradient(self, images):
         """The gradient of `log_odds`; of -`log_odds` if targeted. n×height×width×channels."""
-        return self.look(images, log_odds)[2]
+        return self.evaluate(images, log_odds)[2]
 
-    def look(self, images, loss):
-        """What an attack that goes uphill knows of a place.
+    def evaluate(self, images, loss):
+        """Loss, margin and gradient of each image.
 
         Args:
             images: n×height×width×channels.
@@ -48,14 +49,14 @@ class Objective:
             )
             gradient = tf.zeros_like(images)
         return (
-            self.sign * losses,
-            self.sign * margin(logits, self.labels),
+            _lowest_if_nan(self.sign * losses),
+            _lowest_if_nan(self.sign * margin(logits, self.labels)),
             self.sign * gradient,
         )
 
     def margins(self, images):
         """How far the attack has got with each image, n: above 0, it has succeeded."""
-        return self.sign * margin(self.logits(images), self.labels)
+        return _lowest_if_nan(self.sign * margin(self.logits(images), self.labels))
 
 
 def margin(logits, labels) -> tf.Tensor:
@@ -119,6 +120,11 @@ def likeliest_others(logits, labels, count: int) -> tf.Tensor:
     """The classes with the largest logits beside the label, the largest first: int32, n×count."""
     others, _ = _others_and_own(logits, labels)
     return tf.math.top_k(others, count).indices
+
+
+def _lowest_if_nan(values):
+    """Where logits overflow, anything else is better: nothing is larger than NaN."""
+    return tf.where(tf.math.is_nan(values), -np.inf, values)
 
 
 def _others_and_own(logits, labels):

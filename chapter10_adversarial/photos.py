@@ -31,8 +31,8 @@ class Attacked:
         label: the class that was not to be seen any more; or the target, to be seen.
         image: whole numbers from 0 to 255, as in a file: float32, size×size×3.
         epsilon: how far its values may differ from the original's.
-        fooled: whether the classifier sees in it what the attack was after, and with the confidence
-            that was asked for.
+        fooled: whether the classifier sees in it what the attack was after, with the confidence
+            that was asked for, and did not do so before.
         seen: the likeliest classes, by what is looked at: "before", "after", "after, saved" (in
             whole numbers, as in a file), "random".
     """
@@ -70,7 +70,7 @@ def fool(
     """
     (before,) = applications.probabilities(classifier, image[np.newaxis])
     wanted = int(before.argmax()) if label is None else label
-    tried = np.array([epsilon] if confidence is None else np.arange(1.0, epsilon + 1))
+    tried = np.array([epsilon] if confidence is None else np.arange(1.0, np.floor(epsilon) + 1))
     given: dict[str, Any] = {
         "logits": classifier,
         "images": np.repeat(image[np.newaxis], len(tried), axis=0),
@@ -86,8 +86,12 @@ def fool(
     saved = image + np.clip(np.round(adversarial - image), -limits, limits)
     probabilities = applications.probabilities(classifier, saved)
     best = probabilities.argmax(axis=1)
-    fooled = (best == wanted) if targeted else (best != wanted)
-    confidences = np.where(fooled, probabilities.max(axis=1), 0.0)
+    if targeted:
+        fooled, already = best == wanted, before.argmax() == wanted
+        confidences = probabilities[:, wanted]
+    else:
+        fooled, already = best != wanted, before.argmax() != wanted
+        confidences = np.delete(probabilities, wanted, axis=1).max(axis=1)
     enough = fooled & (confidences >= (confidence or 0))
     chosen = int(enough.argmax() if enough.any() else confidences.argmax())
 
@@ -113,7 +117,7 @@ def fool(
         label=wanted,
         image=saved[chosen],
         epsilon=float(tried[chosen]),
-        fooled=bool(enough[chosen]),
+        fooled=bool(enough[chosen] and not already),
         seen={name: classes.likeliest(of_image) for name, of_image in seen.items()},
     )
 
@@ -124,8 +128,9 @@ def transfer(
     """What another classifier sees in an image before and after an attack that was not made for it.
 
     Returns:
-        `seen`: the likeliest classes "before" and "after". `fooled`: whether it has seen the label
-        before, and does not afterwards; with `targeted`, whether it sees the target.
+        `seen`: the likeliest classes "before" and "after". `fooled`: whether it saw the label
+        before, and does not afterwards; with `targeted`, whether it sees the target afterwards
+        only.
     """
     both = keras.ops.image.resize(
         np.stack([image, found.image]), (other.size, other.size), antialias=True
@@ -133,7 +138,7 @@ def transfer(
     both = np.clip(np.round(keras.ops.convert_to_numpy(both)), 0, 255)
     before, after = applications.probabilities(other, both)
     if targeted:
-        fooled = after.argmax() == found.label
+        fooled = before.argmax() != found.label == after.argmax()
     else:
         fooled = before.argmax() == found.label != after.argmax()
     seen = {"before": classes.likeliest(before), "after": classes.likeliest(after)}

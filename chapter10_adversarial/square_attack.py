@@ -27,7 +27,7 @@ def square(
     Args:
         norm: "inf", where a square is set to ±ε; or "2", where the change of one square is taken
             away, and that of another becomes larger for it. With L2, attacks that follow gradients
-            may miss much of what this one finds.
+            may find much less than this one: they hardly move pixels whose gradient is small.
         queries: squares that are tried, one after the other.
         seed: two whole numbers, of what is random.
     """
@@ -66,14 +66,14 @@ def _square_linf(objective, ball, seed, queries):
         inside = (_within(rows, side)[:, :, None] & _within(columns, side)[:, None])[..., None]
         perturbation = random_signs(seeds[2], 1, 1)
         candidate = ball.project(tf.where(inside, ball.images + perturbation, adversarial))
-        # As the authors' code: not what is there already, but then the opposite sign.
+        # If the square has these values already, the opposite ones (the authors draw again).
         same = tf.reduce_all(candidate == adversarial, axis=(1, 2, 3), keepdims=True)
         opposite = ball.project(tf.where(inside, ball.images - perturbation, adversarial))
         candidate = tf.where(same, opposite, candidate)
         margins = objective.margins(candidate)
         better = (margins > best_margins)[:, None, None, None]
         adversarial = tf.where(better, candidate, adversarial)
-        best_margins = tf.maximum(margins, best_margins)
+        best_margins = tf.where(margins > best_margins, margins, best_margins)
     return adversarial
 
 
@@ -113,14 +113,15 @@ def _square_l2(objective, ball, seed, queries):
         margins = objective.margins(candidate)
         better = (margins > best_margins)[:, None, None, None]
         adversarial = tf.where(better, candidate, adversarial)
-        best_margins = tf.maximum(margins, best_margins)
+        best_margins = tf.where(margins > best_margins, margins, best_margins)
     return adversarial
 
 
 def _tiles(images, seed):
-    """What L2 begins with: tiles of bumps, five by five if images are square; shape of the images.
+    """What L2 begins with: square tiles of bumps, a fifth of an image wide; shape of the images.
 
-    A sign is drawn for each tile and channel.
+    A sign is drawn for each tile and channel, and for each image whether bumps lie above dents or
+    beside them.
     """
     _, height, width, channels = images.shape
     n = tf.shape(images)[0]
@@ -190,7 +191,8 @@ def _length(change, axis=(1, 2)):
 def square_side(query, queries, height, width):
     """Of the square: at first 80 % of the image's area, halved eight times on the way.
 
-    The schedule of Andriushchenko et al. (2020), section 3.2, which is for 10,000 queries.
+    The schedule of Andriushchenko et al. (2020), section 3.2, which is for 10,000 queries. (Their
+    code halves once more, after 500.)
     """
     halvings = tf.constant([10, 50, 200, 1_000, 2_000, 4_000, 6_000, 8_000], tf.float32)
     now = tf.cast(query, tf.float32) / tf.cast(queries, tf.float32) * 10_000

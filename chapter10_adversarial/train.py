@@ -51,7 +51,7 @@ class Settings(EpochSettings):
     """filters of the networks' first convolution; the second has twice as many"""
     units: Width = 128  # theirs: 1,024
     """units of the networks' hidden dense layer"""
-    binarization: Annotated[float, Field(ge=0, le=100)] = 30.0
+    binarization: Annotated[float, Field(ge=0, le=32)] = 30.0
     """steepness of the sigmoid by which the defended network makes pixels black or white before it
     looks at them; 0: it does not"""
     training_steps: Count = 7  # theirs: 40, of .033

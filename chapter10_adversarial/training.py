@@ -135,14 +135,16 @@ class AdversarialTraining(Training):
 def trades_loss(labels, logits, adversarial_logits, weight):
     """TRADES (Zhang et al. 2019, equation 5): be right as it is, and see the same after an attack.
 
+    Their attack makes the second part as large as it can; ours is PGD's, against the label.
+
     Args:
         labels: n.
         logits, adversarial_logits: of images, and of what an attack made of them; n×K.
         weight: of the second part, which the paper calls 1/λ; their code has 1 to 6.
 
     Returns:
-        The mean cross-entropy of the logits, and `weight` times the mean Kullback-Leibler
-        divergence of what is seen in adversarial images from what is seen in images as they are.
+        The mean cross-entropy of images x as they are, and `weight` times the mean of KL(p(x) ‖
+        p(x')), x' the adversarial images, p what is seen in them.
     """
     seen, seen_after = ops.log_softmax(logits), ops.log_softmax(adversarial_logits)
     divergence = ops.sum(ops.exp(seen) * (seen - seen_after), axis=1)

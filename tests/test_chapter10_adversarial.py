@@ -205,6 +205,38 @@ def test_apgd_t_finds_the_class_that_is_in_reach(images):
     assert np.sum(objective.margin(logits(likeliest), labels) > 0) < np.sum(best > 0)
 
 
+def test_apgd_finds_the_best_attack_on_a_linear_classifier(linear, images):
+    """In both norms, towards a target too, with an epsilon for each image and a last batch of 1."""
+    logits, weights = linear
+    epsilons = np.linspace(0.05, 0.2, 7)
+    given = {"logits": logits, "images": images[:7], "epsilon": epsilons, "bounds": (-9, 9)}
+    given |= {"batch_size": 3}
+    scale = epsilons.reshape(7, 1, 1, 1)
+    for label, targeted in ((1, False), (0, True)):
+        labels = np.full(7, label)
+        changed = attacks.apgd(**given, labels=labels, targeted=targeted, steps=30)
+        assert np.allclose(changed, images[:7] - scale * np.sign(weights), atol=1e-6)
+        changed = attacks.apgd(**given, labels=labels, targeted=targeted, norm="2", restarts=2)
+        best = images[:7] - scale * weights / np.linalg.norm(weights)
+        assert np.allclose(changed, best, atol=5e-3)
+
+
+def test_a_start_that_is_no_number_does_not_keep_an_attack_from_what_it_finds():
+    """As where the logits of a random start overflow."""
+
+    def logits(images):
+        score = tf.reduce_mean(images, axis=(1, 2, 3))[:, None]
+        return tf.where(score < 0.499, np.nan, tf.concat([score - 0.5, 0.5 - score], axis=1))
+
+    images = np.full((1, *SHAPE), 0.5, np.float32)
+    for seed in range(4):
+        changed = attacks.pgd(
+            logits=logits, images=images, labels=[1], epsilon=0.1, bounds=(0, 1), steps=2,
+            restarts=20, seed=(seed, 0), random_start=True, step_size=0.01,
+        )  # fmt: skip
+        assert np.isfinite(logits(changed.numpy()))[0, 0]
+
+
 def test_dlr_is_the_papers():
     logits = np.float32([[1.0, 4.0, 2.0, -1.0], [1.0, 4.0, 2.0, -1.0]])
     # -(z_y - max of the others) / (z_π1 - z_π3)
@@ -292,6 +324,32 @@ def test_squares_of_l2_are_the_papers(side):
     lying = [np.allclose(each, expected.T, atol=1e-6) for each in inside]
     standing = [np.allclose(each, expected, atol=1e-6) for each in inside]
     assert all(np.logical_xor(lying, standing)) and any(lying) and any(standing)
+
+
+@pytest.mark.parametrize("shape", [(28, 28, 1), (16, 37, 3)])
+def test_square_of_l2_begins_with_tiles(shape):
+    images = np.zeros((3, *shape), np.float32)
+    tiles = square_attack._tiles(tf.constant(images), tf.constant((0, 1))).numpy()
+    side = min(shape[:2]) // 5
+    rows, columns = shape[0] // side, shape[1] // side
+    top, left = shape[0] % side // 2, shape[1] % side // 2
+    inside = tiles[:, top : top + rows * side, left : left + columns * side]
+    assert np.count_nonzero(tiles) == np.count_nonzero(inside) == inside.size
+    parts = inside.reshape(3, rows, side, columns, side, shape[2])
+    assert np.allclose(np.abs(parts), np.abs(parts[:, :1, :, :1, :, :1]))  # but for their signs
+    lengths = np.linalg.norm(parts, axis=(2, 4))
+    assert np.allclose(lengths, lengths.max())
+    # And stays within epsilon and the bounds, on images of this shape.
+    half = images + 0.5
+    network = keras.Sequential([keras.Input(shape), keras.layers.Flatten(), keras.layers.Dense(4)])
+    for attack in (attacks.square, attacks.apgd_t):
+        given = {"queries": 30} if attack is attacks.square else {"steps": 3}
+        changed = attack(
+            logits=network, images=half, labels=[0, 1, 2], epsilon=0.7, bounds=(0, 1), norm="2",
+            batch_size=2, **given,
+        ).numpy()  # fmt: skip
+        assert 0.6 < length(changed - half).min() and length(changed - half).max() <= 0.7
+        assert changed.min() >= 0 and changed.max() <= 1
 
 
 def test_square_of_l2_gets_far_on_a_linear_classifier(linear):
@@ -436,6 +494,7 @@ def test_mistakes_are_told(network, images, labels, wrong, said):
         (attacks.square, {"queries": 0}, "queries 0 is less than 1"),
         (attacks.square, {"norm": "1"}, "norm '1' is not 'inf' or '2'"),
         (attacks.apgd, {"steps": 0}, "steps 0 is less than 1"),
+        (attacks.apgd, {"loss": "dlr", "targeted": True}, "'dlr' is for untargeted"),
         (attacks.apgd, {"loss": "hinge"}, "loss 'hinge' is not 'ce' or 'dlr'"),
         (attacks.apgd_t, {"classes": 0}, "classes 0 is less than 1"),
         (attacks.apgd_t, {}, "K at least 4"),
@@ -460,6 +519,21 @@ def test_the_advice_about_probabilities_works(images, labels, as_layer):
     else:
         model.layers[-1].activation = keras.activations.linear
     assert np.abs(attacks.fgsm(logits=model, **given) - images).max() > 0.09
+
+
+def test_probabilities_are_noticed_after_a_first_use_in_a_compiled_function(images, labels):
+    model = keras.Sequential(
+        [keras.Input(SHAPE), keras.layers.Flatten(), keras.layers.Dense(3, activation="softmax")]
+    )
+    given = {"logits": model, "labels": labels, "epsilon": 0.1, "bounds": (0, 1)}
+
+    @tf.function
+    def compiled(images):
+        return attacks.fgsm(images=images, **given)
+
+    compiled(tf.constant(images))
+    with pytest.raises(ValueError, match="gives probabilities"):
+        attacks.fgsm(images=images, **given)
 
 
 def test_what_a_classifier_is_sure_of_does_not_hide_the_way(network, images, labels):

@@ -138,8 +138,33 @@ def test_the_smallest_epsilon_that_makes_it_sure(monkeypatch, flags, photo, tmp_
     ]
     assert not near["fooled"] and near["epsilon"] < epsilon
     out = capsys.readouterr().out
-    assert f"none up to {epsilon - 1} gives 90%" in out
+    assert f"no epsilon up to {epsilon - 1} makes the classifier 90% sure" in out
     assert "0 of 1 fooled mobilenet, with 90% or more" in out
+
+
+def test_the_smallest_epsilon_of_a_target(linear, flags, photo, capsys):
+    flags = [photo, "--target", "zebra", "--confidence", "0.9", *flags]
+    (found,) = imagenet.main(flags)["attacked"]
+    seen = found["seen"]["after, saved"]
+    assert next(iter(seen)) == "zebra" and seen["zebra"] >= 0.9 and found["fooled"]
+
+
+def test_a_limit_is_no_whole_number(monkeypatch, flags, photo):
+    """Of epsilons up to 2.5 the largest is 2; and none fools a classifier that sees one class."""
+
+    class Stubborn(LinearClassifier):
+        def __call__(self, images):
+            return 0 * super().__call__(images) + keras.ops.one_hot(8, 1000) * 9 + self.rest
+
+        rest = np.linspace(0, 1, 1000, dtype=np.float32)
+
+    monkeypatch.setattr(applications, "Classifier", Stubborn)
+    flags = [photo, "--confidence", "0.5", "--epsilon", "2.5", *flags]
+    (found,) = imagenet.main(flags)["attacked"]
+    assert found["epsilon"] in (1, 2) and not found["fooled"]
+    flags[-1] += "2"
+    (found,) = imagenet.main([*flags, "--target", "zebra"])["attacked"]  # which it has always seen
+    assert not found["fooled"]
 
 
 def test_transfer_to_another_classifier(monkeypatch, linear, flags, photo, capsys):
@@ -151,7 +176,7 @@ def test_transfer_to_another_classifier(monkeypatch, linear, flags, photo, capsy
         def __call__(self, images):
             return super().__call__(keras.ops.repeat(keras.ops.repeat(images, 2, 1), 2, 2))
 
-    def choose(name, *arguments):
+    def choose(name, *arguments, **settings):
         return Half() if name == "half" else LinearClassifier()
 
     monkeypatch.setattr(applications, "Classifier", choose)
@@ -314,6 +339,12 @@ def test_a_mistake_is_one_line(linear, flags, tmp_path, capsys, wrong, said):
         (["--noise", "--weights", "none.h5"], "none.h5: there is no such file"),
         (["--noise", "--weights", "TEXT"], "text.txt: cannot be loaded"),
         (["--noise", "--alpha", "0.5"], "cannot be loaded"),
+        (["--noise", "--also", "resnet51"], "--also resnet51: Keras has"),
+        (["--noise", "--also", "resnet50", "--also-alpha", "1"], "--also-alpha: resnet50 comes in"),
+        (
+            ["--noise", "--also", "mobilenet", "--also-weights", "none"],
+            "--also-weights none: there",
+        ),
     ],
 )
 def test_a_mistake_in_the_classifier_is_one_line(flags, tmp_path, capsys, wrong, said):
