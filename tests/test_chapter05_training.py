@@ -458,6 +458,7 @@ def test_a_game_alone_is_the_same_as_in_the_comparison(finished_run, tmp_path):
     assert_same_run(tmp_path / "run", finished_run / "relativistic")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("eagerly")
 def test_hacked_game_killed_and_resumed_ends_in_the_same_bits(tmp_path):
     flags = [

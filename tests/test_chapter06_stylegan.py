@@ -222,6 +222,7 @@ def test_explore_takes_any_generator(finished_run, tmp_path, capsys):
     assert "own.keras: cannot be loaded" in line
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("eagerly")
 def test_killed_and_resumed_run_ends_in_the_same_bits(tmp_path, monkeypatch):
     monkeypatch.setattr(style_figures, "MIXED", 50)

@@ -374,7 +374,9 @@ def test_smoke_run_leaves_what_the_readme_promises(finished):
     assert "test_accuracy" in (folder / "history.csv").read_text().splitlines()[0]
 
 
-@pytest.mark.parametrize("when", ["killed", "killed_after_training"])
+@pytest.mark.parametrize(
+    "when", [pytest.param("killed", marks=pytest.mark.slow), "killed_after_training"]
+)
 def test_killed_and_resumed_run_ends_in_the_same_bits(finished, when):
     """After its training, while results.json is written, too: then the baseline is repeated."""
     check_resumed(train, ["--resume", finished[0].with_name(when)], finished[0])

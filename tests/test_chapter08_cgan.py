@@ -347,6 +347,7 @@ def test_killed_and_resumed_run_ends_in_the_same_bits(finished_run):
     check_resumed(train, ["--resume", finished_run.with_name("killed")], finished_run)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("eagerly")
 def test_killed_and_resumed_acgan_ends_in_the_same_bits(tmp_path):
     flags = [*SMOKE, *QUICK, "--model", "acgan"]

@@ -986,6 +986,7 @@ def test_the_table_of_a_run_is_whole(run):
     assert len(at_zero) == 3  # no attack may change anything there
 
 
+@pytest.mark.slow
 def test_strength_compares_both_attacks_on_the_networks_of_a_run(run, monkeypatch, capsys):
     monkeypatch.syspath_prepend(REPOSITORY / "benchmarks")
     import strength
