@@ -9,7 +9,7 @@
     autoattack  the authors' own, standard version; and ours: Auto-PGD, APGD-T and Square, with the
                 run's own --apgd-steps, --apgd-classes and --square-queries. (AutoAttack has 100, 9
                 and 5,000, and FAB-T besides.)
-    flat        both ours: Auto-PGD against the network itself, and against one with the same weights
+    flat        both ours: Auto-PGD against the network itself, and against one with its weights
                 and a flatter sigmoid (--binarization 5), whose images the network is shown. Where
                 the second is stronger, binarization hides the way from the first.
 
