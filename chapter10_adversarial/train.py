@@ -51,14 +51,14 @@ class Settings(EpochSettings):
     """filters of the networks' first convolution; the second has twice as many"""
     units: Width = 128  # theirs: 1,024
     """units of the networks' hidden dense layer"""
-    binarization: Annotated[float, Field(ge=0, le=32)] = 30.0
+    binarization: Annotated[float, Field(ge=0, le=32)] = 0.0
     """steepness of the sigmoid by which the defended network makes pixels black or white before it
     looks at them; 0: it does not"""
     training_steps: Count = 7  # theirs: 40, of .033
     """steps of the attack that the defended network is trained with"""
     training_step_size: PositiveFloat = 0.3
     """the length of these steps, times epsilon"""
-    trades: Annotated[float, Field(ge=0, le=100)] = 4.0  # theirs: 0; Zhang et al. (2019): 1 to 6
+    trades: Annotated[float, Field(ge=0, le=100)] = 0.0  # Zhang et al. (2019): 1 to 6
     """weight by which the defended network is to see the same in an image before and after an
     attack, beside what it learns from images as they are (TRADES); 0: it learns from adversarial
     images alone"""
@@ -86,6 +86,8 @@ PRESETS = {
         apgd_classes=3,
         filters=16,  # as Wong et al. (2020)
         units=100,
+        binarization=30.0,
+        trades=4.0,
         training_steps=3,
         training_step_size=0.5,
         epochs=10,
@@ -103,6 +105,8 @@ PRESETS = {
         square_queries=2,
         filters=4,
         units=16,
+        binarization=30.0,
+        trades=4.0,
         training_steps=2,
         epochs=2,
         batch_size=500,
