@@ -2,8 +2,8 @@
 
 On two CPU cores:
 
-    python chapter10_adversarial/train.py                            two and a half minutes
-    python chapter10_adversarial/train.py --defend                   six: also one that withstands
+    python chapter10_adversarial/train.py                            three minutes
+    python chapter10_adversarial/train.py --defend                   seven: also one that withstands
     python chapter10_adversarial/train.py --defend --preset book     the same at length
     python chapter10_adversarial/train.py --resume                   goes on with a stopped run
 
