@@ -4,8 +4,9 @@
     python benchmarks/defences.py --binarization 30 --trades 4
     python benchmarks/defences.py --binarization 0 --average 0.999
 
-It trains what the table of the chapter's README compares. The last 5,000 training images are kept from training;
-the first 1,000 of them are attacked by Auto-PGD, APGD-T and the Square attack, one after the other.
+It trains what the table of the chapter's README compares. The last 5,000 training images are kept
+from training; the first 1,000 of them are attacked by Auto-PGD, APGD-T and the Square attack, one
+after the other.
 
     --trades B     the loss of TRADES (Zhang et al. 2019), B times its second part
     --awp X        weights are moved by X of their length to where the loss is larger, and the
