@@ -43,7 +43,8 @@ def program(
     """A chapter's `main`: reads the flags, opens the run, and trains.
 
     Args:
-        chapter: the name of its folder.
+        chapter: the name of its folder, or, if it has several programs, with the program's:
+            "chapter11_applications/design". Runs are kept under that name.
         description: what `--help` begins with.
         presets: the chapter's settings by name.
         train: given the settings and a `training.TrainingRun`, trains, and returns what

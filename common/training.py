@@ -27,6 +27,13 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 DEFAULT_PRESET = "quick"
 
 
+def program_file(chapter: str) -> Path:
+    """The program of a name that runs are kept under: train.py, in "chapter03_gan"; design.py, in
+    "chapter11_applications/design", as a chapter with several programs names them."""
+    path = REPOSITORY / chapter
+    return path.with_suffix(".py") if "/" in chapter else path / "train.py"
+
+
 def open_run(
     chapter: str,
     presets: Mapping[str, Settings],
@@ -430,7 +437,7 @@ class TrainingRun(Run):
                 raise
             if self.workers:
                 raise KeyboardInterrupt(f"Stopped; {self.advice()}") from None
-            script = REPOSITORY / self.chapter / "train.py"
+            script = program_file(self.chapter)
             with contextlib.suppress(OSError, ValueError):  # elsewhere, or in a deleted folder
                 script = script.relative_to(Path.cwd())
             command = shlex.join(["python", str(script), "--resume", str(self.path)])
