@@ -216,15 +216,15 @@ def test_iteration_equals_the_books(iterations, optimizer, batch_norm, shared_fa
     generator = unfuse(gan.generator)
     core = unfuse(gan.discriminator)
     discriminator = keras.Sequential([core, layers.Activation("sigmoid")])
-    discriminator.compile(loss="binary_crossentropy", optimizer=optimizer())
+    discriminator.compile(loss="binary_crossentropy", optimizer=optimizer(), run_eagerly=True)
     combined = keras.Sequential([generator, discriminator])
-    combined.compile(loss="binary_crossentropy", optimizer=optimizer())
+    combined.compile(loss="binary_crossentropy", optimizer=optimizer(), run_eagerly=True)
     variables = core.trainable_variables
     batches = real_images(iterations)
 
     for k, batch in enumerate(batches):
         noise_for_d, noise_for_g = gan.noise(k, len(batch))
-        fakes = in_the_books_keras(generator, k).predict(noise_for_d, verbose=0)
+        fakes = in_the_books_keras(generator, k)(noise_for_d, training=False)
         if (
             shared_fakes
         ):  # as a copy of the generator makes them, which leaves the original's statistics alone

@@ -200,11 +200,11 @@ def test_iteration_equals_the_books(iterations, optimizer, batch_norm):
         return 1 - 1 / (keras.ops.sum(keras.ops.exp(logits), axis=-1, keepdims=True) + 1)
 
     classifier = keras.Sequential([core, keras.layers.Activation("softmax")])
-    classifier.compile(loss="categorical_crossentropy", optimizer=optimizer())
+    classifier.compile(loss="categorical_crossentropy", optimizer=optimizer(), run_eagerly=True)
     detector = keras.Sequential([core, keras.layers.Lambda(books_probability)])
-    detector.compile(loss="binary_crossentropy", optimizer=optimizer())
+    detector.compile(loss="binary_crossentropy", optimizer=optimizer(), run_eagerly=True)
     combined = keras.Sequential([generator, detector])
-    combined.compile(loss="binary_crossentropy", optimizer=optimizer())
+    combined.compile(loss="binary_crossentropy", optimizer=optimizer(), run_eagerly=True)
     variables = core.trainable_variables
     (labeled, labels), unlabeled = stacked = batches(iterations)
 
@@ -214,7 +214,7 @@ def test_iteration_equals_the_books(iterations, optimizer, batch_norm):
         classifier.train_on_batch(labeled[k], np.eye(10)[labels[k]])
         detector.train_on_batch(unlabeled[k], ones)
         detector.train_on_batch(
-            in_the_books_keras(generator, k).predict(noise_for_d, verbose=0), zeros
+            in_the_books_keras(generator, k)(noise_for_d, training=False), zeros
         )
         for variable in variables:
             variable.trainable = False
