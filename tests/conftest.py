@@ -51,14 +51,20 @@ def same_start(request):
         assert ("tensorflow" in sys.modules) == imported
 
 
-@pytest.fixture
-def eagerly():
+@contextlib.contextmanager
+def run_eagerly():
     """Without compiling, which takes most of a short run's time."""
     import tensorflow as tf
 
     tf.config.run_functions_eagerly(True)
     yield
     tf.config.run_functions_eagerly(False)
+
+
+@pytest.fixture
+def eagerly():
+    with run_eagerly():
+        yield
 
 
 @pytest.fixture

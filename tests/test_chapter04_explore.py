@@ -6,7 +6,7 @@ import zipfile
 import keras
 import numpy as np
 import pytest
-from conftest import error_of
+from conftest import error_of, run_eagerly
 from keras import layers
 
 from chapter04_dcgan import explore, train
@@ -21,7 +21,8 @@ DIGITS = np.stack([SAMPLE.x_train[SAMPLE.y_train == digit][0] for digit in range
 def run(tmp_path_factory):
     """A finished run; the largest of the latent point's first ten numbers chooses the digit."""
     folder = tmp_path_factory.mktemp("runs") / "run"
-    train.main(["--preset", "smoke", "--iterations", "1", "--output-dir", str(folder)])
+    with run_eagerly():
+        train.main(["--preset", "smoke", "--iterations", "1", "--output-dir", str(folder)])
     choose = layers.Dense(10, "softmax", use_bias=False)
     draw = layers.Dense(784, use_bias=False)
     generator = keras.Sequential(
