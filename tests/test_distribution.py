@@ -15,8 +15,8 @@ from common.distribution import minimize
 from common.replicas import Replicas
 
 PROGRAM = Path(__file__).with_name("replicas_step.py")
-# Of all that is drawn, averaged, gathered, pooled and normalised over a batch. The program has more,
-# which are like these.
+# Of all that is drawn, averaged, gathered, pooled and normalised over a batch. The program has
+# more, which are like these.
 CASES = "vae gan hacks progan cgan cyclegan_of_the_paper".split()
 
 
