@@ -1,0 +1,1 @@
+"""Chapter 11: applications. Augmentation of few images, new designs, and images from text."""

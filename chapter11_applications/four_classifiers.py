@@ -1,0 +1,86 @@
+"""The comparison of augmentation.py: one classifier, trained in four ways on the same few images.
+
+none: the images; classic: variations of them; gan: half of each batch is generated; both: half of
+it is generated, the other half are variations.
+"""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from common.distribution import minimize, undivided
+from common.model import ChapterModel, normal_noise, predict
+from common.random_layers import set_random_layers
+
+WAYS = ("none", "classic", "gan", "both")
+cross_entropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+
+class FourClassifiers(ChapterModel):
+    """Trains the four side by side: they see the same images in the same order, equally often.
+
+    Args:
+        classifiers: by way, images to logits, n×K, with equal initial weights.
+        generator: noise and labels to images; it has been trained.
+        augmentation: a `transforms.Augmentation`.
+        generated: images of each batch that are generated ones, for gan and for both.
+        seed: a tf.Variable of int32, so that the compiled step serves for all seeds; with the
+            iteration, it sets all that is random in a training step.
+    """
+
+    METRICS = WAYS  # each one's loss
+
+    def __init__(self, classifiers, generator, augmentation, generated, seed):
+        super().__init__()
+        self.classifiers = dict(classifiers)
+        self.generator = generator
+        self.augmentation = augmentation
+        self.generated = generated
+        self.seed = seed
+
+    def compile(self, optimizers, **kwargs):
+        """Args: optimizers: by way."""
+        super().compile(optimizer=None, **kwargs)
+        self.optimizers = dict(optimizers)
+        for way in WAYS:
+            self.optimizers[way].build(self.classifiers[way].trainable_variables)
+
+    @property
+    def iterations(self):
+        """Training steps done so far: each classifier is updated once in each."""
+        return self.optimizers[WAYS[0]].iterations
+
+    def train_step(self, batch):
+        images, labels = batch
+        step_seed = tf.stack([self.seed, tf.cast(self.iterations, tf.int32)])
+
+        # 1. What each is to see. Generated images take the place, and the labels, of real ones.
+        varied = self.augmentation(images, tf.random.fold_in(step_seed, 1))
+        count = self.generated // self.replicas
+        noise = normal_noise(
+            (count, self.generator.inputs[0].shape[-1]), self.seed, self.iterations
+        )
+        made = self.generator([noise, labels[-count:]], training=False)
+        seen = {
+            "none": images,
+            "classic": varied,
+            "gan": tf.concat([images[:-count], made], axis=0),
+            "both": tf.concat([varied[:-count], made], axis=0),
+        }
+
+        # 2. One update of each.
+        return self.report(**{way: self.update(way, seen[way], labels) for way in WAYS})
+
+    def update(self, way, images, labels):
+        """One update of one classifier; gives its loss."""
+        classifier = self.classifiers[way]
+        # The same dropout for all four.
+        set_random_layers(classifier, tf.cast(self.seed, tf.int64), self.iterations)
+        with tf.GradientTape() as tape:
+            loss = undivided(cross_entropy(labels, classifier(images, training=True)))
+        minimize(self.optimizers[way], tape, loss, classifier.trainable_variables)
+        return loss
+
+    def predictions(self, images):
+        """The classes that each predicts for images, n×…, in [-1, 1]: by way, n."""
+        return {way: np.argmax(predict(self.classifiers[way], images), axis=1) for way in WAYS}
