@@ -235,6 +235,47 @@ def defended():
     return model, lambda replicas: batches(replicas, labels=LABELS, value_range=BOUNDS)
 
 
+def few_images_gan():
+    from chapter11_applications import networks
+    from chapter11_applications.few_images_gan import FewImagesGAN
+    from chapter11_applications.transforms import Augmentation
+
+    shape, seed = (28, 28, 1), tf.Variable(0, trainable=False, dtype=tf.int32)
+    pair = fuse(networks.build_generator(shape, 10)), networks.build_discriminator(shape, 10)
+    model = FewImagesGAN(*pair, Augmentation(), r1=1.0, seed=seed)
+    model.compile(sgd(), sgd())
+    return model, lambda replicas: batches(replicas, labels=LABELS)
+
+
+def four_classifiers():
+    from chapter11_applications import networks
+    from chapter11_applications.four_classifiers import WAYS, FourClassifiers
+    from chapter11_applications.transforms import Augmentation
+
+    shape, seed = (28, 28, 1), tf.Variable(0, trainable=False, dtype=tf.int32)
+    model = FourClassifiers(
+        {way: networks.build_classifier(shape, 10) for way in WAYS},
+        networks.build_generator(shape, 10),
+        Augmentation(),
+        generated=BATCH // 2,
+        seed=seed,
+    )
+    model.compile({way: sgd() for way in WAYS})
+    return model, lambda replicas: batches(replicas, labels=LABELS)
+
+
+def creative():
+    from chapter11_applications import networks
+    from chapter11_applications.creative import CreativeGAN
+
+    shape = (28, 28, 1)
+    pair = fuse(networks.build_generator(shape, 10)), networks.build_critic(shape, 10, 4)
+    model = CreativeGAN(*pair)
+    model.compile(sgd(), sgd())
+    labels = 4 * LABELS + np.arange(64) % 4
+    return model, lambda replicas: batches(replicas, labels=labels)
+
+
 CASES = (
     vae,
     gan,
@@ -255,6 +296,9 @@ CASES = (
     cyclegan_of_the_paper,
     discogan,
     defended,
+    few_images_gan,
+    four_classifiers,
+    creative,
 )
 
 
