@@ -58,9 +58,11 @@ class Settings(settings.Settings):
     """and moves by at most this share of height and width"""
     latent_dim: Width = 64
     """size of the noise vector z"""
-    gan_iterations: Count = 1_000
+    width: Annotated[int, Field(ge=4, le=1024, multiple_of=4)] = 32
+    """channels of the GAN's networks where their images are smallest"""
+    gan_iterations: Count = 1_500
     """training steps of each GAN"""
-    generator_learning_rate: PositiveFloat = 2e-3
+    generator_learning_rate: PositiveFloat = 5e-3
     """of the generator's Adam, which falls to 0, as all do"""
     discriminator_learning_rate: PositiveFloat = 2e-3
     """of the discriminator's Adam"""

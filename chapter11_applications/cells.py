@@ -78,14 +78,15 @@ class Experiment:
     def build(self) -> dict[str, keras.Model]:
         """New networks by name; the four classifiers begin with the same weights."""
         shape = self.dataset.x_train.shape[1:]
-        generator = networks.build_generator(shape, self.classes, self.config.latent_dim)
+        width = self.config.width
+        generator = networks.build_generator(shape, self.classes, self.config.latent_dim, width)
         classifier = networks.build_classifier(shape, self.classes)
         copies = {way: keras.models.clone_model(classifier) for way in WAYS}
         for copy in copies.values():
             copy.set_weights(classifier.get_weights())
         return copies | {
             "generator": fuse(generator),
-            "discriminator": networks.build_discriminator(shape, self.classes),
+            "discriminator": networks.build_discriminator(shape, self.classes, width),
         }
 
     @property

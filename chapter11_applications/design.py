@@ -22,7 +22,7 @@ if not __package__:  # run by its path: find `common` from whatever folder we we
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from common import cli
-from common.settings import Fraction, GANSettings, Width
+from common.settings import Fraction, GANSettings
 from common.training import TrainingRun
 
 
@@ -39,9 +39,10 @@ class Settings(GANSettings):
     """weight of the creative loss in the variant that has it"""
     styles: Annotated[int, Field(ge=2, le=20)] = 6
     """how many styles the training images are clustered into"""
-    width: Width = 128
-    """channels of the networks"""
-    generator_learning_rate: PositiveFloat = 2e-3
+    width: Annotated[int, Field(ge=8, le=1024, multiple_of=8)] = 128
+    """channels of the generator where its images are smallest; the discriminator has half as many
+    there"""
+    generator_learning_rate: PositiveFloat = 5e-3
     """of the generator's Adam, which falls to 0, as the discriminator's does"""
     discriminator_learning_rate: PositiveFloat = 2e-3
     """of the discriminator's Adam"""

@@ -48,7 +48,9 @@ def designs(
         measurement: the `novelty.Measurement`.
     """
     kinds = measurement.kinds
-    shown = np.concatenate([np.flatnonzero(kinds == kind)[:EXAMPLES] for kind in np.unique(kinds)])
+    shown = np.concatenate(
+        [np.resize(np.flatnonzero(kinds == kind), EXAMPLES) for kind in np.unique(kinds)]
+    )
     figure = Figure(figsize=(6.2 * len(made), 10.6), layout="constrained")
     figure.suptitle(f"{title}: designs, each with the nearest training image on its right")
     for ax, name in zip(figure.subplots(1, len(made), squeeze=False)[0], made, strict=True):

@@ -7,6 +7,7 @@ it is generated, the other half are variations.
 import keras
 import numpy as np
 import tensorflow as tf
+from keras import ops
 
 from common.distribution import minimize, undivided
 from common.model import ChapterModel, normal_noise, predict
@@ -52,7 +53,8 @@ class FourClassifiers(ChapterModel):
 
     def train_step(self, batch):
         images, labels = batch
-        step_seed = tf.stack([self.seed, tf.cast(self.iterations, tf.int32)])
+        iteration = ops.convert_to_tensor(self.iterations)  # as it is now, before the updates
+        step_seed = tf.stack([self.seed, tf.cast(iteration, tf.int32)])
 
         # 1. What each is to see. Generated images take the place, and the labels, of real ones.
         varied = self.augmentation(images, tf.random.fold_in(step_seed, 1))
@@ -69,13 +71,14 @@ class FourClassifiers(ChapterModel):
         }
 
         # 2. One update of each.
-        return self.report(**{way: self.update(way, seen[way], labels) for way in WAYS})
+        losses = {way: self.update(way, seen[way], labels, iteration) for way in WAYS}
+        return self.report(**losses)
 
-    def update(self, way, images, labels):
+    def update(self, way, images, labels, iteration):
         """One update of one classifier; gives its loss."""
         classifier = self.classifiers[way]
         # The same dropout for all four.
-        set_random_layers(classifier, tf.cast(self.seed, tf.int64), self.iterations)
+        set_random_layers(classifier, tf.cast(self.seed, tf.int64), iteration)
         with tf.GradientTape() as tape:
             loss = undivided(cross_entropy(labels, classifier(images, training=True)))
         minimize(self.optimizers[way], tape, loss, classifier.trainable_variables)

@@ -74,11 +74,11 @@ def build_classifier(image_shape: Shape, classes: int) -> keras.Model:
     return keras.Sequential(
         [
             keras.Input(image_shape),
-            layers.Conv2D(32, 3, strides=2, padding="same", activation="relu"),  # 28 → 14×14×32
-            layers.Conv2D(64, 3, strides=2, padding="same", activation="relu"),  # → 7×7×64
-            layers.Flatten(),  # → 3136
+            layers.Conv2D(16, 3, strides=2, padding="same", activation="relu"),  # 28 → 14×14×16
+            layers.Conv2D(32, 3, strides=2, padding="same", activation="relu"),  # → 7×7×32
+            layers.Flatten(),  # → 1568
             random_layers.Dropout(0.5),
-            layers.Dense(128, activation="relu"),
+            layers.Dense(64, activation="relu"),
             random_layers.Dropout(0.5),
             layers.Dense(classes, dtype="float32"),
         ],

@@ -126,7 +126,7 @@ def four_classifiers(rate=0.1, generated=2):
 def test_each_classifier_sees_its_images_and_all_the_same_labels(monkeypatch):
     model, batch, seen = four_classifiers(), pictures(), {}
 
-    def update(way, images, labels):
+    def update(way, images, labels, iteration):
         seen[way] = images.numpy()
         assert np.array_equal(labels, LABELS)
         return 0.0
@@ -165,10 +165,10 @@ def test_an_iteration_moves_the_four_classifiers_alone():
 
 
 def test_classifiers_of_the_same_images_stay_the_same():
-    """Weights, order and dropout are the same for all; only what they see differs."""
+    """Initial weights, order and dropout are the same for all: only what they see differs."""
     model = four_classifiers()
-    for way in ("none", "classic"):
-        model.update(way, pictures(6) * 0 + 0.5, LABELS)
+    model.augmentation = lambda images, seed: images
+    model.train_step((pictures(), LABELS))
     a, b = (model.classifiers[way].get_weights() for way in ("none", "classic"))
     assert all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
 
@@ -288,13 +288,19 @@ def test_a_folder_that_is_not_there_is_one_line(tmp_path, capsys):
     assert "x-rays: is no folder, no zip, and none of mnist" in line
 
 
-@pytest.fixture(scope="module")
-def finished_run(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("chapter11") / "run"
-    in_the_second_cell = ("result.json", 2)
-    with kept_as_killed(folder, {folder.with_name("killed"): in_the_second_cell}):
+def train_and_kill(folder):
+    """A whole run, and beside it what a kill in its second cell would leave."""
+    with kept_as_killed(folder, {folder.with_name("killed"): ("result.json", 2)}):
         augmentation.main([*SMOKE, "--output-dir", str(folder)])
     return folder
+
+
+@pytest.fixture(scope="module")
+def finished_run(tmp_path_factory):
+    tf.config.run_functions_eagerly(True)
+    whole = train_and_kill(tmp_path_factory.mktemp("chapter11") / "run")
+    tf.config.run_functions_eagerly(False)
+    return whole
 
 
 CELLS = [f"cells/images{count}-seed{seed}" for count in (2, 3) for seed in (0, 1)]
@@ -330,6 +336,7 @@ def assert_same_cells(run, whole):
             assert np.array_equal(*pair)
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_run_killed_in_the_second_cell_and_resumed_ends_in_the_same_bits(finished_run):
     """So a cell is a function of its number of images and its seed, whatever came before it."""
     run = finished_run.with_name("killed")
@@ -339,6 +346,14 @@ def test_run_killed_in_the_second_cell_and_resumed_ends_in_the_same_bits(finishe
 
 
 @pytest.mark.slow
+def test_compiled_steps_serve_for_all_seeds(tmp_path):
+    """The resumed run compiles them with another seed than the whole one."""
+    whole = train_and_kill(tmp_path / "run")
+    check_resumed(augmentation, ["--resume", tmp_path / "killed"], whole, compare=assert_same_cells)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("eagerly")
 def test_photos_in_colour_are_trained_on(tmp_path):
     for number in range(8):
         write_photo(tmp_path / "x" / "a" / f"{number}.png", 20 * number)

@@ -53,7 +53,7 @@ BATCH = (
 def test_logged_numbers_are_those_of_the_heads():
     """With a learning rate of 0 the networks stay as they are, and each can be computed apart."""
     gan = small_gan()
-    fakes = gan.generator([gan.noise(0, 6)[0], KINDS], training=True)
+    fakes = gan.generator([gan.noise(0, 6)[0], tf.constant(KINDS)], training=True)
     real, kinds, of_styles = (x.numpy() for x in gan.discriminator(BATCH[0], training=True))
     fake, made_kinds, made_styles = (x.numpy() for x in gan.discriminator(fakes, training=True))
     logs = {name: float(value) for name, value in gan.train_step(BATCH).items()}
@@ -94,7 +94,7 @@ def test_the_discriminator_learns_kinds_and_styles_from_real_images_alone(monkey
 
 @pytest.fixture(scope="module")
 def measurement():
-    clothes = data.load("fashion_sample")
+    clothes = data.load("fashion_sample").hold_out(7_000)  # a thousand to look for the nearest in
     found = styles.find(clothes.x_train, clothes.y_train, 6)
     return novelty.Measurement(clothes, found, 40)
 
@@ -177,6 +177,7 @@ def test_a_variant_alone_is_the_same_as_beside_the_other(finished_run, tmp_path)
     assert_same_run(tmp_path / "run", finished_run / "creative")
 
 
+@pytest.mark.slow
 def test_other_settings_in_a_variants_folder_are_one_line(finished_run, tmp_path, capsys):
     folder = tmp_path / "run"
     (folder / "plain").mkdir(parents=True)
