@@ -1,6 +1,7 @@
 """The cells of augmentation.py's table: one for each number of images and seed."""
 
 import json
+import math
 import os
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -14,7 +15,7 @@ from chapter11_applications import classes, networks
 from chapter11_applications.few_images_gan import FewImagesGAN
 from chapter11_applications.four_classifiers import WAYS, FourClassifiers
 from chapter11_applications.transforms import Augmentation
-from common import data, images, stream
+from common import UserError, data, images, stream
 from common.batch_norm import fuse, unfuse
 from common.optimizers import adam
 
@@ -175,9 +176,18 @@ def divisor(updates: int, most: int = 20) -> int:
 
 
 def fit(model, batches, updates: int) -> dict[str, float]:
-    """Trains for so many updates; gives the means of what is reported, over all of them."""
+    """Trains for so many updates; gives the means of what is reported, over all of them.
+
+    Raises:
+        UserError: a loss is no number any more.
+    """
     history = model.fit(batches, epochs=1, steps_per_epoch=updates, shuffle=False, verbose=0)
-    return {name: values[-1] for name, values in history.history.items()}
+    means = {name: values[-1] for name, values in history.history.items()}
+    if broken := [name for name, value in means.items() if not math.isfinite(value)]:
+        raise UserError(
+            f"training diverged: {broken[0]} is not a number; try a smaller learning rate"
+        )
+    return means
 
 
 def rates(labels: np.ndarray, predicted: np.ndarray, classes: int) -> dict[str, float]:

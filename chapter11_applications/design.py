@@ -25,15 +25,15 @@ from common import cli
 from common.settings import Fraction, GANSettings
 from common.training import TrainingRun
 
+Variant = Literal["plain", "creative"]
+
 
 class Settings(GANSettings):
     """GANs in Action, section 11.2; Sbai et al. 2018."""
 
     dataset: Literal["fashion_mnist", "fashion_sample"] = "fashion_sample"
     """clothes: all of Fashion-MNIST, or the bundled 8,000"""
-    variant: Annotated[list[Literal["plain", "creative"]], Field(min_length=1)] = Field(
-        default=["plain", "creative"]
-    )
+    variant: Annotated[list[Variant], Field(min_length=1)] = ["plain", "creative"]
     """without the creative loss, with it, or both, one after the other"""
     creativity: NonNegativeFloat = 1.0
     """weight of the creative loss in the variant that has it"""

@@ -288,6 +288,13 @@ def test_a_folder_that_is_not_there_is_one_line(tmp_path, capsys):
     assert "x-rays: is no folder, no zip, and none of mnist" in line
 
 
+@pytest.mark.usefixtures("eagerly")
+def test_divergence_is_one_line(tmp_path, capsys):
+    flags = [*SMOKE, "--generator-learning-rate", "1e30", "--output-dir", str(tmp_path / "run")]
+    line = error_of(augmentation.main, flags, capsys)
+    assert "training diverged: " in line and "try a smaller learning rate" in line
+
+
 def train_and_kill(folder):
     """A whole run, and beside it what a kill in its second cell would leave."""
     with kept_as_killed(folder, {folder.with_name("killed"): ("result.json", 2)}):
