@@ -42,7 +42,7 @@ class Settings(settings.Settings):
     """height and width that a folder's images are brought to; MNIST's keep their 28"""
     color: bool = False
     """keep the colours of a folder's images"""
-    images: Annotated[list[Count], Field(min_length=1)] = [10, 50]
+    images: Annotated[list[Count], Field(min_length=1)]
     """numbers of training images of each class, one experiment with each"""
     seeds: Annotated[int, Field(ge=2, le=30)] = 5
     """how often each experiment is made, each time with other images, from --seed on"""
@@ -100,7 +100,7 @@ class Settings(settings.Settings):
         return self
 
 
-QUICK = Settings()
+QUICK = Settings(images=[10, 50])
 PRESETS = {
     "quick": QUICK,
     "full": QUICK.replace(images=[10, 20, 50, 100, 200], gan_iterations=4_000),

@@ -125,7 +125,8 @@ class Experiment:
         fit(self.classifiers, batches, self.config.classifier_updates)
         self.run.write(f"{cell.folder}/samples.png", images.png(self.picture(few_images, labels)))
         self.save(cell)
-        result = {"d_loss": losses["d_loss"], "g_loss": losses["g_loss"]} | self.measure()
+        found = self.classifiers.measure(self.dataset.x_test, self.dataset.y_test)
+        result = {"d_loss": losses["d_loss"], "g_loss": losses["g_loss"]} | found
         self.run.write_json(f"{cell.folder}/result.json", result)
         return result
 
@@ -139,16 +140,6 @@ class Experiment:
             seed=seed,
             replicas=self.run.replicas,
         )
-
-    def measure(self) -> dict[str, dict[str, float]]:
-        """Of each way, what it is worth on the test images."""
-        x, y = self.dataset.x_test, self.dataset.y_test
-        found: dict[str, list] = {way: [] for way in WAYS}
-        for start in range(0, len(x), 1000):  # scaled, all would take four times the memory
-            part = self.classifiers.predictions(data.scale(x[start : start + 1000]))
-            for way in WAYS:
-                found[way].append(part[way])
-        return {way: rates(y, np.concatenate(found[way]), self.classes) for way in WAYS}
 
     def picture(self, few_images, labels) -> np.ndarray:
         """A row for each of up to ten classes: three of the few images, and five generated ones."""
@@ -188,24 +179,6 @@ def fit(model, batches, updates: int) -> dict[str, float]:
             f"training diverged: {broken[0]} is not a number; try a smaller learning rate"
         )
     return means
-
-
-def rates(labels: np.ndarray, predicted: np.ndarray, classes: int) -> dict[str, float]:
-    """Accuracy, and sensitivity and specificity as means over the classes.
-
-    Sensitivity of a class: the share of its images that are taken for it. Specificity: the share of
-    the others' images that are not.
-    """
-    counts = np.zeros((classes, classes))
-    np.add.at(counts, (labels, predicted), 1)
-    right = np.diag(counts)
-    own, taken = counts.sum(axis=1), counts.sum(axis=0)
-    others = len(labels) - own
-    return {
-        "accuracy": float(right.sum() / len(labels)),
-        "sensitivity": float(np.mean(right / own)),
-        "specificity": float(np.mean((others - (taken - right)) / others)),
-    }
 
 
 def train_all(config, run, experiment: Experiment) -> Iterator[tuple[Cell, dict]]:

@@ -33,7 +33,7 @@ class Settings(GANSettings):
 
     dataset: Literal["fashion_mnist", "fashion_sample"] = "fashion_sample"
     """clothes: all of Fashion-MNIST, or the bundled 8,000"""
-    variant: Annotated[list[Variant], Field(min_length=1)] = ["plain", "creative"]
+    variant: Annotated[list[Variant], Field(min_length=1)]
     """without the creative loss, with it, or both, one after the other"""
     creativity: NonNegativeFloat = 1.0
     """weight of the creative loss in the variant that has it"""
@@ -64,6 +64,7 @@ class Settings(GANSettings):
 
 
 QUICK = Settings(
+    variant=["plain", "creative"],
     iterations=3_000,
     sample_interval=500,
     batch_size=64,

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
+from common import data
 from common.distribution import minimize, undivided
 from common.model import ChapterModel, normal_noise, predict
 from common.random_layers import set_random_layers
@@ -84,6 +85,33 @@ class FourClassifiers(ChapterModel):
         minimize(self.optimizers[way], tape, loss, classifier.trainable_variables)
         return loss
 
-    def predictions(self, images):
-        """The classes that each predicts for images, n×…, in [-1, 1]: by way, n."""
-        return {way: np.argmax(predict(self.classifiers[way], images), axis=1) for way in WAYS}
+    def measure(self, images: np.ndarray, labels: np.ndarray) -> dict[str, dict[str, float]]:
+        """Of each way, the `rates` of its classifier on test images, uint8."""
+        classes = int(labels.max()) + 1
+        return {way: rates(labels, self.classify(way, images), classes) for way in WAYS}
+
+    def classify(self, way: str, images: np.ndarray) -> np.ndarray:
+        """The classes, n, that a classifier predicts for images, uint8, n×height×width×channels."""
+        logits = [
+            predict(self.classifiers[way], data.scale(images[start : start + 1000]))
+            for start in range(0, len(images), 1000)  # scaled, all would take much memory
+        ]
+        return np.argmax(np.concatenate(logits), axis=1)
+
+
+def rates(labels: np.ndarray, predicted: np.ndarray, classes: int) -> dict[str, float]:
+    """Accuracy, and sensitivity and specificity as means over the classes.
+
+    Sensitivity of a class: the share of its images that are taken for it. Specificity: the share of
+    the others' images that are not.
+    """
+    counts = np.zeros((classes, classes))
+    np.add.at(counts, (labels, predicted), 1)
+    right = np.diag(counts)
+    own, taken = counts.sum(axis=1), counts.sum(axis=0)
+    others = len(labels) - own
+    return {
+        "accuracy": float(right.sum() / len(labels)),
+        "sensitivity": float(np.mean(right / own)),
+        "specificity": float(np.mean((others - (taken - right)) / others)),
+    }

@@ -9,9 +9,8 @@ import tensorflow as tf
 from conftest import check_resumed, error_of, kept_as_killed, weights_of
 
 from chapter11_applications import augmentation, classes, networks
-from chapter11_applications.cells import rates
 from chapter11_applications.few_images_gan import FewImagesGAN, discriminator_loss, generator_loss
-from chapter11_applications.four_classifiers import WAYS, FourClassifiers
+from chapter11_applications.four_classifiers import WAYS, FourClassifiers, rates
 from chapter11_applications.transforms import Augmentation
 from common import images
 from common.batch_norm import fuse
