@@ -40,8 +40,10 @@ from common.settings import GANSettings
 
 SECONDS = 20
 MEMORY = 4 * 2**30
-CHAPTERS = sorted(
-    path.parent.name for path in Path(__file__).resolve().parent.parent.glob("chapter*/train.py")
+PROGRAMS = sorted(
+    f"{path.parent.name}.{path.stem}"
+    for path in Path(__file__).resolve().parent.parent.glob("chapter*/*.py")
+    if "\nmain = cli.program(" in path.read_text(encoding="utf-8")
 )
 
 
@@ -144,9 +146,8 @@ def value(draw: random.Random) -> str:
 
 
 def flags_of_training(folder, draw):
-    """A chapter's train.py with --dry-run, which checks all that is known without the data."""
-    chapter = draw.choice(CHAPTERS)
-    module = __import__(f"{chapter}.train", fromlist=["main"])
+    """A program that trains with --dry-run, which checks all that is known without the data."""
+    module = __import__(draw.choice(PROGRAMS), fromlist=["main"])
     preset = draw.choice(list(module.PRESETS))
     fields = list(type(module.PRESETS[preset]).model_fields)
     argv = ["--preset", preset, "--dry-run"]
@@ -348,7 +349,7 @@ def classes(folder, draw):
 
 
 READERS = {
-    "flags of train.py": flags_of_training,
+    "flags of training": flags_of_training,
     "flags of other programs": flags_of_programs,
     "npz": npz,
     "IDX": idx,

@@ -51,9 +51,3 @@ def test_as_many_seeds_as_there_are_quantiles():
 )
 def test_settings_that_do_not_go_together_are_one_line(flags, expected, capsys):
     assert expected in error_of(augmentation.main, [*flags, "--dry-run"], capsys)
-
-
-def test_help_needs_no_tensorflow(capsys):
-    with pytest.raises(SystemExit) as stop:
-        augmentation.main(["--help"])
-    assert stop.value.code == 0 and "--generated" in capsys.readouterr().out

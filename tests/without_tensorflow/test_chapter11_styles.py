@@ -83,9 +83,3 @@ def test_labels_are_those_of_the_nearest_centre(clothes):
 )
 def test_settings_that_do_not_go_together_are_one_line(flags, expected, capsys):
     assert expected in error_of(design.main, [*flags, "--dry-run"], capsys)
-
-
-def test_help_needs_no_tensorflow(capsys):
-    with pytest.raises(SystemExit) as stop:
-        design.main(["--help"])
-    assert stop.value.code == 0 and "--creativity" in capsys.readouterr().out

@@ -15,6 +15,16 @@ from conftest import REPOSITORY, error_of
 from common import cli
 
 CHAPTERS = sorted(path.parent for path in REPOSITORY.glob("chapter*/train.py"))
+# Those that train: train.py, or several by other names.
+PROGRAMS = sorted(
+    path
+    for path in REPOSITORY.glob("chapter*/*.py")
+    if "\nmain = cli.program(" in path.read_text(encoding="utf-8")
+)
+
+
+def name_of(path):
+    return f"{path.parent.name}.{path.stem}"
 
 
 def test_interrupt_is_exit_code_130(capsys):
@@ -36,22 +46,22 @@ def test_interrupt_before_there_is_a_run(capsys):
     assert capsys.readouterr().err == "\nStopped.\n"
 
 
-@pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda path: path.name)
-def test_help_and_dry_run_need_no_tensorflow(program, tmp_path, chapter):
+@pytest.mark.parametrize("path", PROGRAMS, ids=name_of)
+def test_help_and_dry_run_need_no_tensorflow(program, tmp_path, path):
     """TensorFlow takes seconds to import; without it, --help answers at once."""
     for flag in ("--help", "--dry-run"):
-        done = program("-X", "importtime", chapter / "train.py", flag)
+        done = program("-X", "importtime", path, flag)
         assert done.returncode == 0
         assert "tensorflow" not in done.stderr and "keras" not in done.stderr
         assert "batch-size" in done.stdout
         if flag == "--help":  # whose commands are this chapter's own
-            assert set(re.findall(r"chapter\d\d_\w+(?=/)", done.stdout)) == {chapter.name}
+            assert set(re.findall(r"chapter\d\d_\w+(?=/)", done.stdout)) == {path.parent.name}
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda path: path.name)
-def test_a_mistake_is_one_line_without_traceback(chapter, capsys):
-    main = importlib.import_module(f"{chapter.name}.train").main
+@pytest.mark.parametrize("path", PROGRAMS, ids=name_of)
+def test_a_mistake_is_one_line_without_traceback(path, capsys):
+    main = importlib.import_module(name_of(path)).main
     line = error_of(main, ["--no-such-flag"], capsys)
     assert line == "error: unrecognized arguments: --no-such-flag (see --help)"
 
@@ -146,12 +156,12 @@ def test_flags_beyond_all_bounds_are_one_line(tmp_path, monkeypatch, capsys, fla
 
 def documented_commands():
     """Every command of a chapter that a README or a docstring shows."""
-    texts = [REPOSITORY / "README.md"]
-    texts += [path / file for path in CHAPTERS for file in ("README.md", "train.py")]
+    texts = {REPOSITORY / "README.md", *(path.parent / "README.md" for path in PROGRAMS), *PROGRAMS}
+    scripts = "|".join(f"{path.parent.name}/{path.name}" for path in PROGRAMS)
     for text in texts:
         whole_lines = re.sub(r"\\\n\s*", "", text.read_text(encoding="utf-8"))
         for line in whole_lines.splitlines():
-            found = re.search(r"python (chapter\w+/train\.py)((?: -\S+| [^-\s]\S*)*)", line)
+            found = re.search(rf"python ({scripts})((?: -\S+| [^-\s]\S*)*)", line)
             if found and "`" not in found[2] and " RUN" not in found[2] and "--resume" not in line:
                 yield found[1], found[2].split("  ")[0].split("#")[0].strip()
 
