@@ -46,9 +46,9 @@ class Settings(settings.Settings):
     """numbers of training images of each class, one experiment with each"""
     seeds: Annotated[int, Field(ge=2, le=30)] = 5
     """how often each experiment is made, each time with other images, from --seed on"""
-    batch_size: Count = 64
+    batch_size: Count = 32
     """images of one training step"""
-    generated: Count = 32
+    generated: Count = 16
     """of a classifier's batch, how many are generated, in the two ways that have such"""
     rotation: Annotated[float, Field(ge=0, le=180)] = 10.0
     """classic augmentation rotates by at most so many degrees to either side,"""
@@ -58,7 +58,7 @@ class Settings(settings.Settings):
     """and moves by at most this share of height and width"""
     latent_dim: Width = 64
     """size of the noise vector z"""
-    width: Annotated[int, Field(ge=4, le=1024, multiple_of=4)] = 32
+    width: Annotated[int, Field(ge=4, le=1024, multiple_of=2)] = 48
     """channels of the GAN's networks where their images are smallest"""
     gan_iterations: Count = 1_500
     """training steps of each GAN"""

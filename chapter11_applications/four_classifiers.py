@@ -7,7 +7,6 @@ it is generated, the other half are variations.
 import keras
 import numpy as np
 import tensorflow as tf
-from keras import ops
 
 from common import data
 from common.distribution import minimize, undivided
@@ -54,7 +53,7 @@ class FourClassifiers(ChapterModel):
 
     def train_step(self, batch):
         images, labels = batch
-        iteration = ops.convert_to_tensor(self.iterations)  # as it is now, before the updates
+        iteration = tf.cast(self.iterations, tf.int64)  # as it is now, before the updates
         step_seed = tf.stack([self.seed, tf.cast(iteration, tf.int32)])
 
         # 1. What each is to see. Generated images take the place, and the labels, of real ones.

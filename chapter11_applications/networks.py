@@ -20,7 +20,7 @@ def build_generator(
     Args:
         image_shape: height, width, channels.
         classes: K; labels are from 0 to K - 1.
-        width: channels of the smallest feature maps.
+        width: channels of the smallest feature maps; the larger ones have half as many.
     """
     height, breadth, channels = image_shape
     noise = keras.Input((latent_dim,), name="noise")
@@ -28,13 +28,13 @@ def build_generator(
     x = layers.Concatenate()([noise, _one_hot(label, classes)])  # latent_dim + K
     x = layers.Dense(height // 4 * (breadth // 4) * width)(x)
     x = layers.Reshape((height // 4, breadth // 4, width))(x)  # of 28×28: 7×7×width
-    for filters in (width // 2, width // 4):  # → 14×14×width/2 → 28×28×width/4
+    for strides in (2, 1):  # → 14×14×width/2 → 14×14×width/2
         x = layers.BatchNormalization()(x)
         x = layers.LeakyReLU(negative_slope=SLOPE)(x)
-        x = layers.Conv2DTranspose(filters, 4, strides=2, padding="same")(x)
+        x = layers.Conv2DTranspose(width // 2, 4, strides=strides, padding="same")(x)
     x = layers.BatchNormalization()(x)
     x = layers.LeakyReLU(negative_slope=SLOPE)(x)
-    x = layers.Conv2D(channels, 3, padding="same")(x)  # → 28×28×channels
+    x = layers.Conv2DTranspose(channels, 4, strides=2, padding="same")(x)  # → 28×28×channels
     # In mixed precision too, what leaves a network is float32.
     image = layers.Activation("tanh", dtype="float32")(x)
     return keras.Model([noise, label], image, name="generator")

@@ -37,7 +37,7 @@ def test_as_many_seeds_as_there_are_quantiles():
 @pytest.mark.parametrize(
     "flags, expected",
     [
-        (["--generated", "64"], "leaves no real image of --batch-size 64"),
+        (["--generated", "32"], "leaves no real image of --batch-size 32"),
         (["--images", "10", "10"], "--images has a number twice"),
         (["--images", "0"], "--images"),
         (["--seeds", "1"], "greater than or equal to 2"),
