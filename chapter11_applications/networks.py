@@ -28,13 +28,13 @@ def build_generator(
     x = layers.Concatenate()([noise, _one_hot(label, classes)])  # latent_dim + K
     x = layers.Dense(height // 4 * (breadth // 4) * width)(x)
     x = layers.Reshape((height // 4, breadth // 4, width))(x)  # of 28×28: 7×7×width
-    for strides in (2, 1):  # → 14×14×width/2 → 14×14×width/2
+    for kernel, strides in ((4, 2), (3, 1)):  # → 14×14×width/2 → 14×14×width/2
         x = layers.BatchNormalization()(x)
         x = layers.LeakyReLU(negative_slope=SLOPE)(x)
-        x = layers.Conv2DTranspose(width // 2, 4, strides=strides, padding="same")(x)
+        x = layers.Conv2DTranspose(width // 2, kernel, strides, padding="same")(x)
     x = layers.BatchNormalization()(x)
     x = layers.LeakyReLU(negative_slope=SLOPE)(x)
-    x = layers.Conv2DTranspose(channels, 4, strides=2, padding="same")(x)  # → 28×28×channels
+    x = layers.Conv2DTranspose(channels, 4, 2, padding="same")(x)  # → 28×28×channels
     # In mixed precision too, what leaves a network is float32.
     image = layers.Activation("tanh", dtype="float32")(x)
     return keras.Model([noise, label], image, name="generator")
