@@ -35,7 +35,7 @@ class Settings(GANSettings):
     """clothes: all of Fashion-MNIST, or the bundled 8,000"""
     variant: Annotated[list[Variant], Field(min_length=1)]
     """without the creative loss, with it, or both, one after the other"""
-    creativity: NonNegativeFloat = 1.0
+    creativity: NonNegativeFloat = 0.3
     """weight of the creative loss in the variant that has it"""
     styles: Annotated[int, Field(ge=2, le=20)] = 6
     """how many styles the training images are clustered into"""

@@ -12,7 +12,7 @@ from common import data, images
 EXAMPLES = 3  # designs of each kind in a picture
 ROWS = {  # of the table: what results.json calls it, and its value for real test images
     "FID": ("fid", None),
-    "kind as asked": ("label_accuracy", None),
+    "kind as asked": ("label_accuracy", "test_label_accuracy"),
     "precision": ("precision", None),
     "recall": ("recall", None),
     "distance to the nearest training image, pixels": ("pixels_distance", "test_pixels_distance"),

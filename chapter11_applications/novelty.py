@@ -25,6 +25,8 @@ class Measurement:
         self.features, _ = self.evaluator.classifier(dataset.x_train)
         self.kinds = np.resize(dataset.y_test, count)  # of the garments to be measured
         self.test = self.novelty(dataset.x_test[:count], dataset.y_test[:count])
+        _, probabilities = self.evaluator.classifier(dataset.x_test)
+        self.test_label_accuracy = metrics.label_accuracy(probabilities, dataset.y_test)
 
     def novelty(self, images: np.ndarray, kinds: np.ndarray) -> dict[str, np.ndarray]:
         """Of each image, uint8, of a kind, how far it is from what is known.
@@ -65,6 +67,7 @@ class Measurement:
             means[f"test_{name}_distance"] = float(np.mean(self.test[name]))
         means["style_entropy"] = entropy(gan, data.scale(designs))
         means["test_style_entropy"] = entropy(gan, data.scale(self.dataset.x_test))
+        means["test_label_accuracy"] = self.test_label_accuracy
         return means | self.realism(gan, fid_images)
 
     def realism(self, gan, count: int) -> dict:

@@ -146,6 +146,7 @@ def test_run_leaves_what_the_readme_promises(finished_run):
     for name, found in results.items():
         folder = finished_run / name
         assert found["iterations"] == 4 and found["pixels_distance"] > found["test_pixels_distance"]
+        assert 0.8 < found["test_label_accuracy"] < 1
         assert 0 < found["style_entropy"] <= np.log(6) and 0 <= found["label_accuracy"] <= 1
         generator = keras.models.load_model(folder / "generator.keras")
         assert generator.output_shape == (None, 28, 28, 1)
