@@ -22,7 +22,7 @@ from pydantic import AfterValidator, Field, NonNegativeFloat, PositiveFloat, mod
 if not __package__:  # run by its path: find `common` from whatever folder we were started in
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from common import cli, settings
+from common import UserError, cli, settings
 from common.settings import Count, DigitSet, Fraction, Width, absolute
 from common.training import TrainingRun
 
@@ -120,7 +120,6 @@ def train(config: Settings, run: TrainingRun) -> dict:
     """Data → models → a cell of the table after the other → results."""
     from chapter11_applications import augmentation_report as report
     from chapter11_applications import cells, classes
-    from common import UserError
 
     if run.workers:
         raise UserError("--distribute multi-worker: these are small trainings, for one machine")

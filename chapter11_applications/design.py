@@ -21,7 +21,7 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
 if not __package__:  # run by its path: find `common` from whatever folder we were started in
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from common import cli
+from common import UserError, cli
 from common.settings import Fraction, GANSettings
 from common.training import TrainingRun
 
@@ -88,7 +88,7 @@ PRESETS = {
 def train(config: Settings, run: TrainingRun) -> dict:
     """Data → styles → a GAN without, and one with the creative loss → results."""
     from chapter11_applications import novelty, side_by_side, styles
-    from common import UserError, data, stream
+    from common import data, stream
 
     dataset = data.load(config.dataset, config.data_dir, config.validation_images)
     stream.check_batch_size(config.batch_size, dataset.x_train)
