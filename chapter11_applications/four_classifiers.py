@@ -59,9 +59,9 @@ class FourClassifiers(ChapterModel):
         # 1. What each is to see. Generated images take the place, and the labels, of real ones.
         varied = self.augmentation(images, tf.random.fold_in(step_seed, 1))
         count = self.generated // self.replicas
-        noise = normal_noise(
-            (count, self.generator.inputs[0].shape[-1]), self.seed, self.iterations
-        )
+        latent_dim = self.generator.inputs[0].shape[-1]
+        # Below 0: noise that the generator's training has not seen.
+        noise = normal_noise((count, latent_dim), self.seed, -2 - iteration)
         made = self.generator([noise, labels[-count:]], training=False)
         seen = {
             "none": images,
