@@ -91,7 +91,7 @@ def held_out(facts: np.ndarray) -> np.ndarray:
     return (stacked + first + 2 * second) % 5 == 0
 
 
-def draw(count: int, seed: int, *, unseen: bool = False) -> np.ndarray:
+def draw(count: int, random: np.random.Generator, *, unseen: bool = False) -> np.ndarray:
     """Words of random captions, count×7: each of a place's words, and none, equally often.
 
     Digits and relation are never left out.
@@ -99,7 +99,6 @@ def draw(count: int, seed: int, *, unseen: bool = False) -> np.ndarray:
     Args:
         unseen: of those that are held out of training, instead of the others.
     """
-    random = np.random.default_rng(seed)
     drawn: list[np.ndarray] = []
     while sum(map(len, drawn)) < count:
         columns = []

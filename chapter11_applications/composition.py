@@ -1,4 +1,4 @@
-"""Images for captions: two digits of MNIST, redrawn in a size and with a pen. Imports no TensorFlow.
+"""Images for captions: two digits of MNIST, redrawn in a size and by a pen. Without TensorFlow.
 
 Handwriting has all stroke widths, and so "thin" and "bold" would overlap. A digit is therefore
 thinned to its skeleton, lines of one pixel, and these are drawn again with a pen of a given width.
@@ -8,8 +8,8 @@ import numpy as np
 
 SIDE = 32  # pixels of an image
 PATCH = 16  # of a digit's square
-EXTENTS = (8.0, 12.0)  # the longer side of a small and of a large digit's skeleton, pixels
-PENS = (1.1, 2.3)  # widths of the thin and of the bold pen, pixels
+EXTENTS = (9.0, 13.0)  # the longer side of a small and of a large digit's skeleton, pixels
+PENS = (1.0, 2.3)  # widths of the thin and of the bold pen, pixels
 ROOM = 2  # by how many pixels a small digit may be moved towards the other, or away from it
 SHIFT = 3  # by how many pixels each digit may be moved across that
 AT_ONCE = 500  # digits that are drawn together: their distances take some 50 MB
@@ -36,7 +36,9 @@ def _removable(strokes: np.ndarray, first_half: bool) -> np.ndarray:
     ways = ((1, 0), (1, -1), (0, -1), (-1, -1), (-1, 0), (-1, 1), (0, 1), (1, 1))
     around = [np.roll(strokes, way, axis=(1, 2)) for way in ways]
     count = np.sum(around, axis=0, dtype=np.uint8)
-    begins = sum((~a & b).astype(np.uint8) for a, b in zip(around, around[1:] + around[:1], strict=True))
+    begins = sum(
+        (~a & b).astype(np.uint8) for a, b in zip(around, around[1:] + around[:1], strict=True)
+    )
     north, _, east, _, south, _, west, _ = around
     if first_half:
         at_edge = ~(north & east & south) & ~(east & south & west)
@@ -89,7 +91,9 @@ def _distances(skeletons: np.ndarray, extent: float) -> np.ndarray:
     return np.sqrt(squares.min(axis=-1))
 
 
-def compose(facts: np.ndarray, drawn: np.ndarray, labels: np.ndarray, seed: int) -> np.ndarray:
+def compose(
+    facts: np.ndarray, drawn: np.ndarray, labels: np.ndarray, random: np.random.Generator
+) -> np.ndarray:
     """Images of which what captions say is true; what they leave free is drawn at random.
 
     Args:
@@ -99,7 +103,6 @@ def compose(facts: np.ndarray, drawn: np.ndarray, labels: np.ndarray, seed: int)
     Returns:
         uint8, n×32×32×1.
     """
-    random = np.random.default_rng(seed)
     n = len(facts)
     of_digit = [np.flatnonzero(labels == digit) for digit in range(10)]
     canvas = np.zeros((n, SIDE + 2 * ROOM, SIDE + 2 * ROOM), np.uint8)

@@ -15,9 +15,9 @@ from common.model import predict
 
 INK = 0.3  # from 0, black, to 1: pixels with more count for a digit's extent
 HALF = PATCH // 2
-# Midway between the two sizes and the two pens. A digit is longer than its skeleton by the pen.
-LARGE = (sum(EXTENTS) + sum(PENS)) / 2
-BOLD = sum(PENS) / 2
+LARGE = (sum(EXTENTS) + sum(PENS)) / 2  # midway; a digit is longer than its skeleton by the pen
+BOLD = 1.8  # between the widths that `stroke_widths` finds: pixels make thin strokes wider
+BATCH = 128
 
 
 def split(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -81,9 +81,7 @@ def build_classifier() -> keras.Model:
     return keras.Model(ink, layers.Dense(10, **exact)(x), name="digit_classifier")
 
 
-def train_classifier(
-    drawn: np.ndarray, labels: np.ndarray, epochs: int, batch_size: int, seed: int
-) -> keras.Model:
+def train_classifier(drawn: np.ndarray, labels: np.ndarray, epochs: int, seed: int) -> keras.Model:
     """Trains a classifier on redrawn digits, n×2×2×16×16, and their labels, n."""
     keras.utils.set_random_seed(seed)
     ink = drawn.reshape(-1, PATCH, PATCH, 1).astype(np.float32) / 255
@@ -91,14 +89,14 @@ def train_classifier(
     for patch, centred_patch in zip(ink, centred, strict=True):
         cut_out(patch[..., 0], centred_patch[..., 0])
     classifier = build_classifier()
-    updates = epochs * -(-len(ink) // batch_size)
+    updates = epochs * -(-len(ink) // BATCH)
     classifier.compile(
         keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(2e-3, updates)),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         auto_scale_loss=False,
     )
     classes = np.repeat(labels, len(ink) // len(labels))
-    classifier.fit(centred, classes, batch_size=batch_size, epochs=epochs, verbose=0)
+    classifier.fit(centred, classes, batch_size=BATCH, epochs=epochs, verbose=0)
     return classifier
 
 
