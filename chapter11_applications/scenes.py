@@ -11,7 +11,7 @@ from common.data import Dataset
 
 # Of a digit whose label the bundled classifier finds less probable, too little is left when it is
 # redrawn at half its size: the reader of the images would be wrong as often as the generator.
-LEAST_PROBABILITY = 0.9999
+LEAST_PROBABILITY = 0.99999
 AT_LEAST = 10  # digits of each class to choose from
 
 

@@ -48,8 +48,7 @@ def build_second_generator(condition_dim: int) -> keras.Model:
     """
     small = keras.Input((16, 16, 1), name="small_image")
     condition = keras.Input((condition_dim,), name="condition")
-    fine = layers.Conv2D(32, 3, padding="same")(small)  # → 16×16×32
-    fine = layers.LeakyReLU(negative_slope=SLOPE)(fine)
+    fine = _normalize(layers.Conv2D(32, 3, padding="same")(small))  # → 16×16×32
     coarse = _normalize(layers.Conv2D(64, 4, strides=2, padding="same")(fine))  # → 8×8×64
     # The paper has the same condition at each place; here each place has its own share of it.
     said = layers.Reshape((8, 8, 32))(layers.Dense(8 * 8 * 32)(condition))
@@ -57,9 +56,9 @@ def build_second_generator(condition_dim: int) -> keras.Model:
     x = _normalize(layers.Conv2D(64, 3, padding="same")(x))
     x = _residual_block(x)
     x = _normalize(layers.Conv2DTranspose(32, 4, strides=2, padding="same")(x))  # → 16×16×32
-    x = layers.Concatenate()([x, fine])  # → 16×16×64
+    x = layers.Add()([x, fine])  # what stage I has drawn, past the coarse layers
     x = _normalize(layers.Conv2D(32, 3, padding="same")(x))
-    x = _normalize(layers.Conv2DTranspose(32, 4, strides=2, padding="same")(x))  # → 32×32×32
+    x = _normalize(layers.Conv2DTranspose(16, 4, strides=2, padding="same")(x))  # → 32×32×16
     return keras.Model([small, condition], _image(x), name="second_generator")
 
 
@@ -77,7 +76,7 @@ def build_discriminator(side: int) -> keras.Model:
     words = keras.Input((None, WORDS), dtype="int32", name="words")
     x = image
     for filters, strides in ((32, side // 16), (64, 2), (128, 2)):  # 32×32 → 16×16 → 8×8 → 4×4
-        x = layers.Conv2D(filters, 4, strides, padding="same")(x)
+        x = layers.Conv2D(filters, 3, strides, padding="same")(x)
         x = layers.LeakyReLU(negative_slope=SLOPE)(x)
     x = layers.Flatten()(x)  # → 2048
     facts = layers.Dense(sum(FACTS.values()), dtype="float32", name="facts")(x)

@@ -31,7 +31,7 @@ class Settings(settings.Settings):
     """size of the noise vector z"""
     condition_dim: Width = 64
     """size of the condition that is drawn from a caption; the paper has 128"""
-    generator_learning_rate: PositiveFloat = 3e-3
+    generator_learning_rate: PositiveFloat = 2e-3
     """of the Adam of text encoder and generator; falls linearly to 0 over each stage"""
     discriminator_learning_rate: PositiveFloat = 2e-3
     """of the discriminator's Adam; falls linearly to 0 over each stage"""
@@ -41,8 +41,8 @@ class Settings(settings.Settings):
     """weight of R1, the squared gradient at real images; the paper has no penalty"""
     facts_weight: NonNegativeFloat = 1.0
     """weight of the auxiliary classifier of what images show; 0 is the paper's form"""
-    kl_weight: NonNegativeFloat = 1.0
-    """weight of the KL of conditioning augmentation"""
+    kl_weight: NonNegativeFloat = 0.1
+    """weight of the KL of conditioning augmentation; the authors' code has 2"""
     reader_epochs: Count = 4
     """passes over the redrawn digits of the classifier that measures"""
     measured: Annotated[int, Field(gt=1, le=100_000)] = 2_000

@@ -233,6 +233,19 @@ def defended():
     return model, lambda replicas: batches(replicas, labels=LABELS, value_range=BOUNDS)
 
 
+def stackgan():
+    from chapter11_applications import captions
+    from chapter11_applications.text_settings import PRESETS
+    from chapter11_applications.text_to_image import build_model
+
+    model = build_model(PRESETS["smoke"])
+    model.compile([sgd(), sgd()], [sgd(), sgd()])
+    model.begin(1)  # stage II, which uses stage I
+    words = captions.draw(64, np.random.default_rng(0))
+    labels = np.stack([words, captions.facts_of(words)], axis=1)
+    return model, lambda replicas: batches(replicas, digits(32), labels)
+
+
 CASES = (
     vae,
     gan,
@@ -253,6 +266,7 @@ CASES = (
     cyclegan_of_the_paper,
     discogan,
     defended,
+    stackgan,
 )
 
 

@@ -14,6 +14,7 @@ from chapter11_applications import (
     reading,
     scenes,
     stackgan,
+    text_losses,
     text_networks,
     text_report,
     text_to_image,
@@ -115,13 +116,13 @@ def test_facts_loss_is_the_cross_entropy_of_what_is_said():
             if fact[number] != captions.UNSAID:
                 expected -= np.log(np.exp(row[fact[number]]) / np.exp(row).sum()) / 5
         start += count
-    assert float(stackgan.facts_loss(tf.constant(logits), facts)) == pytest.approx(expected)
+    assert float(text_losses.facts_loss(tf.constant(logits), facts)) == pytest.approx(expected)
 
 
 def test_kl_loss_is_that_of_two_normal_distributions():
     mean, log_var = np.array([[0.5, 0.0]]), np.log(np.array([[1.0, 4.0]]))
     expected = (0.5 * 0.5**2 + 0.5 * (4 - 1 - np.log(4))) / 2
-    assert float(stackgan.kl_loss(mean, log_var)) == pytest.approx(expected)
+    assert float(text_losses.kl_loss(mean, log_var)) == pytest.approx(expected)
 
 
 def test_several_captions_have_the_logits_that_each_has_alone(some_scenes):
@@ -175,9 +176,9 @@ def test_logged_numbers_and_losses_are_those_of_the_paper(some_scenes, stage):
         "d_right": np.mean(right > 0),
         "d_wrong": np.mean(wrong > 0),
         "d_fake": np.mean(fake > 0),
-        "d_facts": float(stackgan.facts_loss(shown, facts)),
+        "d_facts": float(text_losses.facts_loss(shown, facts)),
         "g_loss": np.mean(np.log1p(np.exp(-fake))),
-        "g_facts": float(stackgan.facts_loss(fake_shown, facts)),
+        "g_facts": float(text_losses.facts_loss(fake_shown, facts)),
         "kl": float(kl),
     }
     logs = gan.train_step((pictures, labels))
@@ -198,7 +199,7 @@ def test_each_term_is_in_the_update_by_its_weight(some_scenes):
         slopes = inner.gradient(right, pictures)
         wrong, _ = discriminator([pictures, tf.roll(words, 1, axis=0)[:, None]])
         fake, _ = discriminator([fakes, words[:, None]])
-        loss = tf.reduce_mean(tf.nn.softplus(-right)) + 0.5 * stackgan.facts_loss(shown, facts)
+        loss = tf.reduce_mean(tf.nn.softplus(-right)) + 0.5 * text_losses.facts_loss(shown, facts)
         loss += tf.reduce_mean(tf.nn.softplus(wrong) + tf.nn.softplus(fake)) / 2
         loss += 3 / 2 * tf.reduce_mean(tf.reduce_sum(slopes**2, axis=(1, 2, 3)))
     variables = discriminator.trainable_variables
