@@ -9,13 +9,13 @@ import numpy as np
 from keras import layers
 
 from chapter11_applications.captions import FACTS, UNSAID
-from chapter11_applications.composition import EXTENTS, PATCH, PENS
+from chapter11_applications.composition import EXTENTS, PATCH
 from common import data
 from common.model import predict
 
 INK = 0.3  # from 0, black, to 1: pixels with more count for a digit's extent
 HALF = PATCH // 2
-LARGE = (sum(EXTENTS) + sum(PENS)) / 2  # midway; a digit is longer than its skeleton by the pen
+LARGE = sum(EXTENTS) / 2  # between the lengths of a small and of a large digit's skeleton
 BOLD = 1.8  # between the widths that `stroke_widths` finds: pixels make thin strokes wider
 BATCH = 128
 
@@ -105,10 +105,10 @@ def read(images: np.ndarray, classifier: keras.Model) -> np.ndarray:
     if images.dtype == np.uint8:
         images = data.scale(images)
     stacked, digits = split(images)
+    widths = stroke_widths(digits)
+    skeletons = extents(digits) - widths  # a digit is longer than its skeleton by its stroke
     classes = predict(classifier, digits.reshape(-1, PATCH, PATCH, 1)).argmax(axis=-1)
-    found = np.stack(
-        [extents(digits) > LARGE, stroke_widths(digits) > BOLD, classes.reshape(-1, 2)], axis=-1
-    )
+    found = np.stack([skeletons > LARGE, widths > BOLD, classes.reshape(-1, 2)], axis=-1)
     return np.concatenate([stacked[:, None], found.reshape(-1, 6)], axis=1).astype(np.int32)
 
 

@@ -21,7 +21,7 @@ class Settings(settings.Settings):
     """captions with an image each for training"""
     batch_size: Count = 64
     """images of one training step"""
-    first_iterations: Count = 4_000
+    first_iterations: Count = 2_500
     """training steps of stage I, whose images are of 16×16"""
     second_iterations: Count = 4_000
     """training steps of stage II, whose images are of 32×32"""
@@ -31,7 +31,7 @@ class Settings(settings.Settings):
     """size of the noise vector z"""
     condition_dim: Width = 64
     """size of the condition that is drawn from a caption; the paper has 128"""
-    generator_learning_rate: PositiveFloat = 2e-3
+    generator_learning_rate: PositiveFloat = 3e-3
     """of the Adam of text encoder and generator; falls linearly to 0 over each stage"""
     discriminator_learning_rate: PositiveFloat = 2e-3
     """of the discriminator's Adam; falls linearly to 0 over each stage"""
@@ -43,7 +43,7 @@ class Settings(settings.Settings):
     """weight of the auxiliary classifier of what images show; 0 is the paper's form"""
     kl_weight: NonNegativeFloat = 0.1
     """weight of the KL of conditioning augmentation; the authors' code has 2"""
-    reader_epochs: Count = 4
+    reader_epochs: Count = 3
     """passes over the redrawn digits of the classifier that measures"""
     measured: Annotated[int, Field(gt=1, le=100_000)] = 2_000
     """captions of each kind to measure at the end: seen combinations of digits, and unseen ones"""
