@@ -4,6 +4,8 @@ Layout, size and stroke are measured by NumPy, from the ink. The digits are read
 classifier that is trained on redrawn digits of MNIST, real ones alone: it has no part in the GAN.
 """
 
+import math
+
 import keras
 import numpy as np
 from keras import layers
@@ -118,10 +120,13 @@ def shares_right(found: np.ndarray, said: np.ndarray) -> dict[str, float]:
     Args:
         found: facts of images, n×7, as `read` gives them.
         said: facts of their captions, n×7, with UNSAID, which counts for nothing.
+
+    Returns:
+        "all", and by the names of FACTS; NaN for what no caption says.
     """
     right = (found == said) | (said == UNSAID)
     shares = {"all": float(np.mean(right.all(axis=1)))}
     for name, column in zip(FACTS, (found == said).T, strict=True):
         of_those = said[:, list(FACTS).index(name)] != UNSAID
-        shares[name] = float(np.mean(column[of_those]))
+        shares[name] = float(np.mean(column[of_those])) if of_those.any() else math.nan
     return shares
