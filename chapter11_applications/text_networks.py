@@ -2,7 +2,7 @@
 
 Captions come as words, numbers in `captions.VOCABULARY`, seven a caption. The paper's encoder is a
 network over the characters of free text that was trained before, with other captions; here the
-grammar has a place for each word, and an embedding with two dense layers is learned with the GAN.
+grammar has a place for each word, and embeddings with a dense layer are learned with the GAN.
 """
 
 import keras
@@ -11,7 +11,7 @@ from keras import layers
 from chapter11_applications.captions import FACTS, PLACES, VOCABULARY
 
 WORDS = len(PLACES)
-EMBEDDING = 32
+EMBEDDING = 64
 FEATURES = 256  # of a caption, and of an image
 SLOPE = 0.2
 
@@ -23,7 +23,7 @@ def build_text_encoder(condition_dim: int) -> keras.Model:
     encoder.
     """
     words = keras.Input((WORDS,), dtype="int32", name="words")
-    x = _caption_features(words, WORDS * EMBEDDING)
+    x = layers.Reshape((WORDS * EMBEDDING,))(_words_in_relation(words))
     distribution = layers.Dense(2 * condition_dim, dtype="float32")(x)
     return keras.Model(words, distribution, name="text_encoder")
 
@@ -81,22 +81,27 @@ def build_discriminator(side: int) -> keras.Model:
     x = layers.Flatten()(x)  # → 2048
     facts = layers.Dense(sum(FACTS.values()), dtype="float32", name="facts")(x)
     x = layers.LeakyReLU(negative_slope=SLOPE)(layers.Dense(FEATURES)(x))
+    captions = layers.Reshape((-1, WORDS * EMBEDDING))(_words_in_relation(words))  # n×k×448
+    captions = layers.LeakyReLU(negative_slope=SLOPE)(layers.Dense(FEATURES)(captions))
+    captions = layers.Dense(FEATURES)(captions)  # n×k×256
     # A projection (Miyato & Koyama 2018): captions fit that point where the image's features do.
-    captions = layers.Dense(FEATURES)(_caption_features(words, -1, WORDS * EMBEDDING))  # n×k×256
     fit = layers.Dot(axes=(2, 1), dtype="float32")([captions, x]) / FEATURES**0.5  # n×k
     real = layers.Dense(1, dtype="float32", name="real")(x)  # n×1, the same for all captions
     return keras.Model([image, words], [fit + real, facts], name=f"discriminator_{side}")
 
 
-def _caption_features(words, *shape: int):
-    """Words, …×7, to features of the caption, …×256."""
-    # Keras' own initial embeddings are tiny beside the biases and the noise that come to them.
-    x = layers.Embedding(len(VOCABULARY), EMBEDDING, keras.initializers.RandomNormal(stddev=1.0))(
-        words
-    )
-    x = layers.Reshape(shape)(x)  # the words of a caption side by side, so that places differ
-    x = layers.Dense(FEATURES)(x)
-    return layers.LeakyReLU(negative_slope=SLOPE)(x)
+def _words_in_relation(words):
+    """Words, …×7, to vectors, …×7×64: each word's own, multiplied by that of the relation.
+
+    Which digit "a three" is, the left or the right one, depends on the relation, and on no other
+    word. An encoder that cannot mix the two digits has nothing to learn by heart for two of them
+    together, and so draws those that it has never seen so combined as well as others.
+    """
+    # Keras' own initial embeddings are tiny, and their products would be more so.
+    normal = keras.initializers.RandomNormal(stddev=1.0)
+    vectors = layers.Embedding(len(VOCABULARY), EMBEDDING, normal)(words)
+    relation = layers.Embedding(len(VOCABULARY), EMBEDDING, normal)(words[..., 3:4])  # …×1×64
+    return layers.Multiply()([vectors, relation])
 
 
 def _normalize(x):

@@ -21,9 +21,9 @@ class Settings(settings.Settings):
     """captions with an image each for training"""
     batch_size: Count = 64
     """images of one training step"""
-    first_iterations: Count = 2_500
+    first_iterations: Count = 1_500
     """training steps of stage I, whose images are of 16×16"""
-    second_iterations: Count = 4_000
+    second_iterations: Count = 3_500
     """training steps of stage II, whose images are of 32×32"""
     sample_interval: Count = 500
     """iterations from one picture, line of history and checkpoint to the next; must divide both"""

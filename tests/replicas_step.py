@@ -239,7 +239,8 @@ def stackgan():
     from chapter11_applications.text_to_image import build_model
 
     model = build_model(PRESETS["smoke"])
-    model.compile([sgd(), sgd()], [sgd(), sgd()])
+    # Embeddings are large beside such steps as the others take: most of these would be rounding.
+    model.compile(*([sgd(0.03), sgd(0.03)] for _ in range(2)))
     model.begin(1)  # stage II, which uses stage I
     words = captions.draw(64, np.random.default_rng(0))
     labels = np.stack([words, captions.facts_of(words)], axis=1)

@@ -17,7 +17,7 @@ from common.replicas import Replicas
 PROGRAM = Path(__file__).with_name("replicas_step.py")
 # A case of each chapter but 7, and of all that is drawn, averaged, gathered, pooled and normalised
 # over a batch. The program has more, which are like these.
-CASES = "vae gan dcgan hacks progan cgan cyclegan_of_the_paper defended stackgan".split()
+CASES = "vae gan dcgan hacks progan cgan cyclegan_of_the_paper defended".split()
 
 
 @pytest.mark.parametrize(
