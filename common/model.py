@@ -44,7 +44,7 @@ def predict(network: keras.Model, inputs, batch_size: int = 200) -> np.ndarray:
     return np.concatenate(outputs)
 
 
-@functools.lru_cache(maxsize=4)  # not more: it keeps the networks in memory
+@functools.lru_cache(maxsize=6)  # not more: it keeps the networks in memory
 def _compiled(network):
     forward = functools.partial(network, training=False)
     return tf.function(forward, reduce_retracing=True, autograph=False)

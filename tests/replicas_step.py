@@ -276,6 +276,20 @@ def creative():
     return model, lambda replicas: batches(replicas, labels=labels)
 
 
+def stackgan():
+    from chapter11_applications import captions
+    from chapter11_applications.text_settings import PRESETS
+    from chapter11_applications.text_to_image import build_model
+
+    model = build_model(PRESETS["smoke"])
+    # Embeddings are large beside such steps as the others take: most of these would be rounding.
+    model.compile(*([sgd(0.03), sgd(0.03)] for _ in range(2)))
+    model.begin(1)  # stage II, which uses stage I
+    words = captions.draw(64, np.random.default_rng(0))
+    labels = np.stack([words, captions.facts_of(words)], axis=1)
+    return model, lambda replicas: batches(replicas, digits(32), labels)
+
+
 CASES = (
     vae,
     gan,
@@ -299,6 +313,7 @@ CASES = (
     few_images_gan,
     four_classifiers,
     creative,
+    stackgan,
 )
 
 
