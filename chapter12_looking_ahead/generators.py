@@ -14,13 +14,12 @@ from common import UserError, data, folders, runs
 from common.files import foreign
 
 CHAPTERS = ("chapter04_dcgan", "chapter06_progan", "chapter08_cgan")
-CLASSES = 10
 
 
 class Found(NamedTuple):
-    """A generator's file, what it is called, and the data set that it was trained on."""
+    """A generator's file, the chapter that made it, and the data set that it was trained on."""
 
-    name: str
+    chapter: str
     path: Path
     dataset: str
 
@@ -63,14 +62,14 @@ def of_run(folder: Path) -> Found:
     Raises:
         UserError: there is none, or it was trained on photos, which the classifier does not know.
     """
-    folder = folders.find_finished(folder.parent, str(folder))
+    folder = folders.find_finished(Path("runs"), str(folder))
     path = folder / "config.json"
     with foreign(path, "cannot be read"):
         record = runs.Record.model_validate_json(path.read_bytes())
     dataset = str(record.settings.get("dataset"))
     if dataset not in data.NAMES:
         raise UserError(f"{folder}: trained on {dataset}; the metrics know {', '.join(data.NAMES)}")
-    return Found(f"{record.chapter} {folder.name}", folder / "generator.keras", dataset)
+    return Found(record.chapter, folder / "generator.keras", dataset)
 
 
 def load(path: Path) -> Generator:

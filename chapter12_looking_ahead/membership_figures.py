@@ -2,10 +2,10 @@
 
 import json
 
-import numpy as np
 from matplotlib.figure import Figure
 
 from chapter12_looking_ahead.roc import FALSE_POSITIVES
+from chapter12_looking_ahead.spread import spread
 from common import images
 
 MEASURES = ("auc", "control_auc", "accuracy", "true_positive_rate")
@@ -43,14 +43,6 @@ def compare(run, config, found: dict[str, dict]) -> dict[str, dict]:
     run.write_json("results.json", results)
     print(f"\n{table(results)}\n\npictures: {run.path}")
     return results
-
-
-def spread(values: list) -> dict[str, float] | None:
-    """Mean and standard deviation, 0 for a single value; None if there is none."""
-    if None in values:
-        return None
-    deviation = np.std(values, ddof=1) if len(values) > 1 else 0.0
-    return {"mean": float(np.mean(values)), "deviation": float(deviation)}
 
 
 def table(results: dict[str, dict]) -> str:

@@ -5,8 +5,8 @@
     python chapter12_looking_ahead/truncation.py --keras-file generator.keras
 
 A generator that was trained with normal noise is given noise without large values (Brock et al.
-2019, section 3.1). truncation.png, samples.png, table.csv and results.json go into
-runs/chapter12_looking_ahead/truncation/NUMBER.
+2019, section 3.1). truncation.png, samples of each generator, table.csv and results.json go into
+runs/chapter12_looking_ahead/truncation/NUMBER. Of several runs of a chapter, the plot has the mean.
 """
 
 import sys
@@ -20,7 +20,8 @@ if not __package__:  # run by its path: find `common` from whatever folder we we
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from chapter12_looking_ahead import generators
-from common import UserError, cli, runs
+from chapter12_looking_ahead.spread import spread
+from common import cli, runs
 from common.cli import POSITIONAL
 from common.settings import DigitSet, Folder, Frozen, Seed
 
@@ -68,40 +69,51 @@ def truncated_noise(shape: tuple[int, ...], threshold: float, seed: int) -> np.n
 
 def main(argv: list[str] | None = None) -> dict:
     config = cli.read(__doc__, Settings, argv)
-    files = [generators.Found(Path(f).stem, Path(f), config.dataset) for f in config.keras_file]
-    found = files + (generators.find(config.runs) if config.runs or not files else [])
-    if len({one.name for one in found}) < len(found):
-        raise UserError("the same generator, or two files of one name, are given twice")
+    found = [generators.Found(Path(f).stem, Path(f), config.dataset) for f in config.keras_file]
+    if config.runs or not found:
+        found += generators.find(config.runs)
     run = runs.new("chapter12_looking_ahead/truncation", config, config.output_dir)
     cli.setup(config.seed)
-    loaded = {one.name: generators.load(one.path) for one in found}
+    loaded = [generators.load(one.path) for one in found]
     evaluators = {one.dataset: load_evaluator(one.dataset, config) for one in found}
     run.start({"source": ", ".join(str(one.path) for one in found), "sha256": ""})
 
-    thresholds = [np.inf, *sorted(config.threshold, reverse=True)]
-    results: dict[str, list] = {}
     rows = []
-    print(("{:<26}" + "{:>11}" * 4).format("", "threshold", *MEASURED))
-    for one in found:
+    for number, (one, generator) in enumerate(zip(found, loaded, strict=True), start=1):
+        print(f"\n{one.path}\n" + ("{:>12}" * 4).format("threshold", *MEASURED))
         evaluator, labels = evaluators[one.dataset]
-        for threshold in thresholds:
-            report, samples = measure(loaded[one.name], evaluator, labels, threshold, config)
-            rows.append({"generator": one.name, "threshold": threshold, **report})
-            results.setdefault(one.name, []).append((threshold, report, samples))
-            values = "".join(f"{report[key]:>11.3f}" for key in MEASURED)
-            print(f"{one.name:<26}{threshold:>11g}{values}", flush=True)
+        samples = {}
+        for threshold in [np.inf, *sorted(config.threshold, reverse=True)]:
+            report, samples[threshold] = measure(generator, evaluator, labels, threshold, config)
+            name = {"chapter": one.chapter, "generator": str(one.path), "threshold": threshold}
+            rows.append(name | report)
+            values = "".join(f"{value:>12.3f}" for value in report.values())
+            print(f"{threshold:>12g}{values}", flush=True)
+        run.write(f"{number}_{one.chapter}.png", draw_samples(str(one.path), samples))
 
+    results = summarize(rows)
     run.write_csv("table.csv", rows)
     run.write("truncation.png", draw(results))
-    for name, sweep in results.items():
-        run.write(f"{name.replace(' ', '_')}.png", draw_samples(name, sweep))
-    summary = {
-        name: {str(threshold): report for threshold, report, _ in sweep}
-        for name, sweep in results.items()
-    }
-    run.write_json("results.json", summary)
+    run.write_json("results.json", results)
     print(f"\npictures: {run.path}")
-    return summary
+    return results
+
+
+def summarize(rows: list[dict]) -> dict[str, dict]:
+    """Of each chapter and threshold, mean and deviation over its generators of MEASURED."""
+    collected: dict[str, dict] = {}
+    for row in rows:
+        of_chapter = collected.setdefault(row["chapter"], {})
+        values = of_chapter.setdefault(f"{row['threshold']:g}", {key: [] for key in MEASURED})
+        for key in MEASURED:
+            values[key].append(row[key])
+    return {
+        chapter: {
+            threshold: {key: spread(found) for key, found in values.items()}
+            for threshold, values in sweep.items()
+        }
+        for chapter, sweep in collected.items()
+    }
 
 
 def load_evaluator(dataset: str, config: Settings):
@@ -121,22 +133,27 @@ def measure(generator, evaluator, labels, threshold: float, config: Settings):
     return {key: report[key] for key in MEASURED}, images[:SHOWN]
 
 
-def draw(results: dict[str, list]) -> bytes:
-    """Precision against recall, and each of MEASURED against the threshold, as PNG."""
+def draw(results: dict[str, dict]) -> bytes:
+    """Precision against recall, and each of MEASURED against the threshold, as PNG.
+
+    Args:
+        results: see `summarize`.
+    """
     from matplotlib.figure import Figure
 
     from common import images
 
     figure = Figure(figsize=(14, 3.8), layout="constrained")
     exchange, *panels = figure.subplots(1, 1 + len(MEASURED))
-    for name, sweep in results.items():
-        values = {key: [report[key] for _, report, _ in sweep] for key in MEASURED}
-        exchange.plot(values["recall"], values["precision"], ".-", label=name)
-        exchange.plot(values["recall"][0], values["precision"][0], "k*")
+    for chapter, sweep in results.items():
+        means = {key: [found[key]["mean"] for found in sweep.values()] for key in MEASURED}
+        exchange.plot(means["recall"], means["precision"], ".-", label=chapter)
+        exchange.plot(means["recall"][0], means["precision"][0], "k*")
         # Beyond 4 there is next to nothing: untruncated noise stands there.
-        thresholds = [min(threshold, 4) for threshold, *_ in sweep]
+        thresholds = [min(float(threshold), 4) for threshold in sweep]
         for ax, key in zip(panels, MEASURED, strict=True):
-            ax.plot(thresholds, values[key], ".-")
+            deviations = [found[key]["deviation"] for found in sweep.values()]
+            ax.errorbar(thresholds, means[key], deviations, fmt=".-", capsize=2)
     exchange.set(xlabel="recall", ylabel="precision", title="star: untruncated")
     exchange.legend(fontsize=8)
     for ax, key in zip(panels, MEASURED, strict=True):
@@ -147,16 +164,17 @@ def draw(results: dict[str, list]) -> bytes:
     return images.figure_png(figure)
 
 
-def draw_samples(name: str, sweep: list) -> bytes:
+def draw_samples(title: str, samples: dict[float, np.ndarray]) -> bytes:
     """A row of samples for each threshold, from the same seed, as PNG."""
     from matplotlib.figure import Figure
 
     from common import images
 
-    figure = Figure(figsize=(8, 0.8 * len(sweep) + 0.4), layout="constrained")
-    figure.suptitle(name)
-    for ax, (threshold, _, samples) in zip(figure.subplots(len(sweep), 1), sweep, strict=True):
-        ax.imshow(images.grid(samples, columns=SHOWN), cmap="gray", vmin=0, vmax=255)
+    figure = Figure(figsize=(8, 0.8 * len(samples) + 0.4), layout="constrained")
+    figure.suptitle(title, fontsize=9)
+    axes = figure.subplots(len(samples), 1)
+    for ax, (threshold, made) in zip(axes, samples.items(), strict=True):
+        ax.imshow(images.grid(made, columns=SHOWN), cmap="gray", vmin=0, vmax=255)
         ax.set(xticks=[], yticks=[])
         ax.set_ylabel(f"{threshold:g}", rotation=0, ha="right", va="center")
     return images.figure_png(figure)

@@ -130,6 +130,21 @@ def test_mistakes_are_one_line_and_write_nothing(tmp_path, monkeypatch, capsys, 
     assert list(tmp_path.iterdir()) == []
 
 
+def test_runs_of_a_chapter_are_summarised_together():
+    rows = [
+        {"chapter": c, "threshold": t, "precision": p, "recall": 0.0, "fid": 1.0}
+        for c, t, p in (("a", np.inf, 0.5), ("a", 0.5, 1.0), ("a", np.inf, 0.7), ("b", 0.5, 0.1))
+    ]
+    found = truncation.summarize(rows)
+    assert {chapter: list(sweep) for chapter, sweep in found.items()} == {
+        "a": ["inf", "0.5"],
+        "b": ["0.5"],
+    }
+    expected = {"mean": 0.6, "deviation": np.std([0.5, 0.7], ddof=1)}
+    assert found["a"]["inf"]["precision"] == pytest.approx(expected)
+    assert found["b"]["0.5"]["precision"] == {"mean": 0.1, "deviation": 0}
+
+
 def write_run(folder, chapter="chapter04_dcgan", dataset="mnist", finished=True):
     folder.mkdir(parents=True)
     record = '{"chapter": "%s", "preset": null, "settings": {"dataset": "%s"}, '
@@ -146,7 +161,8 @@ def test_the_latest_finished_run_of_each_chapter_is_found(tmp_path, monkeypatch,
     write_run(tmp_path / "runs" / "chapter04_dcgan" / "0003", finished=False)
     write_run(tmp_path / "runs" / "chapter08_cgan" / "0001", "chapter08_cgan", "fashion_mnist")
     found = generators.find([])
-    assert [one.name for one in found] == ["chapter04_dcgan 0002", "chapter08_cgan 0001"]
+    assert [one.chapter for one in found] == ["chapter04_dcgan", "chapter08_cgan"]
+    assert found[0].path.parent.name == "0002"
     assert [one.dataset for one in found] == ["mnist", "fashion_mnist"]
     write_run(tmp_path / "photos", "chapter06_progan", "folder")
     line = error_of(truncation.main, ["photos"], capsys)
