@@ -6,7 +6,7 @@ that one of them is near to (GAN-Leaks, Chen et al. 2020, full black-box).
 """
 
 import json
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -53,16 +53,27 @@ def choose(dataset, count: int, attacked: int, seed: int) -> Candidates:
     )
 
 
-def measure(score, candidates: Candidates) -> dict[str, float]:
-    """What `roc.measures` gives for a score, a function of images in [-1, 1], n×28×28×1, to n."""
-    members, others = score(data.scale(candidates.members)), score(data.scale(candidates.others))
-    measured = roc.measures(members, others)
+def attack(score, candidates: Candidates) -> dict[str, np.ndarray]:
+    """A score of the members, of the others, and of the control, if there is one.
+
+    Args:
+        score: a function of images, n×28×28×1 in [-1, 1], to n numbers, higher for members.
+    """
+    kinds = {"members": candidates.members, "others": candidates.others}
     if candidates.control is not None:
-        measured["control_auc"] = roc.auc(score(data.scale(candidates.control)), others)
+        kinds["control"] = candidates.control
+    return {kind: score(data.scale(images)) for kind, images in kinds.items()}
+
+
+def measure(scores: dict[str, np.ndarray]) -> dict[str, float]:
+    """What `roc.measures` says of an attack's scores; and the AUC of the control."""
+    measured = roc.measures(scores["members"], scores["others"])
+    if "control" in scores:
+        measured["control_auc"] = roc.auc(scores["control"], scores["others"])
     return measured
 
 
-def attack(run, model, candidates: Candidates, generated: np.ndarray) -> dict[str, Any]:
+def attack_all(run, model, candidates: Candidates, generated: np.ndarray) -> dict[str, dict]:
     """Both attacks on a trained model; writes roc.json, the curves.
 
     Args:
@@ -70,20 +81,23 @@ def attack(run, model, candidates: Candidates, generated: np.ndarray) -> dict[st
         generated: its images, n×28×28×1 in [-1, 1].
 
     Returns:
-        For results.json: the measures of each attack, by its name.
+        The measures of each attack, by its name.
     """
 
     def nearness(images):
         """Minus the distance to the nearest generated image, n."""
         return -metrics.nearest_images(images, generated)[1]
 
-    scores = {model.SCORE: model.membership_scores, NEAREST: nearness}
-    curves = {}
-    for name, score in scores.items():
-        members, others = (score(data.scale(x)) for x in (candidates.members, candidates.others))
-        curves[name] = [rates.tolist() for rates in roc.curve(members, others)]
+    found = {
+        model.SCORE: attack(model.membership_scores, candidates),
+        NEAREST: attack(nearness, candidates),
+    }
+    curves = {
+        name: [rates.tolist() for rates in roc.curve(scores["members"], scores["others"])]
+        for name, scores in found.items()
+    }
     run.write("roc.json", json.dumps(curves).encode())
-    return {"attacks": {name: measure(score, candidates) for name, score in scores.items()}}
+    return {name: measure(scores) for name, scores in found.items()}
 
 
 def draw_nearest(candidates: Candidates, generated: np.ndarray) -> bytes:

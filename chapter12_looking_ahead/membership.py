@@ -82,13 +82,14 @@ QUICK = Settings(
     model=["gan", "vae"],
     images=[500, 5_000, 60_000],
     batch_size=64,
-    iterations=3_000,
+    iterations=2_000,
     sample_interval=1_000,
     latent_dim=64,
+    fid_images=5_000,
 )
 PRESETS = {
     "quick": QUICK,
-    "long": QUICK.replace(iterations=20_000, sample_interval=2_000),
+    "long": QUICK.replace(iterations=20_000, sample_interval=2_000, fid_images=10_000),
     "smoke": QUICK.replace(
         dataset="sample",
         images=[100, 200],
@@ -141,10 +142,9 @@ def train_model(config: Settings, run: TrainingRun, dataset) -> dict:
         return images.grid(model.generate(16), columns=4)
 
     def evaluate():
-        measured = {"auc": attacks.measure(model.membership_scores, candidates)["auc"]}
-        if config.fid:
-            measured["fid"] = evaluator.fid(model.generate(config.fid_images))
-        return measured
+        scores = attacks.attack(model.membership_scores, candidates)
+        fid = {"fid": evaluator.fid(model.generate(config.fid_images))} if config.fid else {}
+        return {"auc": attacks.measure(scores)["auc"], **fid}
 
     run.begin(model, dataset.describe())
     model.fit(
@@ -157,8 +157,8 @@ def train_model(config: Settings, run: TrainingRun, dataset) -> dict:
     run.plot_history(model.PLOTS, f"Chapter 12, {config.model[0]} of {config.images[0]} images")
     run.write("nearest.png", attacks.draw_nearest(candidates, generated))
     run.save_models(**{name: unfuse(network) for name, network in networks.items()})
-    found = attacks.attack(run, model, candidates, generated)
-    return run.finish({**found, "fid": evaluator.fid(generated)})
+    found = attacks.attack_all(run, model, candidates, generated)
+    return run.finish({"fid": evaluator.fid(generated), "attacks": found})
 
 
 def build(config: Settings, run: TrainingRun):

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-from pydantic import Field, PositiveFloat
+from pydantic import Field
 
 if not __package__:  # run by its path: find `common` from whatever folder we were started in
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
@@ -28,6 +28,7 @@ from common.settings import DigitSet, Folder, Frozen, Seed
 SHOWN = 10  # images of each threshold in the picture
 THRESHOLDS = (2.0, 1.5, 1.0, 0.8, 0.6, 0.4, 0.2, 0.1)
 MEASURED = ("precision", "recall", "fid")
+Threshold = Annotated[float, Field(ge=0.01)]  # below, drawing again would take long
 
 
 class Settings(Frozen):
@@ -42,7 +43,7 @@ class Settings(Frozen):
     """what the generators of --keras-file were trained on; runs know it"""
     data_dir: Folder | None = None
     """a folder with the data set; see chapter 4's train.py"""
-    threshold: list[PositiveFloat] = Field(default_factory=lambda: list(THRESHOLDS), min_length=1)
+    threshold: list[Threshold] = Field(default_factory=lambda: list(THRESHOLDS), min_length=1)
     """noise is drawn again where it is above this; untruncated noise is always measured, too"""
     images: Annotated[int, Field(ge=65, le=100_000)] = 5_000
     """generated for each threshold, more than the classifier's 64 features"""
@@ -83,7 +84,7 @@ def main(argv: list[str] | None = None) -> dict:
         print(f"\n{one.path}\n" + ("{:>12}" * 4).format("threshold", *MEASURED))
         evaluator, labels = evaluators[one.dataset]
         samples = {}
-        for threshold in [np.inf, *sorted(config.threshold, reverse=True)]:
+        for threshold in [np.inf, *sorted(set(config.threshold), reverse=True)]:
             report, samples[threshold] = measure(generator, evaluator, labels, threshold, config)
             name = {"chapter": one.chapter, "generator": str(one.path), "threshold": threshold}
             rows.append(name | report)

@@ -238,7 +238,7 @@ def test_who_publishes_copies_gives_its_members_away(tmp_path):
     folder.path = tmp_path
     chosen = attacks.choose(Digits, 150, attacked=100, seed=0)
     copies = chosen.training.astype("float32") / 127.5 - 1
-    found = attacks.attack(folder, Copier(), chosen, copies)["attacks"]
+    found = attacks.attack_all(folder, Copier(), chosen, copies)
     assert found[attacks.NEAREST]["auc"] == found[attacks.NEAREST]["accuracy"] == 1
     assert found[attacks.NEAREST]["true_positive_rate"] == 1
     assert abs(found[attacks.NEAREST]["control_auc"] - 0.5) < 0.1

@@ -118,7 +118,7 @@ def test_help_needs_no_tensorflow(program, name):
         ("membership", ["--images", "50"], "--images 50: attacks are measured on 100 at least"),
         ("membership", ["--model"], "--model []: List should have at least 1 item"),
         ("membership", ["--attacked", "10"], "--attacked 10: should be greater than or equal"),
-        ("truncation", ["--threshold", "0"], "--threshold"),
+        ("truncation", ["--threshold", "0"], "should be greater than or equal to 0.01"),
         ("truncation", [], "no finished run of chapter 4, 6 or 8; train one: python chapter04"),
         ("truncation", ["runs/chapter04_dcgan/7"], "holds no run"),
     ],
