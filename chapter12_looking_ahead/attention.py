@@ -79,8 +79,8 @@ PRESETS = {
     "paper": PAPER,
     "smoke": PAPER.replace(
         dataset="sample",
-        iterations=4,
-        sample_interval=2,
+        iterations=2,
+        sample_interval=1,
         plain_factor=1.5,
         batch_size=8,
         latent_dim=8,

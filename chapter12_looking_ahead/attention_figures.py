@@ -16,8 +16,8 @@ def maps(gan) -> bytes:
     """What positions of generated images attend to, in both networks, as PNG.
 
     For each image two queries, marked in orange: the brightest position of its left third, which
-    lies on a stroke, and a corner of the background. Beside it, over the image, the weights of the
-    positions that these attend to, in the generator and in the discriminator.
+    lies on a stroke, and a corner of the background. Beside it the weights of the positions that
+    these attend to, in the generator and in the discriminator; bright is much.
     """
     noise = gan.fixed_noise(SHOWN)
     generated = predict(gan.generator, noise)
@@ -35,8 +35,7 @@ def maps(gan) -> bytes:
         ax[0].imshow(image, cmap="gray", vmin=-1, vmax=1)
         for panel, (name, weights) in zip(ax[1:], columns.items(), strict=True):
             found = weights[row // 2, query].reshape(height // 4, width // 4)
-            panel.imshow(image, cmap="gray", vmin=-1, vmax=1)
-            panel.imshow(found.repeat(4, 0).repeat(4, 1), cmap="inferno", alpha=0.7, vmin=0)
+            panel.imshow(found.repeat(4, 0).repeat(4, 1), cmap="inferno", vmin=0)
             panel.set_title(name if row == 0 else "", fontsize=9)
         for panel in ax:
             panel.plot(x, y, "o", color="tab:orange", markersize=5)

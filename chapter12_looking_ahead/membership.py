@@ -95,8 +95,8 @@ PRESETS = {
         images=[100, 200],
         repeats=1,
         attacked=100,
-        iterations=4,
-        sample_interval=2,
+        iterations=2,
+        sample_interval=1,
         batch_size=8,
         latent_dim=8,
         fid_images=100,
@@ -146,7 +146,7 @@ def train_model(config: Settings, run: TrainingRun, dataset) -> dict:
         fid = {"fid": evaluator.fid(model.generate(config.fid_images))} if config.fid else {}
         return {"auc": attacks.measure(scores)["auc"], **fid}
 
-    run.begin(model, dataset.describe())
+    run.begin(model, dataset.describe() | {"training_images": len(candidates.training)})
     model.fit(
         run.batches(candidates.training, value_range=model.VALUE_RANGE),
         callbacks=run.callbacks(sample_images, evaluate),

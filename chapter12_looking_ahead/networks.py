@@ -43,15 +43,16 @@ def self_attention(features):
         The same shape. The layer "attention" has the weights as its second output, n×N×N/4.
     """
     _, height, width, channels = features.shape
-    query = SpectralConv2D(channels // 8, 1)(features)  # g
-    key = layers.MaxPooling2D(2)(SpectralConv2D(channels // 8, 1)(features))  # f
-    value = layers.MaxPooling2D(2)(SpectralConv2D(channels // 2, 1)(features))  # h
+    query = SpectralConv2D(channels // 8, 1, name="g")(features)
+    key = SpectralConv2D(channels // 8, 1, name="f")(features)
+    value = SpectralConv2D(channels // 2, 1, name="h")(features)
+    key, value = layers.MaxPooling2D(2)(key), layers.MaxPooling2D(2)(value)
     query, key, value = (layers.Reshape((-1, x.shape[-1]))(x) for x in (query, key, value))
     # Keras' layer is the softmax of the products, and the weighted sum; float32 for the softmax.
     attend = layers.Attention(name="attention", dtype="float32")
     found, _ = attend([query, value, key], return_attention_scores=True)  # → N×C/2
     found = layers.Reshape((height, width, channels // 2))(found)
-    found = SpectralConv2D(channels, 1)(found)  # v: → C
+    found = SpectralConv2D(channels, 1, name="v")(found)  # → C
     return layers.Add()([Gamma(name="gamma")(found), features])
 
 
