@@ -66,10 +66,12 @@ PAPER = Settings(
 )
 PRESETS = {
     "quick": PAPER.replace(
+        # The paper's ratio at ten times the rates: there are 300 times fewer iterations.
         generator_learning_rate=1e-3,
         discriminator_learning_rate=4e-3,
         batch_size=64,
         latent_dim=64,
+        precision="mixed_bfloat16",  # faster on hardware with instructions for it
         iterations=3_000,
         sample_interval=250,
         plain_factor=1.2,
