@@ -4,6 +4,7 @@ The files are plain Keras, so none of the chapters' code is needed.
 """
 
 import os
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -37,22 +38,25 @@ class Generator(NamedTuple):
 def find(names: Sequence[str], home: Path = Path("runs")) -> list[Found]:
     """Runs that have a generator: those named by their folders, or the latest of each chapter.
 
+    Of the latter, what is not there or is of photos is left out, and a line says so.
+
     Raises:
-        UserError: one is not there, not finished, or not of digits or clothes; or, without names,
-            there is none at all.
+        UserError: a named one is not there, not finished, or not of digits or clothes; or, without
+            names, nothing is left.
     """
     if names:
         return [of_run(Path(name)) for name in names]
-    found = []
+    found, skipped = [], []
     for chapter in CHAPTERS:
         try:
-            folder = folders.find_finished(home / chapter, "latest")
-        except UserError:
-            continue
-        found.append(of_run(folder))
+            found.append(of_run(folders.find_finished(home / chapter, "latest")))
+        except UserError as error:
+            skipped.append(error)
     if not found:
         commands = ", ".join(f"python {chapter}/train.py" for chapter in CHAPTERS)
         raise UserError(f"{home}: no finished run of chapter 4, 6 or 8; train one: {commands}")
+    for error in skipped:
+        print(f"left out: {error}", file=sys.stderr)
     return found
 
 

@@ -163,6 +163,7 @@ def test_the_latest_finished_run_of_each_chapter_is_found(tmp_path, monkeypatch,
     found = generators.find([])
     assert [one.chapter for one in found] == ["chapter04_dcgan", "chapter08_cgan"]
     assert found[0].path.parent.name == "0002"
+    assert "left out: there is no finished run in runs/chapter06_progan" in capsys.readouterr().err
     assert [one.dataset for one in found] == ["mnist", "fashion_mnist"]
     write_run(tmp_path / "photos", "chapter06_progan", "folder")
     line = error_of(truncation.main, ["photos"], capsys)
