@@ -46,7 +46,8 @@ def find(names: Sequence[str], home: Path = Path("runs")) -> list[Found]:
     """
     if names:
         return [of_run(Path(name)) for name in names]
-    found, skipped = [], []
+    found: list[Found] = []
+    skipped: list[UserError] = []
     for chapter in CHAPTERS:
         try:
             found.append(of_run(folders.find_finished(home / chapter, "latest")))
