@@ -56,8 +56,8 @@ def find(names: Sequence[str], home: Path = Path("runs")) -> list[Found]:
     if not found:
         commands = ", ".join(f"python {chapter}/train.py" for chapter in CHAPTERS)
         raise UserError(f"{home}: no finished run of chapter 4, 6 or 8; train one: {commands}")
-    for error in skipped:
-        print(f"left out: {error}", file=sys.stderr)
+    for reason in skipped:
+        print(f"left out: {reason}", file=sys.stderr)
     return found
 
 
