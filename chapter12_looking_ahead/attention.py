@@ -120,6 +120,7 @@ def train_network(config: Settings, run: TrainingRun, dataset, training_images) 
     from chapter12_looking_ahead.networks import build_discriminator, build_generator, export
     from chapter12_looking_ahead.sagan import SAGAN
     from common import images, stream
+    from common.batch_norm import fuse, unfuse
 
     stream.check_batch_size(config.batch_size, training_images)
     run.schedule(*config.schedule(len(training_images)))
@@ -129,7 +130,7 @@ def train_network(config: Settings, run: TrainingRun, dataset, training_images) 
     keras.utils.set_random_seed(config.seed)
     with run.scope():
         gan = SAGAN(
-            build_generator(config.latent_dim, shape, attention),
+            fuse(build_generator(config.latent_dim, shape, attention)),
             build_discriminator(shape, attention),
             config.seed,
         )
@@ -159,7 +160,8 @@ def train_network(config: Settings, run: TrainingRun, dataset, training_images) 
     run.plot_history(SAGAN.PLOTS, f"Chapter 12, {config.network[0]}, {config.dataset}")
     if attention:
         run.write("attention.png", attention_figures.maps(gan))
-    run.save_models(generator=export(gan.generator), discriminator=export(gan.discriminator))
+    generator = export(unfuse(gan.generator))
+    run.save_models(generator=generator, discriminator=export(gan.discriminator))
     return run.finish(measurement.of(gan.generate(config.fid_images)))
 
 

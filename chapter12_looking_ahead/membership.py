@@ -167,6 +167,7 @@ def build(config: Settings, run: TrainingRun):
 
     from chapter12_looking_ahead import target_networks as build
     from chapter12_looking_ahead.targets import GAN, VAE
+    from common.batch_norm import fuse
 
     if config.model == ["vae"]:
         vae = {
@@ -178,7 +179,7 @@ def build(config: Settings, run: TrainingRun):
         networks = vae
     else:
         networks = {
-            "generator": build.build_generator(config.latent_dim),
+            "generator": fuse(build.build_generator(config.latent_dim)),
             "discriminator": build.build_discriminator(),
         }
         model = GAN(**networks, seed=config.seed)

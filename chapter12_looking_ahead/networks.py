@@ -7,7 +7,6 @@ section 4.1.
 import keras
 from keras import layers
 
-from common.batch_norm import FusedBatchNormalization
 from common.spectral import SpectralConv2D, SpectralDense, SpectralLayer, update_vectors
 
 SLOPE = 0.1  # of LeakyReLU below 0, in the discriminator
@@ -68,13 +67,13 @@ def build_generator(latent_dim=64, image_shape=(28, 28, 1), attention=True) -> k
     x = SpectralDense(height // 4 * (width // 4) * 64)(noise)
     x = layers.Reshape((height // 4, width // 4, 64))(x)  # latent_dim → 7×7×64
     for filters in (32, 16):  # → 14×14×32 → 28×28×16
-        x = FusedBatchNormalization()(x)
+        x = layers.BatchNormalization()(x)
         x = layers.ReLU()(x)
         x = layers.UpSampling2D(2)(x)
         x = SpectralConv2D(filters, 3)(x)
         if attention and filters == 32:
             x = self_attention(x)
-    x = FusedBatchNormalization()(x)
+    x = layers.BatchNormalization()(x)
     x = layers.ReLU()(x)
     x = SpectralConv2D(channels, 3)(x)  # → 28×28×1
     # In mixed precision too, what leaves a network is float32.
@@ -127,17 +126,14 @@ def export(network: keras.Model) -> keras.Model:
             del config["size"]
             config |= {"kernel_size": layer.size, "padding": "same"}
             return layers.Conv2D.from_config(config)
-        kinds = {
-            SpectralDense: layers.Dense,
-            FusedBatchNormalization: layers.BatchNormalization,
-        }
-        return kinds.get(type(layer), type(layer)).from_config(config)
+        kind = layers.Dense if isinstance(layer, SpectralDense) else type(layer)
+        return kind.from_config(config)
 
     clone = keras.models.clone_model(network, clone_function=copy)
     for layer, copied in zip(network.layers, clone.layers, strict=True):
         weights = layer.get_weights()
         if isinstance(layer, SpectralLayer):
             weights = [keras.ops.cast(layer.normalized_kernel(), "float32"), layer.bias]
-        for copied_weight, weight in zip(copied.weights, weights, strict=False):
+        for copied_weight, weight in zip(copied.weights, weights, strict=False):  # γ has no copy
             copied_weight.assign(weight)
     return clone

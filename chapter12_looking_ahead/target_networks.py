@@ -6,8 +6,6 @@ As chapters 4 and 2 build them, with fewer features in the generator, and with m
 import keras
 from keras import layers
 
-from common.batch_norm import FusedBatchNormalization
-
 SLOPE = 0.2  # of LeakyReLU below 0
 
 
@@ -18,10 +16,10 @@ def build_generator(latent_dim: int = 64) -> keras.Model:
             keras.Input((latent_dim,)),
             layers.Dense(7 * 7 * 64),
             layers.Reshape((7, 7, 64)),  # latent_dim → 7×7×64
-            FusedBatchNormalization(),
+            layers.BatchNormalization(),
             layers.LeakyReLU(SLOPE),
             layers.Conv2DTranspose(32, 4, strides=2, padding="same"),  # → 14×14×32
-            FusedBatchNormalization(),
+            layers.BatchNormalization(),
             layers.LeakyReLU(SLOPE),
             layers.Conv2DTranspose(1, 4, strides=2, padding="same"),  # → 28×28×1
             layers.Activation("tanh", dtype="float32"),

@@ -237,7 +237,7 @@ def sagan():
     from chapter12_looking_ahead.networks import build_discriminator, build_generator
     from chapter12_looking_ahead.sagan import SAGAN
 
-    model = SAGAN(build_generator(8), build_discriminator())
+    model = SAGAN(fuse(build_generator(8)), build_discriminator())
     for network in (model.generator, model.discriminator):
         network.get_layer("gamma").gamma.assign(0.5)  # for the attention to have a part in it
     model.compile(sgd(), sgd())
@@ -248,7 +248,7 @@ def attacked_gan():
     from chapter12_looking_ahead.target_networks import build_discriminator, build_generator
     from chapter12_looking_ahead.targets import GAN
 
-    model = GAN(build_generator(8), build_discriminator())
+    model = GAN(fuse(build_generator(8)), build_discriminator())
     model.compile(sgd(), sgd())
     return model, batches
 
