@@ -106,7 +106,7 @@ def build_discriminator(image_shape=(28, 28, 1), attention=True) -> keras.Model:
 
 
 def _with_vectors(network):
-    """The network, whose singular vectors have begun to be some."""
+    """The network after ten power iterations, so that σ is about right from the first step on."""
     for _ in range(10):
         update_vectors(network)
     return network
