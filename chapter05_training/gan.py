@@ -13,13 +13,13 @@ from keras import ops
 
 from chapter05_training.games import Game
 from chapter05_training.smoothness import clip_weights
-from chapter05_training.spectral import update_vectors
 from common import distribution
 from common.distribution import minimize
 from common.gan import BaseGAN
 from common.model import normal_noise
 from common.penalties import gradient_penalty, r1_penalty
 from common.random_layers import set_random_layers
+from common.spectral import update_vectors
 
 
 class GameGAN(BaseGAN):

@@ -7,8 +7,8 @@ import keras
 from keras import layers
 
 from chapter05_training.minibatch import MinibatchDiscrimination
-from chapter05_training.spectral import SpectralConv2D, SpectralDense
 from common import random_layers
+from common.spectral import SpectralConv2D, SpectralDense
 
 
 def build_generator(

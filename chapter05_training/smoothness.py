@@ -1,7 +1,7 @@
 """What keeps a discriminator from growing steep by its weights alone.
 
 Penalties of its slope, R1 and WGAN-GP's, are in `common/penalties.py`; spectral normalisation is in
-`spectral.py`.
+`common/spectral.py`.
 """
 
 from keras import ops

@@ -290,6 +290,35 @@ def stackgan():
     return model, lambda replicas: batches(replicas, digits(32), labels)
 
 
+def sagan():
+    from chapter12_looking_ahead.networks import build_discriminator, build_generator
+    from chapter12_looking_ahead.sagan import SAGAN
+
+    model = SAGAN(fuse(build_generator(8)), build_discriminator())
+    for network in (model.generator, model.discriminator):
+        network.get_layer("gamma").gamma.assign(0.5)  # for the attention to have a part in it
+    model.compile(sgd(), sgd())
+    return model, batches
+
+
+def attacked_gan():
+    from chapter12_looking_ahead.target_networks import build_discriminator, build_generator
+    from chapter12_looking_ahead.targets import GAN
+
+    model = GAN(fuse(build_generator(8)), build_discriminator())
+    model.compile(sgd(), sgd())
+    return model, batches
+
+
+def attacked_vae():
+    from chapter12_looking_ahead.target_networks import build_decoder, build_encoder
+    from chapter12_looking_ahead.targets import VAE
+
+    model = VAE(build_encoder(2), build_decoder(2))
+    model.compile(sgd(1e-5))
+    return model, lambda replicas: batches(replicas, value_range=(0.0, 1.0))
+
+
 CASES = (
     vae,
     gan,
@@ -314,6 +343,9 @@ CASES = (
     four_classifiers,
     creative,
     stackgan,
+    sagan,
+    attacked_gan,
+    attacked_vae,
 )
 
 

@@ -19,7 +19,7 @@ from conftest import (
 )
 from keras import layers
 
-from chapter05_training import dirac, measure, ring, saturation, spectral, train
+from chapter05_training import dirac, measure, ring, saturation, train
 from chapter05_training.figures import rank_correlation
 from chapter05_training.games import GAMES
 from chapter05_training.gan import GameGAN
@@ -28,7 +28,7 @@ from chapter05_training.measurement import Measurement
 from chapter05_training.minibatch import MinibatchDiscrimination
 from chapter05_training.networks import build_discriminator, build_generator
 from chapter05_training.tables import NAMES
-from common import data, penalties
+from common import data, penalties, spectral
 from common.callbacks import Diverged
 
 RANDOM = np.random.default_rng(5)

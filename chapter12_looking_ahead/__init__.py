@@ -1,0 +1,1 @@
+"""Chapter 12 of GANs in Action: looking ahead."""

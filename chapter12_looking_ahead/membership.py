@@ -1,0 +1,196 @@
+"""Can one tell which images a GAN or a VAE was trained on? Membership inference, measured.
+
+On two CPU cores:
+
+    python chapter12_looking_ahead/membership.py                          three seeds of each
+    python chapter12_looking_ahead/membership.py --dataset fashion_mnist  clothes
+    python chapter12_looking_ahead/membership.py --model vae --images 500 --repeats 1
+    python chapter12_looking_ahead/membership.py --resume                 goes on with a stopped run
+
+Each model is trained on few, on more and on all images, and then attacked.
+"""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, PositiveFloat, model_validator
+
+if not __package__:  # run by its path: find `common` from whatever folder we were started in
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+from common import UserError, cli
+from common.settings import Count, Fraction, GANSettings
+from common.training import TrainingRun
+
+
+class Settings(GANSettings):
+    """What is trained and attacked; the rest: common/settings.py."""
+
+    model: Annotated[list[Literal["gan", "vae"]], Field(min_length=1)]
+    """the models to attack"""
+    images: Annotated[list[Count], Field(min_length=1)]
+    """training images of each model; as many iterations whatever their number, so that all models
+    cost the same, and the fewer images are seen the more often"""
+    repeats: Annotated[int, Field(ge=1, le=1_000)] = 3
+    """trainings of each kind, with the seeds --seed, --seed + 1, …, each on other images"""
+    attacked: Annotated[int, Field(ge=100, le=10_000)] = 1_000
+    """members to be told from as many others, or as many as the model has seen"""
+    learning_rate: PositiveFloat = 1e-3
+    """of all Adam optimisers"""
+    beta_1: Fraction = 0.5
+    """momentum of the GAN's Adam optimisers; the VAE's have 0.9"""
+
+    @model_validator(mode="after")
+    def _parts_are_named_once(self) -> Self:
+        for flag, values in (("--model", self.model), ("--images", self.images)):
+            if len(set(values)) < len(values):
+                raise ValueError(f"{flag} names one twice")
+        if self.repeats > 1 and self.seed + self.repeats > 2**31:
+            raise ValueError(f"--seed {self.seed} leaves no room for --repeats {self.repeats}")
+        if min(self.images) < 100:
+            raise ValueError(f"--images {min(self.images)}: attacks are measured on 100 at least")
+        return self
+
+    @property
+    def parts(self) -> dict[str, Self]:
+        """The settings of each training, by its name."""
+        return {
+            f"{model}_{count}_seed{seed}": self.replace(
+                model=[model], images=[count], seed=seed, repeats=1
+            )
+            for seed in range(self.seed, self.seed + self.repeats)
+            for count in self.images
+            for model in self.model
+        }
+
+    def compiles(self, device: str) -> bool:
+        """XLA by default for the VAE, whose dense networks gain by it on a CPU, too."""
+        return super().compiles(device) or (self.xla is None and self.model == ["vae"])
+
+    def check_images(self, training: int, test: int) -> None:
+        """Raises a UserError if there are too few images to train on, or to tell members from."""
+        if max(self.images) > training:
+            raise UserError(f"--images {max(self.images)}: there are {training} training images")
+        if self.batch_size > min(self.images):
+            raise UserError(f"--batch-size {self.batch_size} is more than --images")
+        if min(self.attacked, max(self.images)) > test:
+            raise UserError(f"--attacked {self.attacked}: there are only {test} test images")
+
+
+QUICK = Settings(
+    model=["gan", "vae"],
+    images=[500, 5_000, 60_000],
+    batch_size=64,
+    iterations=2_000,
+    sample_interval=1_000,
+    latent_dim=64,
+    fid_images=5_000,
+)
+PRESETS = {
+    "quick": QUICK,
+    "long": QUICK.replace(iterations=20_000, sample_interval=2_000, fid_images=10_000),
+    "smoke": QUICK.replace(
+        dataset="sample",
+        images=[100, 200],
+        repeats=1,
+        attacked=100,
+        iterations=2,
+        sample_interval=1,
+        batch_size=8,
+        latent_dim=8,
+        fid_images=100,
+    ),
+}
+
+
+def train(config: Settings, run: TrainingRun) -> dict:
+    """Data → networks → model → fit → attack, for each model, number of images and seed."""
+    from chapter12_looking_ahead import membership_figures, parts
+    from common import data
+
+    dataset = data.load(config.dataset, config.data_dir, config.validation_images)
+    config.check_images(len(dataset.x_train), len(dataset.x_test))
+
+    def train_one(settings, part):
+        return train_model(settings, part, dataset)
+
+    if len(config.parts) == 1:
+        return train_one(config, run)
+    found = parts.train_parts(run, dataset.describe(), config.parts, train_one)
+    return membership_figures.compare(run, config, found)
+
+
+def train_model(config: Settings, run: TrainingRun, dataset) -> dict:
+    """Trains one model on its images, and attacks it. `run`: see common/training.py."""
+    import keras
+
+    from chapter12_looking_ahead import attacks
+    from common import images, metrics
+    from common.batch_norm import unfuse
+
+    candidates = attacks.choose(dataset, config.images[0], config.attacked, config.seed)
+    run.schedule(*config.schedule(len(candidates.training)))
+
+    keras.utils.set_random_seed(config.seed)
+    with run.scope():
+        model, networks = build(config, run)
+
+    evaluator = metrics.Evaluator(dataset.name, dataset.x_test)
+
+    def sample_images():
+        return images.grid(model.generate(16), columns=4)
+
+    def evaluate():
+        scores = attacks.attack(model.membership_scores, candidates)
+        fid = {"fid": evaluator.fid(model.generate(config.fid_images))} if config.fid else {}
+        return {"auc": attacks.measure(scores)["auc"], **fid}
+
+    run.begin(model, dataset.describe() | {"training_images": len(candidates.training)})
+    model.fit(
+        run.batches(candidates.training, value_range=model.VALUE_RANGE),
+        callbacks=run.callbacks(sample_images, evaluate),
+        **run.fit_arguments,
+    )
+
+    generated = model.generate(config.fid_images)
+    run.plot_history(model.PLOTS, f"Chapter 12, {config.model[0]} of {config.images[0]} images")
+    run.write("nearest.png", attacks.draw_nearest(candidates, generated))
+    run.save_models(**{name: unfuse(network) for name, network in networks.items()})
+    found = attacks.attack_all(run, model, candidates, generated)
+    return run.finish({"fid": evaluator.fid(generated), "attacks": found})
+
+
+def build(config: Settings, run: TrainingRun):
+    """The model that the settings name, compiled, and its networks by name."""
+    from keras.optimizers import Adam
+
+    from chapter12_looking_ahead import target_networks as build
+    from chapter12_looking_ahead.targets import GAN, VAE
+    from common.batch_norm import fuse
+
+    if config.model == ["vae"]:
+        vae = {
+            "encoder": build.build_encoder(config.latent_dim),
+            "decoder": build.build_decoder(config.latent_dim),
+        }
+        model = VAE(**vae, seed=config.seed)
+        optimizers = [Adam(config.learning_rate)]
+        networks = vae
+    else:
+        networks = {
+            "generator": fuse(build.build_generator(config.latent_dim)),
+            "discriminator": build.build_discriminator(),
+        }
+        model = GAN(**networks, seed=config.seed)
+        optimizers = [Adam(config.learning_rate, config.beta_1) for _ in range(2)]
+    model.compile(
+        *optimizers, steps_per_execution=run.steps_per_execution(most=20), jit_compile=run.xla
+    )
+    return model, networks
+
+
+main = cli.program("chapter12_looking_ahead/membership", __doc__, PRESETS, train)
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,71 @@
+"""Several trainings of one program, one after the other, each with a folder inside the run's.
+
+A part's folder has what the program leaves when it is asked for that part alone, to the bit.
+"""
+
+import json
+import os
+from collections.abc import Callable
+from typing import Any
+
+from common import UserError, training
+from common.runs import read_config
+
+
+def train_parts(
+    run, data: dict[str, Any], parts: dict[str, Any], train_part: Callable
+) -> dict[str, dict[str, Any]]:
+    """Trains the parts that are not trained yet; a resumed run goes on in the middle of one.
+
+    Args:
+        run: the `training.TrainingRun` in whose folder the parts' are.
+        data: what describes the data, as for `run.begin`.
+        parts: the settings of each part, by the name of its folder.
+        train_part: given a part's settings and its own run, trains it.
+
+    Returns:
+        What each part's results.json holds, by name.
+
+    Raises:
+        UserError: a part's folder has other settings than the run, or several workers train.
+    """
+    if run.workers:
+        raise UserError("several workers train one network at a time; ask for one part alone")
+    run.start(data)
+    for number, (name, settings) in enumerate(parts.items(), start=1):
+        begun = os.path.exists(run.path / name / "config.json")
+        if begun:
+            check_settings(run, name, settings)
+        if os.path.exists(run.path / name / "results.json"):
+            continue
+        print(f"\n{name}, {number} of {len(parts)}")
+        part = open_part(run, name, settings, begun)
+        try:
+            with part.resumable():
+                train_part(settings, part)
+        finally:
+            run.saved_iteration = part.saved_iteration  # for what Ctrl-C prints
+    return {name: json.loads((run.path / name / "results.json").read_bytes()) for name in parts}
+
+
+def check_settings(run, name: str, settings) -> None:
+    """Raises a UserError if a part's folder has other settings than these."""
+    _, found = read_config(run.path / name, run.chapter, type(settings))
+    if found.replace(data_dir=settings.data_dir) != settings:
+        raise UserError(f"{run.path / name} has other settings than {run.path / 'config.json'}")
+
+
+def open_part(run, name: str, settings, begun: bool):
+    """The run of one part, in its folder: a new one, or an unfinished one to go on with."""
+    part = training.open_run(
+        run.chapter,
+        {run.preset: settings, training.DEFAULT_PRESET: settings},
+        {},
+        preset=run.preset,
+        output_dir=str(run.path / name),
+        resume="latest" if begun else None,
+    )
+    assert part  # it is None for --resume auto alone
+    part.device = run.device
+    part.use(run.strategy)
+    return part
