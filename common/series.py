@@ -1,0 +1,78 @@
+"""A chapter's train.py where the chapter has several programs: it runs them one after the other.
+
+Imports no TensorFlow.
+"""
+
+import importlib
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Literal
+
+from common import UserError, cli, folders
+from common.files import Files
+from common.settings import Frozen
+
+
+class Settings(Frozen):
+    """How to run the chapter's programs."""
+
+    preset: Literal["quick", "smoke"] = "quick"
+    """named settings, which each program has; its own --help shows them, and what else it takes"""
+    output_dir: str | None = None
+    """where each program's run gets a folder (default: runs/CHAPTER/NUMBER); with the folder of a
+    run that was stopped, that run goes on"""
+    dry_run: bool = False
+    """print the settings and stop"""
+
+
+def program(
+    chapter: str, description: str, names: Sequence[str]
+) -> Callable[[list[str] | None], dict | None]:
+    """A `main` that calls those of several programs, with the same preset.
+
+    Args:
+        chapter: the name of its folder.
+        description: what `--help` begins with.
+        names: of the programs' modules, in their order.
+    """
+
+    def main(argv: list[str] | None = None) -> dict | None:
+        config = cli.read(description, Settings, argv)
+        modules = {name: importlib.import_module(f"{chapter}.{name}") for name in names}
+        flags = ["--preset", config.preset]
+        if config.dry_run:
+            for name, module in modules.items():
+                print(f"\n{name}.py")
+                module.main([*flags, "--dry-run"])
+            return None
+        run = Files()
+        run.path = folder = open_folder(chapter, config.output_dir)
+        for number, (name, module) in enumerate(modules.items(), start=1):
+            print(f"\n{name}.py, {number} of {len(modules)}")
+            module.main([*flags, "--output-dir", str(folder / name), "--resume", "auto"])
+        results = {
+            name: json.loads((folder / name / "results.json").read_bytes()) for name in modules
+        }
+        run.write_json("results.json", results)
+        return results
+
+    return main
+
+
+def open_folder(chapter: str, output_dir: str | None) -> Path:
+    """The folder that was named, or a new one.
+
+    Raises:
+        UserError: the run in it is finished, or there can be no new one.
+    """
+    if output_dir is None:
+        home = Path("runs") / chapter
+        try:
+            return folders.make_next(home)
+        except OSError as error:
+            raise UserError(f"{home}: cannot be written to: {error.strerror}") from error
+    folder = Path(output_dir)
+    if (folder / "results.json").exists():
+        folders.refuse_used(folder)
+    return folder
