@@ -21,7 +21,7 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
 if not __package__:  # run by its path: find `common` from whatever folder we were started in
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from common import UserError, cli
+from common import cli
 from common.settings import Fraction, GANSettings
 from common.training import TrainingRun
 
@@ -96,8 +96,6 @@ def train(config: Settings, run: TrainingRun) -> dict:
     measurement = novelty.Measurement(dataset, found, config.novelty_images)
     if len(config.variant) == 1:
         return train_variant(config, run, measurement)
-    if run.workers:
-        raise UserError("--variant: several workers train one at a time; give one")
     return side_by_side.compare(config, run, measurement, train_variant)
 
 

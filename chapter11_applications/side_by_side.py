@@ -3,13 +3,10 @@
 The run's folder has a folder for each, with what `design.py --variant NAME` leaves, to the bit.
 """
 
-import json
-import os
 from collections.abc import Callable
 
 from chapter11_applications import design_figures
-from common import UserError, training
-from common.runs import read_config
+from common import parts
 
 
 def compare(config, run, measurement, train_variant: Callable) -> dict:
@@ -28,19 +25,12 @@ def compare(config, run, measurement, train_variant: Callable) -> dict:
         UserError: a folder's settings are not those of the run.
     """
     run.schedule(*config.schedule(0))  # for what Ctrl-C prints
-    run.start(measurement.dataset.describe())
-    for name in config.variant:
-        part = open_part(run, name)
-        if part is None:
-            continue
-        print(f"\n{name}")
-        part.use(run.strategy)
-        try:
-            with part.resumable():
-                train_variant(part.config, part, measurement)
-        finally:
-            run.saved_iteration = part.saved_iteration
-    results = {name: json.loads(run.read(f"{name}/results.json")) for name in config.variant}
+
+    def train_one(settings, part):
+        return train_variant(settings, part, measurement)
+
+    settings = {name: config.replace(variant=[name]) for name in config.variant}
+    results = parts.train_parts(run, measurement.dataset.describe(), settings, train_one)
     designs = {name: load_designs(run, name, measurement) for name in config.variant}
     novelty = {name: measurement.novelty(x, measurement.kinds) for name, x in designs.items()}
     title = f"Chapter 11, {config.dataset}, seed {config.seed}"
@@ -49,27 +39,6 @@ def compare(config, run, measurement, train_variant: Callable) -> dict:
     run.write_json("results.json", results)
     print(f"\n{design_figures.table(results)}\n\npictures: {run.path}")
     return results
-
-
-def open_part(run, name: str):
-    """The run of one variant, in its folder: a new one, or one to go on with; None if finished."""
-    folder = run.path / name
-    settings = run.config.replace(variant=[name])
-    begun = os.path.exists(folder / "config.json")
-    if begun:
-        _, found = read_config(folder, run.chapter, type(run.config))
-        if found.replace(data_dir=run.config.data_dir) != settings:
-            raise UserError(f"{folder} has other settings than {run.path / 'config.json'}")
-    if os.path.exists(folder / "results.json"):
-        return None
-    return training.open_run(
-        run.chapter,
-        {run.preset: settings, training.DEFAULT_PRESET: settings},
-        {},
-        preset=run.preset,
-        output_dir=str(folder),
-        resume="latest" if begun else None,
-    )
 
 
 def load_designs(run, name: str, measurement):

@@ -94,9 +94,9 @@ PRESETS = {
 
 def train(config: Settings, run: TrainingRun) -> dict:
     """Data → networks → model → fit → results, with attention and without it."""
-    from chapter12_looking_ahead import attention_figures, parts
+    from chapter12_looking_ahead import attention_figures
     from chapter12_looking_ahead.pairs import make_pairs
-    from common import data
+    from common import data, parts
 
     dataset = data.load(config.dataset, config.data_dir, config.validation_images)
     images = make_pairs(dataset.x_train) if config.task == "pairs" else dataset.x_train

@@ -106,8 +106,8 @@ PRESETS = {
 
 def train(config: Settings, run: TrainingRun) -> dict:
     """Data → networks → model → fit → attack, for each model, number of images and seed."""
-    from chapter12_looking_ahead import membership_figures, parts
-    from common import data
+    from chapter12_looking_ahead import membership_figures
+    from common import data, parts
 
     dataset = data.load(config.dataset, config.data_dir, config.validation_images)
     config.check_images(len(dataset.x_train), len(dataset.x_test))

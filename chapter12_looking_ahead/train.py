@@ -2,7 +2,7 @@
 
     python chapter12_looking_ahead/train.py                   both
     python chapter12_looking_ahead/attention.py               self-attention, on and off
-    python chapter12_looking_ahead/membership.py              which training images a model gives away
+    python chapter12_looking_ahead/membership.py              which images a model was trained on
 
 Each takes flags of its own, and can be resumed by itself. truncation.py trains nothing: it takes
 what chapters 4, 6 and 8 have trained.

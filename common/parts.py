@@ -5,7 +5,7 @@ A part's folder has what the program leaves when it is asked for that part alone
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from common import UserError, training
@@ -13,7 +13,11 @@ from common.runs import read_config
 
 
 def train_parts(
-    run, data: dict[str, Any], parts: dict[str, Any], train_part: Callable
+    run,
+    data: dict[str, Any],
+    parts: Mapping[str, Any],
+    train_part: Callable,
+    ended: Sequence[str] = ("results.json",),
 ) -> dict[str, dict[str, Any]]:
     """Trains the parts that are not trained yet; a resumed run goes on in the middle of one.
 
@@ -22,9 +26,10 @@ def train_parts(
         data: what describes the data, as for `run.begin`.
         parts: the settings of each part, by the name of its folder.
         train_part: given a part's settings and its own run, trains it.
+        ended: files any of which, in a part's folder, says that nothing is left to do there.
 
     Returns:
-        What each part's results.json holds, by name.
+        What results.json of each part holds, by name; not of those that ended without one.
 
     Raises:
         UserError: a part's folder has other settings than the run, or several workers train.
@@ -36,7 +41,7 @@ def train_parts(
         begun = os.path.exists(run.path / name / "config.json")
         if begun:
             check_settings(run, name, settings)
-        if os.path.exists(run.path / name / "results.json"):
+        if any(os.path.exists(run.path / name / file) for file in ended):
             continue
         print(f"\n{name}, {number} of {len(parts)}")
         part = open_part(run, name, settings, begun)
@@ -45,7 +50,8 @@ def train_parts(
                 train_part(settings, part)
         finally:
             run.saved_iteration = part.saved_iteration  # for what Ctrl-C prints
-    return {name: json.loads((run.path / name / "results.json").read_bytes()) for name in parts}
+    files = {name: run.path / name / "results.json" for name in parts}
+    return {name: json.loads(file.read_bytes()) for name, file in files.items() if file.exists()}
 
 
 def check_settings(run, name: str, settings) -> None:
