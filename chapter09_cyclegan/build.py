@@ -1,9 +1,10 @@
 """The networks and the model that the settings of train.py ask for."""
 
-from chapter09_cyclegan import augmentation, networks
+from chapter09_cyclegan import augmentation, discogan_networks, networks
 from chapter09_cyclegan.cyclegan import CycleGAN
 from chapter09_cyclegan.discogan import DiscoGAN
 from chapter09_cyclegan.paper import PaperCycleGAN
+from common.batch_norm import fuse, unfuse
 
 
 def build_model(config, image_shape: tuple[int, int, int]) -> CycleGAN:
@@ -15,7 +16,7 @@ def build_model(config, image_shape: tuple[int, int, int]) -> CycleGAN:
     """
     channels = image_shape[-1]
     g_AB, g_BA = build_generator(config, channels), build_generator(config, channels)
-    d_A, d_B = build_discriminator(config, channels), build_discriminator(config, channels)
+    d_A, d_B = build_discriminator(config, image_shape), build_discriminator(config, image_shape)
     settings = {
         "lambda_cycle": config.lambda_cycle,
         "lambda_identity": config.lambda_identity,
@@ -38,12 +39,29 @@ def build_model(config, image_shape: tuple[int, int, int]) -> CycleGAN:
 
 
 def build_generator(config, channels: int):
+    if config.generator == "encoder-decoder":
+        return fuse(discogan_networks.build_generator(channels, config.generator_filters))
     if config.generator == "unet":
         return networks.build_unet(channels, config.generator_filters)
     blocks = 9 if config.size >= 256 else 6  # as in the paper
     return networks.build_resnet(channels, config.generator_filters, blocks)
 
 
-def build_discriminator(config, channels: int):
+def build_discriminator(config, image_shape: tuple[int, int, int]):
+    if config.generator == "encoder-decoder":
+        return discogan_networks.build_discriminator(image_shape, config.discriminator_filters)
     paper = config.generator == "resnet"
-    return networks.build_discriminator(channels, config.discriminator_filters, config.patch, paper)
+    return networks.build_discriminator(
+        image_shape[-1], config.discriminator_filters, config.patch, paper
+    )
+
+
+def trained_networks(gan: CycleGAN, config) -> dict:
+    """The four networks by name, of Keras' layers alone: files of them need none of our code."""
+    plain = unfuse if config.generator == "encoder-decoder" else lambda network: network
+    return {
+        "g_AB": plain(gan.g_AB),
+        "g_BA": plain(gan.g_BA),
+        "d_A": gan.d_A,
+        "d_B": gan.d_B,
+    }

@@ -42,6 +42,14 @@ def check_size(size: int) -> int:
     return size
 
 
+DISCOGAN = {  # of Kim et al. 2017; what --model discogan sets where no flag says otherwise
+    "generator": "encoder-decoder",
+    "lambda_cycle": 1.0,
+    "lambda_identity": 0.0,
+    "pool_size": 0,
+}
+
+
 class Settings(settings.Settings):
     """GANs in Action, chapter 9; batch size, seed and precision: common/settings.py."""
 
@@ -57,9 +65,11 @@ class Settings(settings.Settings):
     """epochs from one picture, line of history and checkpoint to the next; where only --epochs is
     given, the next smaller number that divides these"""
     model: Literal["cyclegan", "discogan"] = "cyclegan"
-    """the book's, or DiscoGAN (Kim et al. 2017): the same algorithm with other losses"""
-    generator: Literal["unet", "resnet"] = "unet"
-    """the book's, or the paper's, with the paper's discriminator"""
+    """the book's, or DiscoGAN (Kim et al. 2017): the same algorithm with other losses and networks;
+    where it is given, with the weights of the losses and --generator encoder-decoder as there"""
+    generator: Literal["unet", "resnet", "encoder-decoder"] = "unet"
+    """the book's; the paper's, with the paper's discriminator; or DiscoGAN's, which passes no
+    outlines on, with a discriminator that judges whole images"""
     generator_filters: Width = 32
     """of the generator's first convolution"""
     discriminator_filters: Width = 64
@@ -106,7 +116,7 @@ class Settings(settings.Settings):
 
     def with_flags(self, typed):
         if typed.get("model") == "discogan":  # Kim et al. 2017
-            typed = {"lambda_cycle": 1.0, "lambda_identity": 0.0, "pool_size": 0, **typed}
+            typed = {**DISCOGAN, **typed}
         if "epochs" in typed and "sample_epochs" not in typed:
             total = self.replace(epochs=typed["epochs"], sample_epochs=1).epochs
             interval = settings.divisor(total, self.sample_epochs, "--epochs", "--sample-epochs")
@@ -115,22 +125,23 @@ class Settings(settings.Settings):
 
 
 BOOK = Settings(batch_size=64)
+QUICK = BOOK.replace(
+    # What some of these do, measured, is in the chapter's README.
+    dataset="fashion_sample:sneaker:ankle-boot",  # bundled
+    size=32,
+    discriminator_filters=32,
+    patch=34,  # about the size of an image
+    epochs=50,
+    batch_size=16,
+    learning_rate=4e-4,
+    decay=0.5,  # as in the paper
+    lambda_identity=0.5,  # more, and shoes that could be of either kind are left as they are
+    separate_updates=False,  # as in the paper
+    augmentation="none",  # mirrored, shoes are translated into shoes that look the other way
+    precision="mixed_bfloat16",  # faster, on CPUs and GPUs that compute in it
+)
 PRESETS = {
-    "quick": BOOK.replace(
-        # What some of these do, measured, is in the chapter's README.
-        dataset="fashion_sample:sneaker:ankle-boot",  # bundled
-        size=32,
-        discriminator_filters=32,
-        patch=34,  # about the size of an image
-        epochs=50,
-        batch_size=16,
-        learning_rate=4e-4,
-        decay=0.5,  # as in the paper
-        lambda_identity=0.5,  # more, and shoes that could be of either kind are left as they are
-        separate_updates=False,  # as in the paper
-        augmentation="none",  # mirrored, shoes are translated into shoes that look the other way
-        precision="mixed_bfloat16",  # faster, on CPUs and GPUs that compute in it
-    ),
+    "quick": QUICK,
     "book": BOOK,
     "paper": BOOK.replace(  # Zhu et al. 2017, section 4 and appendix 7
         size=256,
@@ -144,6 +155,16 @@ PRESETS = {
         pool_size=50,
         separate_updates=False,
         augmentation="jitter",
+    ),
+    "discogan": QUICK.replace(  # shoes ↔ bags, as in Kim et al. 2017, section 4
+        **DISCOGAN,
+        model="discogan",
+        dataset="fashion_mnist:sneaker:bag",
+        discriminator_filters=64,
+        epochs=30,
+        sample_epochs=3,
+        batch_size=64,
+        learning_rate=2e-4,
     ),
     "smoke": BOOK.replace(
         dataset="fashion_sample:sneaker:ankle-boot",  # needs no network
@@ -165,7 +186,7 @@ def train(config: Settings, run: TrainingRun) -> dict:
     import tensorflow as tf
 
     from chapter09_cyclegan import report
-    from chapter09_cyclegan.build import build_model
+    from chapter09_cyclegan.build import build_model, trained_networks
     from chapter09_cyclegan.domains import load_domains
     from chapter09_cyclegan.evaluation import Evaluator, sample_cycles
     from chapter09_cyclegan.schedule import decayed_adam
@@ -210,7 +231,7 @@ def train(config: Settings, run: TrainingRun) -> dict:
         )
 
     run.plot_history(report.plots(domains.names), report.title(config, domains.names))
-    run.save_models(g_AB=gan.g_AB, g_BA=gan.g_BA, d_A=gan.d_A, d_B=gan.d_B)
+    run.save_models(**trained_networks(gan, config))
     untranslated = evaluator.evaluate_untranslated()
     report.print_table(domains.names, run.history[-1] | untranslated)
     return run.finish(untranslated)
