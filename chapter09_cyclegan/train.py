@@ -104,6 +104,15 @@ class Settings(settings.Settings):
         return self
 
     @model_validator(mode="after")
+    def _batches_are_of_one_domain(self):
+        if self.generator == "encoder-decoder" and self.lambda_identity:
+            raise ValueError(
+                "--generator encoder-decoder normalises over a batch, in which the identity loss "
+                "would mix both domains; it takes --lambda-identity 0"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _intervals_fill_the_run(self):
         if self.epochs % self.sample_epochs:
             raise ValueError(

@@ -218,7 +218,9 @@ def cyclegan_of_the_paper():  # with pools and jitter
 
 
 def discogan():
-    return translation(model="discogan", augmentation="none")
+    from chapter09_cyclegan.train import DISCOGAN
+
+    return translation(**DISCOGAN, model="discogan", augmentation="none")
 
 
 def defended():
