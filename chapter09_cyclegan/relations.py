@@ -36,6 +36,7 @@ FIGURES = {  # keys of relations.json, what the table calls them, and their form
     "shade": ("rank correlation of shade", ".2f"),
     "contrast": ("rank correlation of contrast", ".2f"),
     "size": ("rank correlation of size", ".2f"),
+    "strongest": ("strongest of any two of these", ".2f"),
     "overlap": ("overlap of outlines", ".2f"),
     "retrieval": ("found again after the cycle", ".1%"),
 }
@@ -143,15 +144,19 @@ def measure(originals: np.ndarray, made: np.ndarray, evaluator, label: int) -> d
         label: of the target class.
 
     Returns:
-        The FIGURES but `retrieval`.
+        The FIGURES but `retrieval`. `strongest` is the largest rank correlation, without its sign,
+        of any property of the originals with any of what was made: a relation need not be of
+        shade with shade.
     """
     report = evaluator.report(
         lambda _: as_the_classifier_sees(made), len(made), np.full(len(made), label)
     )
     before, after = properties(originals), properties(made)
+    crossed = [rank_correlation(one, other) for one in before.values() for other in after.values()]
     return {
         **{name: report[name] for name in ("label_accuracy", "fid", "recall")},
         **{name: rank_correlation(before[name], after[name]) for name in before},
+        "strongest": max(map(abs, crossed)),
         "overlap": outline_overlap(originals, made),
     }
 

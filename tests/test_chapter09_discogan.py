@@ -115,7 +115,9 @@ def test_killed_run_resumed_and_measured(tmp_path):
     assert measured[0] == measured[1] == json.loads((run / "relations.json").read_text())
     for direction in ("AB", "BA"):
         untranslated = measured[0][direction]["untranslated"]
-        assert untranslated["shade"] == untranslated["overlap"] == pytest.approx(1)
+        assert [untranslated[n] for n in ("shade", "strongest", "overlap")] == pytest.approx(
+            [1] * 3
+        )
         assert untranslated["label_accuracy"] < 0.1
         unrelated = measured[0][direction]["unrelated"]
         assert abs(unrelated["shade"]) < 0.3 and unrelated["overlap"] < 0.8
