@@ -12,10 +12,10 @@ cross_entropy = keras.losses.BinaryCrossentropy(from_logits=True)
 class DiscoGAN(PaperCycleGAN):
     """Cross-entropy of logits for least squares, and a squared cycle error.
 
-    In the paper there is no identity loss and no image pool, the cycle loss and the adversarial loss
-    weigh the same, and the generators have no skip connections: `lambda_identity=0`, `pool_size=0`,
-    `lambda_cycle=1`, and the networks of discogan_networks.py. The authors' code also matches the
-    discriminators' features, which the paper does not say, and this does not do.
+    In the paper, the cycle loss and the adversarial loss weigh the same, there is no identity loss
+    and no image pool, and the generators have no skip connections: `lambda_cycle=1`,
+    `lambda_identity=0`, `pool_size=0`, and the networks of discogan_networks.py. The authors' code
+    also matches features of the discriminators; this does not.
     """
 
     @staticmethod
