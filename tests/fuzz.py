@@ -169,6 +169,7 @@ def flags_of_programs(folder, draw):
             "chapter05_training.saturation",
             "chapter06_progan.explore",
             "chapter08_cgan.generate",
+            "chapter09_cyclegan.relations",
             "chapter09_cyclegan.translate",
             "chapter10_adversarial.imagenet",
         ]
