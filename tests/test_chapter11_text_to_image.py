@@ -275,7 +275,10 @@ def test_smoke_run_leaves_what_the_readme_promises(finished_run):
 
 
 @pytest.mark.usefixtures("eagerly")
-@pytest.mark.parametrize("killed", [2, 4], ids=["in stage I", "in stage II"])
+@pytest.mark.parametrize(
+    "killed",
+    [pytest.param(2, id="in stage I", marks=pytest.mark.slow), pytest.param(4, id="in stage II")],
+)
 def test_killed_and_resumed_run_ends_in_the_same_bits(finished_run, killed):
     folder = finished_run.with_name(f"killed{killed}")
     check_resumed(text_to_image, ["--resume", folder], finished_run, compare=assert_same_run)
