@@ -24,7 +24,6 @@ def compare(config, run, measurement, train_variant: Callable) -> dict:
     Raises:
         UserError: a folder's settings are not those of the run.
     """
-    run.schedule(*config.schedule(0))  # for what Ctrl-C prints
 
     def train_one(settings, part):
         return train_variant(settings, part, measurement)

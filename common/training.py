@@ -125,10 +125,10 @@ def open_run_of(workers, chapter, presets, typed, **options) -> "TrainingRun | N
 class TrainingRun(Run):
     """A run that is trained, from its beginning or from its checkpoint."""
 
-    # All three are set by `schedule`, which `load_data` calls.
+    # All three are set by `schedule`, which `load_data` calls; of a run in parts, in each part.
     iterations: int  # of the whole run
     interval: int  # from one picture, line of history and checkpoint to the next
-    unit: str  # what is counted: "iteration", or "image" where batches have several sizes
+    unit = "iteration"  # what is counted; or "image" where batches have several sizes
 
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)

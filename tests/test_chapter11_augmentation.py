@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import check_resumed, error_of, kept_as_killed, weights_of
+from conftest import check_resumed, error_of, kept_as_killed, run_eagerly, weights_of
 
 from chapter11_applications import augmentation, classes, networks
 from chapter11_applications.few_images_gan import FewImagesGAN, discriminator_loss, generator_loss
@@ -303,10 +303,8 @@ def train_and_kill(folder):
 
 @pytest.fixture(scope="module")
 def finished_run(tmp_path_factory):
-    tf.config.run_functions_eagerly(True)
-    whole = train_and_kill(tmp_path_factory.mktemp("chapter11") / "run")
-    tf.config.run_functions_eagerly(False)
-    return whole
+    with run_eagerly():
+        return train_and_kill(tmp_path_factory.mktemp("chapter11") / "run")
 
 
 CELLS = [f"cells/images{count}-seed{seed}" for count in (2, 3) for seed in (0, 1)]

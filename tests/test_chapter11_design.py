@@ -6,7 +6,14 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import assert_same_run, check_resumed, error_of, frames_of, kept_as_killed
+from conftest import (
+    assert_same_run,
+    check_resumed,
+    error_of,
+    frames_of,
+    kept_as_killed,
+    run_eagerly,
+)
 
 from chapter11_applications import creative, design, networks, novelty, styles
 from chapter11_applications.creative import CreativeGAN, combine, creative_loss
@@ -133,10 +140,9 @@ def test_entropy_of_the_named_styles():
 def finished_run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("chapter11") / "run"
     in_the_second_variant = ("latest.weights.h5", 4)
-    tf.config.run_functions_eagerly(True)
-    with kept_as_killed(folder, {folder.with_name("killed"): in_the_second_variant}):
+    kept = {folder.with_name("killed"): in_the_second_variant}
+    with run_eagerly(), kept_as_killed(folder, kept):
         design.main([*SMOKE, "--output-dir", str(folder)])
-    tf.config.run_functions_eagerly(False)
     return folder
 
 
@@ -164,6 +170,7 @@ def assert_same_variants(run, whole):
         assert (run / name).read_bytes() == (whole / name).read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("eagerly")
 def test_run_killed_in_the_second_variant_and_resumed_ends_in_the_same_bits(finished_run):
     run = finished_run.with_name("killed")

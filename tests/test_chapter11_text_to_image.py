@@ -7,7 +7,15 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import REPOSITORY, assert_same_run, check_resumed, error_of, frames_of, kept_as_killed
+from conftest import (
+    REPOSITORY,
+    assert_same_run,
+    check_resumed,
+    error_of,
+    frames_of,
+    kept_as_killed,
+    run_eagerly,
+)
 
 from chapter11_applications import (
     captions,
@@ -241,10 +249,8 @@ def finished_run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "run"
     # When a checkpoint is about to be written, the one before it is what a kill leaves.
     moments = {folder.with_name(f"killed{n}"): ("latest.weights.h5", n) for n in (2, 4)}
-    tf.config.run_functions_eagerly(True)  # for so few steps, compiling would take most of the time
-    with kept_as_killed(folder, moments):
+    with run_eagerly(), kept_as_killed(folder, moments):
         text_to_image.main([*SMOKE, "--output-dir", str(folder)])
-    tf.config.run_functions_eagerly(False)
     return folder
 
 
@@ -274,11 +280,9 @@ def test_smoke_run_leaves_what_the_readme_promises(finished_run):
     assert generator([np.zeros((1, 16, 16, 1)), np.zeros((1, 64))]).shape == (1, 32, 32, 1)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("eagerly")
-@pytest.mark.parametrize(
-    "killed",
-    [pytest.param(2, id="in stage I", marks=pytest.mark.slow), pytest.param(4, id="in stage II")],
-)
+@pytest.mark.parametrize("killed", [2, 4], ids=["in stage I", "in stage II"])
 def test_killed_and_resumed_run_ends_in_the_same_bits(finished_run, killed):
     folder = finished_run.with_name(f"killed{killed}")
     check_resumed(text_to_image, ["--resume", folder], finished_run, compare=assert_same_run)

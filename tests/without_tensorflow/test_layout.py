@@ -9,8 +9,8 @@ from conftest import REPOSITORY
 ABOVE = {
     "common.cli": {"series"},
     "common.machine": {"cli"},
-    "common.training": {"machine", "cli"},
-    "common.runs": {"training", "machine"},
+    "common.training": {"machine", "cli", "parts"},
+    "common.runs": {"training", "machine", "parts"},
     "common.checkpoints": {"training"},
     "common.callbacks": {"training"},
 }
