@@ -158,7 +158,9 @@ def draw(results: dict[str, dict]) -> bytes:
     exchange.set(xlabel="recall", ylabel="precision", title="star: untruncated")
     exchange.legend(fontsize=8)
     for ax, key in zip(panels, MEASURED, strict=True):
-        ax.set(xlabel="threshold (4: untruncated)", ylabel=key, xscale="log")
+        ax.set(xlabel="threshold", ylabel=key, xscale="log")
+        ax.set_xticks([0.1, 0.2, 0.5, 1, 2, 4], ["0.1", "0.2", "0.5", "1", "2", "none"])
+        ax.minorticks_off()
         ax.set_yscale("log" if key == "fid" else "linear")
     for ax in (exchange, *panels):
         ax.grid(alpha=0.3)
