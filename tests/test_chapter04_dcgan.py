@@ -316,6 +316,7 @@ def test_killed_and_resumed_run_ends_in_the_same_bits(finished_run):
     check_resumed(train, ["--resume", finished_run.with_name("killed")], finished_run)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("eagerly")
 def test_killed_and_resumed_run_of_quicks_kind_ends_in_the_same_bits(tmp_path):
     check_killed_and_resumed(train, [*SMOKE, *QUICK], tmp_path / "whole", tmp_path / "run")

@@ -453,6 +453,7 @@ def test_run_killed_in_the_second_game_and_resumed_ends_in_the_same_bits(finishe
     check_resumed(train, ["--resume", run], finished_run, compare=assert_same_games)
 
 
+@pytest.mark.slow
 def test_a_game_alone_is_the_same_as_in_the_comparison(finished_run, tmp_path):
     train.main([*SMOKE, "--game", "relativistic", "--output-dir", str(tmp_path / "run")])
     assert_same_run(tmp_path / "run", finished_run / "relativistic")

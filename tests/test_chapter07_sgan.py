@@ -382,6 +382,7 @@ def test_killed_and_resumed_run_ends_in_the_same_bits(finished, when):
     check_resumed(train, ["--resume", finished[0].with_name(when)], finished[0])
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("eagerly")
 def test_killed_and_resumed_run_of_quicks_kind_ends_in_the_same_bits(tmp_path):
     check_killed_and_resumed(train, QUICK, tmp_path / "whole", tmp_path / "run")
