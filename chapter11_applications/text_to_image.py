@@ -2,7 +2,7 @@ r"""Trains StackGAN (Zhang et al. 2017; chapter 11): captions become images, in 
 
 On two CPU cores:
 
-    python chapter11_applications/text_to_image.py              trains, in six minutes
+    python chapter11_applications/text_to_image.py              trains both stages
     python chapter11_applications/text_to_image.py --resume     goes on with a stopped run
     python chapter11_applications/text_to_image.py --caption \
         "a thin three left of a large bold seven"               draws, with the latest run

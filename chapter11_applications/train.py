@@ -1,4 +1,4 @@
-"""Runs the three programs of chapter 11, one after the other, some six minutes each.
+"""Runs the three programs of chapter 11, one after the other.
 
     python chapter11_applications/train.py                    all three
     python chapter11_applications/augmentation.py             a GAN's images for a classifier

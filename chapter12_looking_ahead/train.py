@@ -1,4 +1,4 @@
-"""Runs the two programs of chapter 12 that train, one after the other, some six minutes each.
+"""Runs the two programs of chapter 12 that train, one after the other.
 
     python chapter12_looking_ahead/train.py                   both
     python chapter12_looking_ahead/attention.py               self-attention, on and off
