@@ -3,6 +3,7 @@
     python benchmarks/quality.py chapter03_gan                                quick and book
     python benchmarks/quality.py chapter03_gan --presets book --seeds 0 1     two runs
     python benchmarks/quality.py chapter10_adversarial --flags=--defend       more flags for it
+    python benchmarks/quality.py chapter12_looking_ahead/attention            one of several
 
 The runs stay in --output-dir; what is finished there is not trained again, so this can be stopped
 and started as one likes.
@@ -27,11 +28,13 @@ sys.path.insert(0, str(REPOSITORY))
 
 def train(chapter, preset, seed, arguments):
     """Trains one run, or finds it finished; gives its results and its history of FIDs."""
+    from common.training import program_file
+
     settings = loops.presets(chapter)[preset]
     words = [arguments.dataset, preset, *re.findall(r"[\w.]+", arguments.flags), f"seed{seed}"]
     folder = Path(arguments.output_dir) / chapter / "-".join(filter(None, words))
     if not (folder / "results.json").exists():
-        command = [sys.executable, REPOSITORY / chapter / "train.py", "--output-dir", folder]
+        command = [sys.executable, program_file(chapter), "--output-dir", folder]
         if (folder / "config.json").exists():
             command += ["--resume"]
         else:
@@ -52,7 +55,7 @@ def flat(results):
     by_name = {}
     for name, content in results.items():
         if isinstance(content, dict):
-            by_name |= {f"{name} {inner}": value for inner, value in content.items()}
+            by_name |= {f"{name} {inner}": value for inner, value in flat(content).items()}
         else:
             by_name[name] = content
     return by_name
@@ -113,7 +116,9 @@ def main():
     flags = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    flags.add_argument("chapter", choices=loops.chapters())
+    flags.add_argument(
+        "chapter", choices=loops.programs(), metavar="CHAPTER", help=", ".join(loops.programs())
+    )
     flags.add_argument(
         "--presets",
         nargs="+",

@@ -61,6 +61,7 @@ def test_results_of_several_games_have_a_name_each(tmp_path):
         "minimax images": 2,
         "data": "bundled MNIST",
     }
+    assert quality.flat({"a": {"b": {"c": 1.5}}}) == {"a b c": 1.5}
     assert quality.fid_by_iteration(tmp_path / "history.csv") == {}
 
 
@@ -72,6 +73,12 @@ def test_every_chapter_is_found():
     assert loops.measured_presets("chapter03_gan") == ["quick", "book"]
     assert loops.published("chapter03_gan", "book")["d_accuracy"] == "0.828, 0.844"
     assert loops.published("chapter03_gan", "smoke") == {}
+
+
+def test_each_program_of_a_chapter_can_be_measured():
+    assert {"chapter03_gan", "chapter12_looking_ahead/attention"} < set(loops.programs())
+    assert "chapter12_looking_ahead" not in loops.programs()
+    assert loops.measured_presets("chapter12_looking_ahead/attention") == ["quick"]
 
 
 def test_speed_names_the_chapters_it_knows(program):

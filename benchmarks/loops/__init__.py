@@ -27,6 +27,19 @@ def chapters() -> list[str]:
     return sorted(path.parent.name for path in REPOSITORY.glob("chapter*/train.py"))
 
 
+def programs() -> list[str]:
+    """What can be trained: "CHAPTER"; of a chapter whose train.py runs several, "CHAPTER/NAME"."""
+    names = {
+        chapter: getattr(importlib.import_module(f"{chapter}.train"), "PROGRAMS", None)
+        for chapter in chapters()
+    }
+    return [
+        program
+        for chapter, several in names.items()
+        for program in ([f"{chapter}/{name}" for name in several] if several else [chapter])
+    ]
+
+
 def compared() -> dict[str, type]:
     """What `speed.py` compares, by "CHAPTER" or "CHAPTER NAME"."""
     return {
@@ -36,22 +49,24 @@ def compared() -> dict[str, type]:
     }
 
 
-def published(chapter: str, preset: str) -> dict[str, str]:
+def published(program: str, preset: str) -> dict[str, str]:
     """Published figures by their names in results.json."""
-    return _defined(chapter, "PUBLISHED", {}).get(preset, {})
+    return _defined(program, "PUBLISHED", {}).get(preset, {})
 
 
-def presets(chapter: str) -> dict:
-    """A chapter's settings by name."""
-    return importlib.import_module(f"{chapter}.train").PRESETS
+def presets(program: str) -> dict:
+    """The settings by name, of one of `programs`."""
+    module = program.replace("/", ".") if "/" in program else f"{program}.train"
+    return importlib.import_module(module).PRESETS
 
 
-def measured_presets(chapter: str) -> list[str]:
+def measured_presets(program: str) -> list[str]:
     """The presets that are measured by default: once, where two are the same."""
-    both = presets(chapter)
-    return _defined(
-        chapter, "MEASURED", ["quick", "book"] if both["quick"] != both["book"] else ["book"]
-    )
+    known = presets(program)
+    usual = [name for name in ("quick", "book") if name in known]
+    if len(usual) == 2 and known["quick"] == known["book"]:
+        usual = ["book"]
+    return _defined(program, "MEASURED", usual)
 
 
 def _defined(chapter, name, default):
