@@ -43,7 +43,7 @@ class Settings(GANSettings):
     learning_rate_decay: bool = False
     """lower both learning rates linearly to 0"""
     gradient_penalty: NonNegativeFloat = 0.0
-    """weight of R1, the squared gradient of the discriminator's logit at real images"""
+    """weight of R1, half the squared gradient of the discriminator's logit at real images"""
     shared_fakes: bool = False
     """train both networks on the same generated images, which is faster; the book makes new ones
     for the generator"""
@@ -89,18 +89,25 @@ def build_gan(config):
     from common.batch_norm import fuse
 
     generator = networks.build_generator(config.latent_dim, config.condition, config.slope)
-    layers = (config.discriminator_batch_norm, config.slope)
+    batch_norm, slope = config.discriminator_batch_norm, config.slope
     if config.model == "acgan":
-        discriminator = networks.build_acgan_discriminator(*layers)
+        discriminator = networks.build_acgan_discriminator(batch_norm, slope)
     else:
-        discriminator = networks.build_discriminator(config.condition, *layers)
+        discriminator = networks.build_discriminator(config.condition, batch_norm, slope)
+    # The same networks with a faster kernel for batch normalisation; `unfuse` is the way back.
     generator = fuse(generator, config.synchronized_batch_norm)
     discriminator = fuse(discriminator, config.synchronized_batch_norm)
     if config.model == "cgan" and not (config.gradient_penalty or config.shared_fakes):
         return CGAN(generator, discriminator, networks.CLASSES, config.seed)
-    model = ACGAN if config.model == "acgan" else RegularizedCGAN
-    variant = (config.gradient_penalty, config.shared_fakes)
-    return model(generator, discriminator, networks.CLASSES, *variant, config.seed)
+    kind = ACGAN if config.model == "acgan" else RegularizedCGAN
+    return kind(
+        generator,
+        discriminator,
+        networks.CLASSES,
+        config.gradient_penalty,
+        config.shared_fakes,
+        config.seed,
+    )
 
 
 def train(config: Settings, run: TrainingRun) -> dict:
@@ -126,7 +133,7 @@ def train(config: Settings, run: TrainingRun) -> dict:
         )
 
     evaluator = metrics.Evaluator(dataset.name, dataset.x_test)
-    # Labels for the metrics: each class as often as among the training images.
+    # Labels of the images that are measured: each class about as often as in the training images.
     labels = np.resize(dataset.y_train, config.fid_images)
 
     def sample_images():
