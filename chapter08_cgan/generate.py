@@ -38,13 +38,13 @@ class Settings(Frozen):
     digits: Annotated[str, AfterValidator(check_digits)] | None = None
     """write this number, 1 to 100 digits"""
     class_name: str | None = Field(None, alias="class")
-    """draw images of this class: a digit, or sneaker, bag, …"""
+    """draw images of this class: a digit, or t-shirt, trouser, …, ankle-boot"""
     count: Annotated[int, Field(gt=0, le=10_000)] = 10
     """how many images of the class"""
     variation: Fraction = 0.4
     """how much the handwriting differs from digit to digit of a number, from 0 to below 1"""
     seed: Seed = 0
-    """of the noise"""
+    """of the noise: another seed is another handwriting"""
 
     @model_validator(mode="after")
     def _either_digits_or_class(self) -> Self:
@@ -60,15 +60,15 @@ class Settings(Frozen):
 
 
 def correlated_noise(count: int, latent_dim: int, variation: float, seed: int) -> np.ndarray:
-    """Noise vectors for digits in the same handwriting, n×latent_dim, float32.
+    """Noise vectors for digits in the same handwriting, count×latent_dim, float32.
 
-    In a conditional GAN the label says which digit is drawn, and the noise how: slant, width,
-    roundness. So the vectors have a common part, and a smaller part of their own, as nobody writes
-    a digit twice in exactly the same way. Each vector is standard normal, as in training.
+    The label says which digit is drawn, and the noise how: slant, width, roundness. So the vectors
+    have a part in common, and each has a part of its own, as nobody writes a digit twice in exactly
+    the same way. Each vector is standard normal, as in training.
 
     Args:
-        variation: from 0, all vectors equal, to below 1. Its square is the share of a vector's
-            variance that is its own; the correlation of two vectors is 1 minus that.
+        variation: from 0, all vectors equal, to below 1. Its square is the share of the variance
+            that each vector has for itself; the correlation of two vectors is 1 minus that.
     """
     random = np.random.default_rng(seed)
     common = random.normal(size=latent_dim)
@@ -77,6 +77,7 @@ def correlated_noise(count: int, latent_dim: int, variation: float, seed: int) -
 
 
 def main(argv: list[str] | None = None) -> Path:
+    """Writes the picture that the flags ask for, and gives its path."""
     settings = cli.read(__doc__, Settings, argv)
     run = runs.find_trained("chapter08_cgan", train.Settings, settings.run)
 
@@ -90,8 +91,8 @@ def main(argv: list[str] | None = None) -> Path:
         raise UserError(f"--class {settings.class_name}: {run.path} has learned {known}")
     cli.setup(settings.seed)
     latent_dim = run.config.latent_dim
-    noise_and_label = [(None, latent_dim), (None,)]
-    generator = run.load_model("generator", noise_and_label, [(None, 28, 28, 1)])
+    inputs = [(None, latent_dim), (None,)]  # noise and label
+    generator = run.load_model("generator", inputs, [(None, 28, 28, 1)])
 
     if settings.digits:
         labels = np.array([int(digit) for digit in settings.digits])
@@ -104,9 +105,10 @@ def main(argv: list[str] | None = None) -> Path:
         name = f"{settings.class_name}-seed{settings.seed}-{settings.count}"
         columns, gap = min(10, len(labels)), 2
     pictures = generator.predict([noise.astype(np.float32), labels], batch_size=200, verbose=0)
-    run.write(f"generated/{name}.png", images.png(images.grid(pictures, columns, gap=gap)))
-    print(run.path / f"generated/{name}.png")
-    return run.path / f"generated/{name}.png"
+    file = f"generated/{name}.png"
+    run.write(file, images.png(images.grid(pictures, columns, gap=gap)))
+    print(run.path / file)
+    return run.path / file
 
 
 if __name__ == "__main__":
