@@ -16,9 +16,9 @@ class ACGAN(RegularizedCGAN):
 
     The cross-entropy of the classes is a term of each network's loss, in all three updates: the
     discriminator learns to classify real and generated images, and the generator to make images
-    that the discriminator classifies as their label. So d_loss and g_loss contain it. It is logged
-    on its own too, as c_loss, beside the classification accuracy, c_accuracy: means over the three
-    batches that the discriminator sees in an iteration.
+    that the discriminator classifies as their label. So d_loss and g_loss contain it. c_loss is the
+    cross-entropy alone, and c_accuracy the share of images whose class is predicted: means over the
+    three batches that the discriminator sees in an iteration.
 
     Args:
         discriminator: images to logits of "real", n×1, and of the classes, n×classes. The other

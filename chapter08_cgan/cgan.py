@@ -33,7 +33,7 @@ class CGAN(BaseGAN):
     Args:
         generator: noise, n×latent_dim, and labels, n, to images in [-1, 1].
         discriminator: images and labels, n, to logits, n×1.
-        classes: K.
+        classes: how many there are; the labels count from 0.
         seed: with the iteration, sets the noise and the random labels of each training step.
     """
 
@@ -64,6 +64,7 @@ class CGAN(BaseGAN):
         )
 
     def train_discriminator(self, images, labels, loss_function):
+        """Update 1 or 2. Its loss, a scalar, and logits, n×1: those of before the update."""
         with tf.GradientTape() as tape:
             loss, logits = self.loss_and_logits(images, labels, loss_function)
         variables = self.discriminator.trainable_variables
@@ -71,6 +72,7 @@ class CGAN(BaseGAN):
         return loss, logits
 
     def train_generator(self, noise, labels):
+        """Update 3. Its loss, a scalar: that of before the update."""
         with tf.GradientTape() as tape:
             fake_images = self.generator([noise, labels], training=True)
             loss, _ = self.loss_and_logits(fake_images, labels, loss_real)
@@ -79,12 +81,16 @@ class CGAN(BaseGAN):
         return loss
 
     def loss_and_logits(self, images, labels, loss_function):
-        """The discriminator's forward pass: its loss, a scalar, and its logits of "real", n×1."""
+        """The discriminator's forward pass: its loss, a scalar, and its logits of "real", n×1.
+
+        In training mode in all three updates, so that the generator learns from the network that
+        was just trained: chapter 4 says why.
+        """
         logits = self.discriminator([images, labels], training=True)
         return loss_function(logits), logits
 
     def random_labels(self, iteration, batch_size):
-        """Labels for update 3, batch_size, uniform over the classes.
+        """Labels for update 3, int32, batch_size, uniform over the classes.
 
         They are a function of seed and iteration alone, as the noise is.
         """

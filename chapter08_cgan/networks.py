@@ -1,10 +1,11 @@
 """The conditional networks of chapter 8 (GANs in Action, section 8.3), and those of ACGAN.
 
-A network is given the label in one of two forms. "embedding" is the book's: each class has a
-learned vector, which is multiplied with the noise, or concatenated with the image as a second
-channel.
-"one-hot" is that of Mirza & Osindero (2014): ten numbers beside the noise, or ten channels beside
-the image's, of which one is 1 and the others are 0.
+A network is given the label in one of two forms:
+
+* "embedding", the book's. The generator has a learned vector for each class and multiplies the
+  noise by it. The discriminator has one of 784 numbers, which becomes the image's second channel.
+* "one-hot" (Mirza & Osindero 2014). Ten numbers beside the noise, or ten channels beside the
+  image's, of which one is 1 and the others are 0.
 """
 
 import keras
@@ -17,7 +18,15 @@ CONDITIONS = ("embedding", "one-hot")
 def build_generator(
     latent_dim: int = 100, condition: str = "embedding", slope: float = 0.01
 ) -> keras.Model:
-    """Noise and label to image: n×latent_dim, normal, and n, 0 to 9, to n×28×28×1 in (-1, 1)."""
+    """Noise and label to image: n×latent_dim, normal, and n, 0 to 9, to n×28×28×1 in [-1, 1].
+
+    Args:
+        condition: the form of the label, one of CONDITIONS.
+        slope: of LeakyReLU, below 0.
+
+    Raises:
+        ValueError: there is no such condition.
+    """
     _check(condition)
     noise = keras.Input((latent_dim,), name="noise")
     label = keras.Input((), dtype="int32", name="label")
@@ -48,8 +57,13 @@ def build_discriminator(
     The logit's sigmoid is the probability that the image is real and has this label.
 
     Args:
+        condition: the form of the label, one of CONDITIONS.
         batch_norm: after the second and the third convolution, as in the English edition; the
             Korean edition has none.
+        slope: of LeakyReLU, below 0.
+
+    Raises:
+        ValueError: there is no such condition.
     """
     _check(condition)
     image = keras.Input((28, 28, 1), name="image")
@@ -67,13 +81,10 @@ def build_discriminator(
 
 
 def build_acgan_discriminator(batch_norm: bool = True, slope: float = 0.01) -> keras.Model:
-    """Image to two logits: n×28×28×1 in [-1, 1] to n×1, real or fake, and n×10, the classes.
+    """Image to logits: n×28×28×1 in [-1, 1] to n×1, of "real", and n×10, of the classes.
 
     This discriminator is not given the label, it predicts it (Odena et al. 2017). In all else it is
-    `build_discriminator`.
-
-    Args:
-        batch_norm: as in `build_discriminator`.
+    `build_discriminator`, whose `batch_norm` and `slope` it has.
     """
     image = keras.Input((28, 28, 1), name="image")
     features = _convolutions(image, batch_norm, slope)

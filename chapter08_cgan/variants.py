@@ -1,6 +1,6 @@
 """The conditional GAN's training with an R1 gradient penalty, with shared fakes, or with both.
 
-Neither is in the book. What each does for the FID is in the README of chapter 4.
+Neither is in the book's chapter 8. Chapter 4's README says what each does for the FID there.
 """
 
 import tensorflow as tf
@@ -12,12 +12,12 @@ from common.gan import accuracies
 
 
 class RegularizedCGAN(CGAN):
-    """A CGAN whose discriminator is penalised for steep logits, or shares the generator's fakes.
+    """A CGAN with an R1 penalty on its discriminator, with fakes that both share, or with both.
 
     Args:
         generator: noise, n×latent_dim, and labels, n, to images in [-1, 1].
         discriminator: images and labels, n, to logits, n×1.
-        classes: K.
+        classes: how many there are; the labels count from 0.
         gradient_penalty: weight of the R1 penalty on the discriminator; 0 is no penalty.
         shared_fakes: train both networks on the same generated images, rather than as in the book
             on two batches of them.
@@ -76,8 +76,9 @@ class RegularizedCGAN(CGAN):
         """Loss, logits, n×1, and the mean over the images of |∂logit/∂image|², a scalar.
 
         Penalising the squared gradient at real images (R1, Mescheder et al. 2018) makes the
-        discriminator less steep as the generated images come nearer to the real ones; a steep one
-        would push them past these.
+        discriminator flat there. A discriminator that is steep at the real images pushes the
+        generated images past them. `common.penalties.r1_penalty` is the same without labels; here
+        the loss of the same forward pass is needed too, which for ACGAN has the classes in it.
         """
         with tf.GradientTape() as tape:
             tape.watch(images)
@@ -86,7 +87,7 @@ class RegularizedCGAN(CGAN):
         return loss, logits, ops.mean(ops.sum(ops.square(slopes), axis=(1, 2, 3)))
 
     def train_on_shared_fakes(self, noise, labels):
-        """Updates 2 and 3 on the same generated images, and so on the same labels.
+        """Updates 2 and 3 on the same generated images, and so with the same labels.
 
         That saves a forward pass of the generator. And the images of update 2 are then normalised
         by the statistics of the batch, as those of update 3 are: early in training, the running
