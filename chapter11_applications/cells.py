@@ -131,8 +131,8 @@ class Experiment:
         return result
 
     def batches(self, few_images, labels, seed):
-        """Shuffled batches of the few images, repeated if they are fewer than a batch."""
-        order = np.arange(max(len(labels), self.config.batch_size)) % len(labels)
+        """Shuffled batches of the few images."""
+        order = repeated(len(labels), self.config.batch_size)
         return stream.batches(
             few_images[order],
             self.config.batch_size,
@@ -159,6 +159,15 @@ class Experiment:
         for name, network in self.networks.items():
             if name != "discriminator":
                 self.run.save_models(**{f"{cell.folder}/{name}": unfuse(network)})
+
+
+def repeated(count: int, least: int) -> np.ndarray:
+    """Indices of so many images, at least so many: all of them equally often.
+
+    Images are in the order of their classes. If only the first were repeated, to fill a batch, the
+    first class would be more frequent than the last.
+    """
+    return np.tile(np.arange(count), -(-least // count))
 
 
 def divisor(updates: int, most: int = 20) -> int:

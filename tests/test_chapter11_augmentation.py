@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from conftest import check_resumed, error_of, kept_as_killed, run_eagerly, weights_of
 
-from chapter11_applications import augmentation, classes, networks
+from chapter11_applications import augmentation, cells, classes, networks
 from chapter11_applications.few_images_gan import FewImagesGAN, discriminator_loss, generator_loss
 from chapter11_applications.four_classifiers import WAYS, FourClassifiers, rates
 from chapter11_applications.transforms import Augmentation
@@ -187,6 +187,11 @@ def test_fewer_images_are_the_first_of_more():
     assert np.bincount(labels[more]).tolist() == [5, 5, 5] and len(set(more)) == 15
     assert set(few) < set(more)
     assert set(more) != set(classes.draw(labels, 5, seed=8))
+
+
+def test_images_that_do_not_fill_a_batch_are_all_repeated_equally_often():
+    assert np.array_equal(cells.repeated(100, 32), np.arange(100))
+    assert np.bincount(cells.repeated(20, 32)).tolist() == [2] * 20
 
 
 def write_photo(path, value, size=12):
