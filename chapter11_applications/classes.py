@@ -72,7 +72,8 @@ def _from_photos(config) -> tuple[data.Dataset, tuple[str, ...]]:
     unknown = sorted({_class_of(name) for name in parts["test"]} - set(names))
     if unknown:
         raise UserError(f"{path}: there are no training images of {unknown[0]}, which is in test")
-    print(f"reading {sum(map(len, parts.values()))} images from {path}")
+    counts = " and ".join(f"{len(parts[part])} {part} images" for part in PARTS)
+    print(f"reading {counts} from {path}")
     digest, arrays = hashlib.sha256(), {}
     for part in PARTS:
         photos, hashes = files.read(parts[part], config.size, keep=True)
@@ -84,7 +85,7 @@ def _from_photos(config) -> tuple[data.Dataset, tuple[str, ...]]:
 
 
 def divide(files: PhotoFiles) -> dict[str, list[str]]:
-    """The names of training and of test images, shuffled.
+    """The names of training and of test images, shuffled; prints by what they are divided.
 
     Raises:
         UserError: images lie in no folder, or there are none of one of the two parts.
@@ -98,7 +99,10 @@ def divide(files: PhotoFiles) -> dict[str, list[str]]:
         parts = {part: [n for n in in_parts if _part_of(n) == part] for part in PARTS}
         if missing := [part for part in PARTS if not parts[part]]:
             raise UserError(f"{files.path}: has no images of classes in {missing[0]}")
+        if others := len(files.names) - len(in_parts):
+            print(f"{others} images lie in neither train nor test, and are left out")
         return parts
+    print("there are no folders train and test: every fourth image of a class is for testing")
     parts, seen = {"train": [], "test": []}, Counter[str]()
     for name in shuffled:
         seen[_class_of(name)] += 1
@@ -107,11 +111,13 @@ def divide(files: PhotoFiles) -> dict[str, list[str]]:
 
 
 def _class_of(name: str) -> str:
+    """The folder that an image lies in."""
     return PurePosixPath(name).parts[-2]
 
 
 def _part_of(name: str) -> str:
-    return ("", "", *PurePosixPath(name).parts)[-3]
+    """The folder around that of the class, in small letters; "" if there is none."""
+    return ("", "", *PurePosixPath(name).parts)[-3].lower()
 
 
 def _grey(photos: np.ndarray) -> np.ndarray:

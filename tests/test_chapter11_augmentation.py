@@ -204,12 +204,13 @@ def settings_of(folder, **changes):
     return augmentation.PRESETS["smoke"].replace(**changes)
 
 
-def test_a_folder_of_classes_is_divided(tmp_path):
+def test_a_folder_of_classes_is_divided(tmp_path, capsys):
     for number in range(8):
         write_photo(tmp_path / "healthy" / f"{number}.png", 10 + number)
         write_photo(tmp_path / "ill" / f"{number}.png", 200 + number)
     dataset, names = classes.load(settings_of(tmp_path))
     assert names == ("healthy", "ill") and dataset.x_train.shape == (12, 8, 8, 1)
+    assert "every fourth image of a class is for testing" in capsys.readouterr().out
     for x, y in ((dataset.x_train, dataset.y_train), (dataset.x_test, dataset.y_test)):
         assert np.array_equal(x[:, 0, 0, 0] >= 200, y == 1)
     assert np.bincount(dataset.y_test).tolist() == [2, 2]
@@ -221,15 +222,18 @@ def test_a_folder_of_classes_is_divided(tmp_path):
     assert len(held.x_train) == 8 and np.array_equal(held.x_test, dataset.x_train[-4:])
 
 
-def test_train_and_test_folders_say_what_is_what(tmp_path):
+def test_train_and_test_folders_say_what_is_what(tmp_path, capsys):
     for number in range(3):
         for name in ("a", "b"):
-            write_photo(tmp_path / "train" / name / f"{number}.png", 10)
+            write_photo(tmp_path / "Train" / name / f"{number}.png", 10)
             write_photo(tmp_path / "val" / name / f"{number}.png", 20)
             write_photo(tmp_path / "test" / name / f"{number}.png", 30)
     dataset, names = classes.load(settings_of(tmp_path))
     assert names == ("a", "b") and len(dataset.x_train) == len(dataset.x_test) == 6
     assert np.all(dataset.x_train == 10) and np.all(dataset.x_test == 30)
+    said = capsys.readouterr().out
+    assert "6 images lie in neither train nor test, and are left out" in said
+    assert "reading 6 train images and 6 test images from" in said
 
 
 def one_class(folder):
