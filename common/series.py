@@ -5,6 +5,7 @@ Imports no TensorFlow.
 
 import importlib
 import json
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
@@ -47,7 +48,7 @@ def program(
                 module.main([*flags, "--dry-run"])
             return None
         run = Files()
-        run.path = folder = open_folder(chapter, config.output_dir)
+        run.path = folder = open_folder(chapter, config.output_dir, names)
         for number, (name, module) in enumerate(modules.items(), start=1):
             print(f"\n{name}.py, {number} of {len(modules)}")
             module.main([*flags, "--output-dir", str(folder / name), "--resume", "auto"])
@@ -60,11 +61,14 @@ def program(
     return main
 
 
-def open_folder(chapter: str, output_dir: str | None) -> Path:
+def open_folder(chapter: str, output_dir: str | None, names: Sequence[str]) -> Path:
     """The folder that was named, or a new one.
 
+    Args:
+        names: of the programs; one that holds none of their folders has to be empty.
+
     Raises:
-        UserError: the run in it is finished, or there can be no new one.
+        UserError: the run in it is finished, it holds something else, or there can be no new one.
     """
     if output_dir is None:
         home = Path("runs") / chapter
@@ -72,7 +76,10 @@ def open_folder(chapter: str, output_dir: str | None) -> Path:
             return folders.make_next(home)
         except OSError as error:
             raise UserError(f"{home}: cannot be written to: {error.strerror}") from error
+    if output_dir == "":  # as of a variable of the shell that is not set
+        raise UserError("--output-dir: names no folder")
     folder = Path(output_dir)
-    if (folder / "results.json").exists():
-        folders.refuse_used(folder)
+    begun = any(os.path.isdir(folder / name) for name in names)
+    if os.path.lexists(folder) and (os.path.exists(folder / "results.json") or not begun):
+        folders.refuse_used(folder, resumable=False)
     return folder

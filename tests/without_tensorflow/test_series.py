@@ -68,6 +68,20 @@ def test_a_stopped_series_goes_on_and_a_finished_one_is_refused(called, tmp_path
     )
 
 
+def test_a_folder_of_something_else_is_refused(called, tmp_path, capsys):
+    main = series.program("chapter99", "", ("one", "two"))
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "1.png").write_bytes(b"")
+    (tmp_path / "file").write_bytes(b"")
+    for folder, problem in (
+        ("photos", "photos: is not empty"),
+        ("file", "file: is not a folder"),
+        ("", "names no folder"),
+    ):
+        assert problem in error_of(main, ["--output-dir", folder], capsys)
+    assert called == [] and [path.name for path in (tmp_path / "photos").iterdir()] == ["1.png"]
+
+
 def test_dry_run_writes_nothing(called, tmp_path):
     series.program("chapter99", "", ("one", "two"))(["--dry-run"])
     assert [argv for _, argv in called] == [["--preset", "quick", "--dry-run"]] * 2
