@@ -48,8 +48,9 @@ def parse(caption: str) -> np.ndarray:
     words = caption.lower().split()
     for word in words:
         if word not in _KNOWN:
-            near = difflib.get_close_matches(word, _KNOWN, n=3, cutoff=0.0)
-            raise UserError(f"--caption: {word!r} is no word of it; the nearest: {', '.join(near)}")
+            near = ", ".join(difflib.get_close_matches(word, _KNOWN))
+            hint = f"the nearest: {near}" if near else GRAMMAR
+            raise UserError(f"--caption: {word!r} is no word of it; {hint}")
     found = _CAPTION.fullmatch(" ".join(words))
     if found is None:
         raise UserError(f"--caption {caption!r}: {GRAMMAR}")

@@ -60,6 +60,7 @@ def test_each_word_is_drawn_as_often_as_the_others_of_its_place():
     [
         ("a tin three left of a seven", "'tin' is no word of it; the nearest: thin"),
         ("a three left of a sevn", "the nearest: seven"),
+        ("a 3 left of a seven", "'3' is no word of it; a caption reads: a [small|large]"),
         ("a bold large three left of a seven", "a caption reads: a [small|large] [thin|bold]"),
         ("a three", "a caption reads"),
         ("", "a caption reads"),
