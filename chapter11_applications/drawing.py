@@ -7,7 +7,7 @@ The picture goes into the run's folder, under generated/: stage I above, stage I
 """
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 from pydantic import Field
@@ -32,32 +32,42 @@ class Settings(Frozen):
     """of the noise"""
 
 
+def load_networks(run: runs.Run) -> tuple[list, list, Any]:
+    """Encoders and generators of both stages, and the classifier that reads digits.
+
+    Raises:
+        UserError: one cannot be read, or has other shapes than the run's settings say.
+    """
+    from chapter11_applications.composition import PATCH
+
+    noise, condition = (None, run.config.latent_dim), (None, run.config.condition_dim)
+    encoded = (None, 2 * run.config.condition_dim)
+    small, large = (None, 16, 16, 1), (None, 32, 32, 1)
+    encoders = [run.load_model(f"text_encoder_{i}", [(None, 7)], [encoded]) for i in (1, 2)]
+    generators = [
+        run.load_model("generator_1", [noise, condition], [small]),
+        run.load_model("generator_2", [small, condition], [large]),
+    ]
+    classifier = run.load_model("digit_classifier", [(None, PATCH, PATCH, 1)], [(None, 10)])
+    return encoders, generators, classifier
+
+
 def main(argv: list[str] | None = None) -> Path:
+    """Draws, writes the picture and says what is right in it. Gives the picture's path."""
     settings = cli.read(__doc__, Settings, argv)
     words = captions.parse(settings.caption)
     run = runs.find_trained(text_settings.PROGRAM, text_settings.Settings, settings.run)
     cli.setup(settings.seed)
 
     from chapter11_applications import reading, stackgan
-    from chapter11_applications.composition import PATCH
     from common import images
 
-    config = run.config
-    noise, condition = (None, config.latent_dim), (None, config.condition_dim)
-    encoded = (None, 2 * config.condition_dim)
-    encoders = [run.load_model(f"text_encoder_{i}", [(None, 7)], [encoded]) for i in (1, 2)]
-    sizes: list[tuple[int | None, ...]] = [(None, 16, 16, 1), (None, 32, 32, 1)]
-    generators = [
-        run.load_model("generator_1", [noise, condition], [sizes[0]]),
-        run.load_model("generator_2", [sizes[0], condition], [sizes[1]]),
-    ]
-    classifier = run.load_model("digit_classifier", [(None, PATCH, PATCH, 1)], [(None, 10)])
-
+    encoders, generators, classifier = load_networks(run)
     random = np.random.default_rng(settings.seed)
-    size = (settings.count, config.latent_dim + 2 * config.condition_dim)
-    drawn = random.normal(size=size).astype(np.float32)
+    size = (settings.count, run.config.latent_dim + 2 * run.config.condition_dim)
+    noise = random.normal(size=size).astype(np.float32)
     asked = np.repeat(words[None], settings.count, axis=0)
-    small, large = stackgan.generate(encoders, generators, asked, drawn)
+    small, large = stackgan.generate(encoders, generators, asked, noise)
 
     facts = captions.facts_of(asked)
     shares = reading.shares_right(reading.read(large, classifier), facts)

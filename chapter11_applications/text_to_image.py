@@ -7,7 +7,7 @@ On two CPU cores:
     python chapter11_applications/text_to_image.py --caption \
         "a thin three left of a large bold seven"               draws, with the latest run
 
-With --caption the other flags are those of drawing.py.
+With --caption it takes other flags: --caption "" --help shows them.
 """
 
 import sys

@@ -57,7 +57,7 @@ def find_finished(home: Path, name: str) -> Path:
     if not _holds(folder, "config.json"):
         raise UserError(f"{folder}: holds no run")
     if not _holds(folder, "results.json"):
-        raise UserError(f"{folder}: the run is not finished; train.py --resume goes on with it")
+        raise UserError(f"{folder}: the run is not finished; --resume goes on with it")
     return folder
 
 
