@@ -49,13 +49,13 @@ class Settings(settings.Settings):
     batch_size: Count = 32
     """images of one training step"""
     generated: Count = 16
-    """of a classifier's batch, how many are generated, in the two ways that have such"""
+    """images of a classifier's batch that are generated ones, for gan and for both"""
     rotation: Annotated[float, Field(ge=0, le=180)] = 10.0
-    """classic augmentation rotates by at most so many degrees to either side,"""
+    """classic augmentation rotates images by at most so many degrees to either side"""
     zoom: Fraction = 0.1
-    """changes the size by at most this share,"""
+    """classic augmentation changes their size by at most this share"""
     shift: Fraction = 0.07
-    """and moves by at most this share of height and width"""
+    """classic augmentation moves them by at most this share of height and width"""
     latent_dim: Width = 64
     """size of the noise vector z"""
     width: Annotated[int, Field(ge=4, le=1024, multiple_of=2)] = 48
@@ -90,8 +90,7 @@ class Settings(settings.Settings):
         if self.xla:
             raise ValueError("--xla: XLA cannot compile rotations")
         if self.dataset in get_args(DigitSet):
-            of_photos = {"size", "color"} & self.model_fields_set
-            if of_photos and (self.size, self.color) != (32, False):
+            if (self.size, self.color) != (32, False):
                 raise ValueError(f"--size and --color have no part in --dataset {self.dataset}")
             if self.data_dir and self.dataset.endswith("sample"):
                 raise ValueError(
@@ -124,10 +123,12 @@ def train(config: Settings, run: TrainingRun) -> dict:
     if run.workers:
         raise UserError("--distribute multi-worker: these are small trainings, for one machine")
     dataset, names = classes.load(config)
-    run.schedule(len(cells.cells_of(config)), 1, unit="cell")
+    count = len(cells.cells_of(config))
+    run.schedule(count, 1, unit="cell")
     experiment = cells.Experiment(config, dataset, names, run)
     run.start(dataset.describe())
     print(f"{dataset.source}: {len(names)} classes, {len(dataset.x_test)} test images")
+    print(f"training on the {run.device}, {count} cells, into {run.path}")
 
     measured = dict(cells.train_all(config, run, experiment))
 
