@@ -11,7 +11,8 @@ from chapter11_applications.intervals import mean_and_margin
 from common import images
 
 RATES = ("accuracy", "sensitivity", "specificity")
-# What is compared in pairs: does each help where there is nothing, and where the other one is?
+# What is compared in pairs: each against none of it; and the GAN on top of classic augmentation,
+# which is the question of Frid-Adar et al. (2018).
 PAIRS = (("classic", "none"), ("gan", "none"), ("both", "classic"))
 Measured = Mapping[Cell, dict[str, Any]]
 
@@ -19,8 +20,8 @@ Measured = Mapping[Cell, dict[str, Any]]
 def rows(measured: Measured) -> list[dict[str, Any]]:
     """A line for each cell, for history.csv."""
     return [
-        {"images": cell.images, "seed": cell.seed, "d_loss": found["d_loss"]}
-        | {"g_loss": found["g_loss"]}
+        {"images": cell.images, "seed": cell.seed}
+        | {loss: found[loss] for loss in ("d_loss", "g_loss")}
         | {f"{way}_{rate}": found[way][rate] for way in WAYS for rate in RATES}
         for cell, found in measured.items()
     ]

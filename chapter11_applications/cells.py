@@ -28,10 +28,12 @@ class Cell(NamedTuple):
 
     @property
     def folder(self) -> str:
+        """What it leaves lies there, in the run's folder."""
         return f"cells/images{self.images}-seed{self.seed}"
 
 
 def cells_of(config) -> list[Cell]:
+    """All cells of the settings of augmentation.py, in the order in which they are trained."""
     seeds = range(config.seed, config.seed + config.seeds)
     return [Cell(count, seed) for count in config.images for seed in seeds]
 
@@ -107,7 +109,8 @@ class Experiment:
         optimizers = [self.gan.d_optimizer, self.gan.g_optimizer]
         optimizers += self.classifiers.optimizers.values()
         for optimizer in optimizers:
-            for variable in optimizer.variables:  # the learning rate is a schedule, and none
+            # The count of updates, and Adam's averages; the learning rate follows from the count.
+            for variable in optimizer.variables:
                 variable.assign(ops.zeros_like(variable))
 
     def train(self, cell: Cell) -> dict:
@@ -146,16 +149,15 @@ class Experiment:
         shown = min(self.classes, 10)
         noise = np.tile(self.gan.fixed_noise(5), (shown, 1))
         made = self.gan.generate(noise, np.repeat(np.arange(shown, dtype=np.int32), 5))
-        rows = [
-            np.concatenate(
-                [data.scale(few_images[labels == k][np.arange(3) % sum(labels == k)]), m]
-            )
-            for k, m in enumerate(np.split(made, shown))
-        ]
+        rows = []
+        for label, made_of_class in enumerate(np.split(made, shown)):
+            few = few_images[labels == label]
+            rows += [data.scale(few[np.arange(3) % len(few)]), made_of_class]
         zoom = max(1, 84 // made.shape[1])
         return images.grid(np.concatenate(rows), columns=8, zoom=zoom)
 
     def save(self, cell: Cell) -> None:
+        """Writes the networks, but for the discriminator."""
         for name, network in self.networks.items():
             if name != "discriminator":
                 self.run.save_models(**{f"{cell.folder}/{name}": unfuse(network)})

@@ -54,7 +54,7 @@ def cut_out(half: np.ndarray, patch: np.ndarray) -> None:
 
 
 def extents(digits: np.ndarray) -> np.ndarray:
-    """The longer side of the smallest square around each digit's ink, pixels: …, from …×16×16."""
+    """The longer side of the rectangle around each digit's ink, pixels: …, from …×16×16."""
     return np.maximum(*(np.sum(np.max(digits, axis=axis) > INK, axis=-1) for axis in (-1, -2)))
 
 

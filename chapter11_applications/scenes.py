@@ -46,13 +46,13 @@ def clear_digits(images: np.ndarray, labels: np.ndarray, count: int, classifier)
         classifier: the bundled `Classifier` of MNIST.
 
     Raises:
-        UserError: hardly any of a class are.
+        UserError: of a class, fewer than AT_LEAST are.
     """
     images, labels = images[:count], labels[:count]
     _, probabilities = classifier(images)
     clear = probabilities[np.arange(len(labels)), labels] >= LEAST_PROBABILITY
     if np.bincount(labels[clear], minlength=10).min() < AT_LEAST:
-        raise UserError(f"--digits {count}: too few; of one class, less than {AT_LEAST} are clear")
+        raise UserError(f"--digits {count}: too few; of one class, fewer than {AT_LEAST} are clear")
     return Digits(composition.redraw(images[clear]), labels[clear])
 
 

@@ -65,12 +65,12 @@ def build_second_generator(condition_dim: int) -> keras.Model:
 def build_discriminator(side: int) -> keras.Model:
     """How well captions fit an image, and what the image shows.
 
-    Args:
-        side: 16 or 32.
-
     Takes images, n×side×side×1 in [-1, 1], and the words of k captions for each, n×k×7. Gives their
     logits, n×k, whose sigmoid is the probability that the image is real and the caption is its own;
     and logits of all values of `captions.FACTS`, n×30.
+
+    Args:
+        side: 16 or 32.
     """
     image = keras.Input((side, side, 1), name="image")
     words = keras.Input((None, WORDS), dtype="int32", name="words")

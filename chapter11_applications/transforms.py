@@ -24,7 +24,15 @@ class Augmentation:
         self.rotation, self.zoom, self.shift = rotation, zoom, shift
 
     def __call__(self, images, seed):
-        """Args: seed: two whole numbers, which set what is drawn."""
+        """Varies images.
+
+        Args:
+            images: n×height×width×channels.
+            seed: two whole numbers, which set what is drawn.
+
+        Returns:
+            As many images of the same size, float32.
+        """
         amounts = distribution.draw(
             tf.random.stateless_uniform,
             (tf.shape(images)[0], 4),
