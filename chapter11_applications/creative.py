@@ -11,21 +11,12 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from chapter11_applications.gan_losses import discriminator_loss, generator_loss
 from common.distribution import gradient, minimize, undivided
 from common.gan import BaseGAN, accuracies
 from common.model import predict
 
 naming_loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-
-
-def discriminator_loss(logits_real, logits_fake):
-    """Mean of -log P(real) at real images, and of -log(1 - P(real)) at generated ones, added."""
-    return ops.mean(ops.softplus(-logits_real)) + ops.mean(ops.softplus(logits_fake))
-
-
-def generator_loss(logits_fake):
-    """Mean of -log P(real) at generated images: the non-saturating loss."""
-    return ops.mean(ops.softplus(-logits_fake))
 
 
 def creative_loss(style_logits):

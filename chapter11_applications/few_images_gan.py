@@ -6,22 +6,12 @@ et al. 2018), and one set of generated images for both updates.
 """
 
 import tensorflow as tf
-from keras import ops
 
+from chapter11_applications.gan_losses import discriminator_loss, generator_loss
 from common.distribution import minimize
 from common.gan import BaseGAN, accuracies
 from common.model import predict
 from common.penalties import r1_penalty
-
-
-def discriminator_loss(logits_real, logits_fake):
-    """Mean of -log P(real) at real images, and of -log(1 - P(real)) at generated ones, added."""
-    return ops.mean(ops.softplus(-logits_real)) + ops.mean(ops.softplus(logits_fake))
-
-
-def generator_loss(logits_fake):
-    """Mean of -log P(real) at generated images: the non-saturating loss."""
-    return ops.mean(ops.softplus(-logits_fake))
 
 
 class FewImagesGAN(BaseGAN):

@@ -9,8 +9,9 @@ import tensorflow as tf
 from conftest import check_resumed, error_of, kept_as_killed, run_eagerly, weights_of
 
 from chapter11_applications import augmentation, cells, classes, networks
-from chapter11_applications.few_images_gan import FewImagesGAN, discriminator_loss, generator_loss
+from chapter11_applications.few_images_gan import FewImagesGAN
 from chapter11_applications.four_classifiers import WAYS, FourClassifiers, rates
+from chapter11_applications.gan_losses import discriminator_loss, generator_loss
 from chapter11_applications.transforms import Augmentation
 from common import images
 from common.batch_norm import fuse
