@@ -19,6 +19,9 @@ def mean_and_margin(values: Sequence[float]) -> tuple[float, float]:
     Student's interval, for 2 to MOST measurements that are independent and nearly normal. (Of five
     measurements, a bootstrap would make too narrow intervals.) For the difference of two ways that
     were measured in pairs, give the differences: what a pair has in common drops out.
+
+    What all measurements have in common, as the images they are tested on, does not vary among
+    them, and the interval does not know how much it matters.
     """
     n = len(values)
     deviation = np.std(values, ddof=1)
