@@ -10,7 +10,9 @@ from chapter11_applications.styles import Styles
 from common import data, images
 
 EXAMPLES = 3  # designs of each kind in a picture
-ROWS = {  # of the table: what results.json calls it, and its value for real test images
+# Of the table: what results.json calls it, and its value for real test images; this is the same for
+# all variants, but for the entropy, which the first one's discriminator has.
+ROWS = {
     "FID": ("fid", None),
     "kind as asked": ("label_accuracy", "test_label_accuracy"),
     "precision": ("precision", None),

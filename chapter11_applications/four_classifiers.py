@@ -40,7 +40,11 @@ class FourClassifiers(ChapterModel):
         self.seed = seed
 
     def compile(self, optimizers, **kwargs):
-        """Args: optimizers: by way."""
+        """As `ChapterModel`'s.
+
+        Args:
+            optimizers: by way.
+        """
         super().compile(optimizer=None, **kwargs)
         self.optimizers = dict(optimizers)
         for way in WAYS:
