@@ -95,14 +95,17 @@ PRESETS = {
 def train(config: Settings, run: TrainingRun) -> dict:
     """Data → networks → model → fit → results, with attention and without it."""
     from chapter12_looking_ahead import attention_figures
+    from chapter12_looking_ahead.measurement import Measurement
     from chapter12_looking_ahead.pairs import make_pairs
-    from common import data, parts
+    from common import data, parts, stream
 
     dataset = data.load(config.dataset, config.data_dir, config.validation_images)
     images = make_pairs(dataset.x_train) if config.task == "pairs" else dataset.x_train
+    stream.check_batch_size(config.batch_size, images)
+    measurement = Measurement(dataset, config.task)
 
     def train_one(settings, part):
-        return train_network(settings, part, dataset, images)
+        return train_network(settings, part, dataset.describe(), images, measurement)
 
     if len(config.network) == 1:
         return train_one(config, run)
@@ -111,18 +114,25 @@ def train(config: Settings, run: TrainingRun) -> dict:
     return attention_figures.compare(run, found)
 
 
-def train_network(config: Settings, run: TrainingRun, dataset, training_images) -> dict:
-    """Trains one of the two networks. `run`: see common/training.py."""
+def train_network(
+    config: Settings, run: TrainingRun, described: dict, training_images, measurement
+) -> dict:
+    """Trains one of the two networks.
+
+    Args:
+        run: see common/training.py.
+        described: what config.json says of the data.
+        training_images: uint8, n×height×width×1.
+        measurement: a `Measurement` of such images.
+    """
     import keras
 
     from chapter12_looking_ahead import attention_figures
-    from chapter12_looking_ahead.measurement import Measurement
     from chapter12_looking_ahead.networks import build_discriminator, build_generator, export
     from chapter12_looking_ahead.sagan import SAGAN
-    from common import images, stream
+    from common import images
     from common.batch_norm import fuse, unfuse
 
-    stream.check_batch_size(config.batch_size, training_images)
     run.schedule(*config.schedule(len(training_images)))
     attention = config.network == ["attention"]
     shape = training_images.shape[1:]
@@ -142,15 +152,13 @@ def train_network(config: Settings, run: TrainingRun, dataset, training_images) 
             jit_compile=run.xla,
         )
 
-    measurement = Measurement(dataset, config.task)
-
     def sample_images():
         return images.grid(gan.generate(16), columns=4 if config.task == "images" else 2)
 
     def evaluate():
         return measurement.of(gan.generate(config.fid_images)) if config.fid else {}
 
-    run.begin(gan, dataset.describe())
+    run.begin(gan, described)
     gan.fit(
         run.batches(training_images),
         callbacks=run.callbacks(sample_images, evaluate),

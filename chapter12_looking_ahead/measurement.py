@@ -12,6 +12,9 @@ class Measurement:
     Args:
         dataset: a `data.Dataset`.
         task: "pairs" or "images".
+
+    Raises:
+        UserError: there are too few test images for a FID.
     """
 
     def __init__(self, dataset, task: str):

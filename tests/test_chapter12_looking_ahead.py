@@ -326,19 +326,23 @@ def test_membership_run_killed_in_the_last_model_and_resumed_has_the_same_bits(m
 
 
 @pytest.mark.parametrize(
-    ("flags", "words"),
+    ("program", "flags", "words"),
     [
-        (["--images", "5000"], "--images 5000: there are 4000 training images"),
-        (["--batch-size", "101"], "--batch-size 101 is more than --images"),
+        (membership, ["--images", "5000"], "--images 5000: there are 4000 training images"),
         (
+            membership,
             ["--images", "3000", "--attacked", "2000"],
             "--attacked 2000: there are only 1000 test images",
         ),
+        (attention, ["--batch-size", "4001"], "--batch-size 4001 is more than the 4000 training"),
+        (attention, ["--validation-images", "64"], "64 test images are too few for the FID"),
     ],
 )
-def test_too_few_images_are_one_line_and_write_nothing(tmp_path, monkeypatch, capsys, flags, words):
+def test_too_few_images_are_one_line_and_write_nothing(
+    tmp_path, monkeypatch, capsys, program, flags, words
+):
     monkeypatch.chdir(tmp_path)
-    assert words in error_of(membership.main, [*SMOKE, *flags], capsys)
+    assert words in error_of(program.main, [*SMOKE, *flags], capsys)
     assert list(tmp_path.iterdir()) == []
 
 
