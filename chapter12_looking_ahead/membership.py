@@ -42,7 +42,7 @@ class Settings(GANSettings):
     """momentum of the GAN's Adam optimisers; the VAE's have 0.9"""
 
     @model_validator(mode="after")
-    def _parts_are_named_once(self) -> Self:
+    def _each_part_can_be_trained_and_attacked(self) -> Self:
         for flag, values in (("--model", self.model), ("--images", self.images)):
             if len(set(values)) < len(values):
                 raise ValueError(f"{flag} names one twice")
@@ -50,6 +50,10 @@ class Settings(GANSettings):
             raise ValueError(f"--seed {self.seed} leaves no room for --repeats {self.repeats}")
         if min(self.images) < 100:
             raise ValueError(f"--images {min(self.images)}: attacks are measured on 100 at least")
+        if self.batch_size > min(self.images):
+            raise ValueError(
+                f"--batch-size {self.batch_size} is more than --images {min(self.images)}"
+            )
         return self
 
     @property
@@ -72,8 +76,6 @@ class Settings(GANSettings):
         """Raises a UserError if there are too few images to train on, or to tell members from."""
         if max(self.images) > training:
             raise UserError(f"--images {max(self.images)}: there are {training} training images")
-        if self.batch_size > min(self.images):
-            raise UserError(f"--batch-size {self.batch_size} is more than --images")
         if min(self.attacked, max(self.images)) > test:
             raise UserError(f"--attacked {self.attacked}: there are only {test} test images")
 
@@ -107,26 +109,37 @@ PRESETS = {
 def train(config: Settings, run: TrainingRun) -> dict:
     """Data → networks → model → fit → attack, for each model, number of images and seed."""
     from chapter12_looking_ahead import membership_figures
-    from common import data, parts
+    from common import data, metrics, parts
 
     dataset = data.load(config.dataset, config.data_dir, config.validation_images)
     config.check_images(len(dataset.x_train), len(dataset.x_test))
+    evaluator = metrics.Evaluator(dataset.name, dataset.x_test)
 
     def train_one(settings, part):
-        return train_model(settings, part, dataset)
+        return train_model(settings, part, dataset, evaluator)
 
     if len(config.parts) == 1:
-        return train_one(config, run)
+        results = train_one(config, run)
+        if results:  # the workers but the first have none
+            found = dict.fromkeys(config.parts, results)
+            print("\n" + membership_figures.table(membership_figures.summarize(config, found)))
+        return results
     found = parts.train_parts(run, dataset.describe(), config.parts, train_one)
     return membership_figures.compare(run, config, found)
 
 
-def train_model(config: Settings, run: TrainingRun, dataset) -> dict:
-    """Trains one model on its images, and attacks it. `run`: see common/training.py."""
+def train_model(config: Settings, run: TrainingRun, dataset, evaluator) -> dict:
+    """Trains one model on its images, and attacks it.
+
+    Args:
+        run: see common/training.py.
+        dataset: a `data.Dataset`.
+        evaluator: the `metrics.Evaluator` of its test images.
+    """
     import keras
 
     from chapter12_looking_ahead import attacks
-    from common import images, metrics
+    from common import images
     from common.batch_norm import unfuse
 
     candidates = attacks.choose(dataset, config.images[0], config.attacked, config.seed)
@@ -135,8 +148,6 @@ def train_model(config: Settings, run: TrainingRun, dataset) -> dict:
     keras.utils.set_random_seed(config.seed)
     with run.scope():
         model, networks = build(config, run)
-
-    evaluator = metrics.Evaluator(dataset.name, dataset.x_test)
 
     def sample_images():
         return images.grid(model.generate(16), columns=4)
@@ -165,22 +176,21 @@ def build(config: Settings, run: TrainingRun):
     """The model that the settings name, compiled, and its networks by name."""
     from keras.optimizers import Adam
 
-    from chapter12_looking_ahead import target_networks as build
+    from chapter12_looking_ahead import target_networks
     from chapter12_looking_ahead.targets import GAN, VAE
     from common.batch_norm import fuse
 
     if config.model == ["vae"]:
-        vae = {
-            "encoder": build.build_encoder(config.latent_dim),
-            "decoder": build.build_decoder(config.latent_dim),
+        networks = {
+            "encoder": target_networks.build_encoder(config.latent_dim),
+            "decoder": target_networks.build_decoder(config.latent_dim),
         }
-        model = VAE(**vae, seed=config.seed)
+        model = VAE(**networks, seed=config.seed)
         optimizers = [Adam(config.learning_rate)]
-        networks = vae
     else:
         networks = {
-            "generator": fuse(build.build_generator(config.latent_dim)),
-            "discriminator": build.build_discriminator(),
+            "generator": fuse(target_networks.build_generator(config.latent_dim)),
+            "discriminator": target_networks.build_discriminator(),
         }
         model = GAN(**networks, seed=config.seed)
         optimizers = [Adam(config.learning_rate, config.beta_1) for _ in range(2)]

@@ -23,6 +23,17 @@ def compare(run, config, found: dict[str, dict]) -> dict[str, dict]:
         What results.json holds: for each model and attack, for each number of training images, mean
         and standard deviation over the seeds of MEASURES; None where there is nothing to measure.
     """
+    results = summarize(config, found)
+    title = f"Chapter 12, {config.dataset}"
+    run.write("auc.png", draw_auc(results, title))
+    run.write("roc.png", draw_roc(run, config, title))
+    run.write_json("results.json", results)
+    print(f"\n{table(results)}\n\npictures: {run.path}")
+    return results
+
+
+def summarize(config, found: dict[str, dict]) -> dict[str, dict]:
+    """What `compare` returns, of the same arguments."""
     summary: dict[str, dict] = {}
     for name, settings in config.parts.items():
         (model,), (count,) = settings.model, settings.images
@@ -30,19 +41,13 @@ def compare(run, config, found: dict[str, dict]) -> dict[str, dict]:
             of_attack = summary.setdefault(f"{model}, {attack}", {})
             for key in MEASURES:
                 of_attack.setdefault(count, {}).setdefault(key, []).append(measured.get(key))
-    results = {
+    return {
         attack: {
             str(count): {key: spread(values) for key, values in measures.items()}
             for count, measures in of_attack.items()
         }
         for attack, of_attack in summary.items()
     }
-    title = f"Chapter 12, {config.dataset}"
-    run.write("auc.png", draw_auc(results, title))
-    run.write("roc.png", draw_roc(run, config, title))
-    run.write_json("results.json", results)
-    print(f"\n{table(results)}\n\npictures: {run.path}")
-    return results
 
 
 def table(results: dict[str, dict]) -> str:
