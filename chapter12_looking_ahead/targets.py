@@ -1,7 +1,7 @@
 """The models that are attacked: a GAN (chapter 4's game) and a VAE (chapter 2's).
 
-Each has, beside its training step, `generate`, which is all that who publishes generated data gives
-away, and `membership_scores`, which needs its networks.
+Each has, beside its training step, `generate`, for an attacker who has generated images alone, and
+`membership_scores`, for one who has its networks.
 """
 
 from typing import ClassVar
@@ -109,12 +109,12 @@ class VAE(ChapterModel):
 
     def train_step(self, images):
         with tf.GradientTape() as tape:
-            loss = -ops.mean(self.elbo(images, self.iterations))
+            loss = -ops.mean(self.elbo(images, self.iterations, training=True))
         variables = self.trainable_variables
         minimize(self.optimizer, tape, loss, variables)
         return self.report(loss=loss)
 
-    def elbo(self, images, iteration):
+    def elbo(self, images, iteration, training=False):
         """E log p(x|z) - KL(q(z|x) ‖ p(z)) of each image in nats, n, with one code drawn for each.
 
         Args:
@@ -122,9 +122,9 @@ class VAE(ChapterModel):
             iteration: sets the noise, with the seed.
         """
         pixels = ops.reshape(images, (-1, 784))
-        mean, log_var = self.encoder(pixels)
+        mean, log_var = self.encoder(pixels, training=training)
         noise = normal_noise(tf.shape(mean), self.seed, iteration)
-        logits = self.decoder(mean + ops.exp(log_var / 2) * noise)
+        logits = self.decoder(mean + ops.exp(log_var / 2) * noise, training=training)
         # log p(x|z) = x log(p) + (1 - x) log(1 - p) with p = sigmoid(logit), without overflow
         likelihood = ops.sum(pixels * logits - ops.softplus(logits), axis=1)
         kl = ops.sum(ops.exp(log_var) + ops.square(mean) - 1 - log_var, axis=1) / 2
@@ -142,7 +142,8 @@ class VAE(ChapterModel):
     def membership_scores(self, images: np.ndarray) -> np.ndarray:
         """The bound, n, a mean over DRAWS codes, of images, n×28×28×1 in [-1, 1].
 
-        What a VAE reconstructs well, it has probably seen (Hilprecht et al. 2019).
+        What a VAE reconstructs well, it has probably seen. Hilprecht et al. 2019 score by the error
+        of reconstruction alone; the bound has the divergence of the code, too.
         """
         pixels = (images + 1) / 2
         return np.mean([self.elbo(pixels, -2 - k).numpy() for k in range(DRAWS)], axis=0)
