@@ -1,8 +1,8 @@
 """Membership inference: which images was a model trained on?
 
 Two attacks. One has the networks: a GAN's discriminator (LOGAN, Hayes et al. 2019) or the whole VAE
-(Hilprecht et al. 2019). The other has nothing but generated images, and takes those for members
-that one of them is near to (GAN-Leaks, Chen et al. 2020, full black-box).
+(after Hilprecht et al. 2019). The other has nothing but generated images, and takes for members
+what one of them is near to (GAN-Leaks, Chen et al. 2020, full black-box).
 """
 
 import json
@@ -26,7 +26,7 @@ class Candidates(NamedTuple):
     differ.
     """
 
-    training: np.ndarray
+    training: np.ndarray  # its first images are the members
     members: np.ndarray
     others: np.ndarray
     control: np.ndarray | None
@@ -111,13 +111,15 @@ def draw_nearest(candidates: Candidates, generated: np.ndarray) -> bytes:
     training = data.scale(candidates.training)
     members = training[: len(candidates.members)]
     nearest, distances = metrics.nearest_images(members, generated)
-    chosen = np.concatenate([np.arange(SHOWN), np.argsort(distances, kind="stable")[:SHOWN]])
     rows = []
-    for half in np.split(chosen, 2):
-        others = []
-        for index in half:
-            rest = np.delete(training, index, axis=0)
-            found, _ = metrics.nearest_images(members[index : index + 1], rest)
-            others.append(rest[found[0]])
-        rows += [members[half], generated[nearest[half]], np.stack(others)]
+    for half in (np.arange(SHOWN), np.argsort(distances, kind="stable")[:SHOWN]):
+        others = np.stack([nearest_other(index, training) for index in half])
+        rows += [members[half], generated[nearest[half]], others]
     return images.png(images.grid(np.concatenate(rows), columns=SHOWN))
+
+
+def nearest_other(index: int, training: np.ndarray) -> np.ndarray:
+    """The image nearest to one of n images, height×width×channels, but for that one itself."""
+    distances = np.sum(np.square(training - training[index]), axis=(1, 2, 3))
+    distances[index] = np.inf
+    return training[np.argmin(distances)]
