@@ -18,9 +18,13 @@ CHAPTERS = ("chapter04_dcgan", "chapter06_progan", "chapter08_cgan")
 
 
 class Found(NamedTuple):
-    """A generator's file, the chapter that made it, and the data set that it was trained on."""
+    """A generator's file, and the data set that it was trained on.
 
-    chapter: str
+    `group` names those that are summarised together: the runs of a chapter on one data set; of a
+    file that no run is known of, the file.
+    """
+
+    group: str
     path: Path
     dataset: str
 
@@ -61,20 +65,30 @@ def find(names: Sequence[str], home: Path = Path("runs")) -> list[Found]:
     return found
 
 
+def of_file(path: Path, dataset: str) -> Found:
+    """The generator in a .keras file, which was trained on this data set."""
+    return Found(str(path), path, dataset)
+
+
 def of_run(folder: Path) -> Found:
     """The generator of a finished run in this folder.
 
     Raises:
         UserError: there is none, or it was trained on photos, which the classifier does not know.
     """
-    folder = folders.find_finished(Path("runs"), str(folder))
+    if os.path.isfile(folder):
+        raise UserError(f"{folder}: is no folder of a run; --keras-file takes .keras files")
+    # With the current folder before it, "3" or "latest" is a folder, as runs of several chapters
+    # have the same numbers.
+    folder = folders.find_finished(folder, os.path.join(os.curdir, folder))
     path = folder / "config.json"
     with foreign(path, "cannot be read"):
         record = runs.Record.model_validate_json(path.read_bytes())
     dataset = str(record.settings.get("dataset"))
     if dataset not in data.NAMES:
         raise UserError(f"{folder}: trained on {dataset}; the metrics know {', '.join(data.NAMES)}")
-    return Found(record.chapter, folder / "generator.keras", dataset)
+    group = f"{record.chapter}, {data.NAMES[dataset]}"
+    return Found(group, folder / "generator.keras", dataset)
 
 
 def load(path: Path) -> Generator:

@@ -6,7 +6,8 @@
 
 A generator that was trained with normal noise is given noise without large values (Brock et al.
 2019, section 3.1). truncation.png, samples of each generator, table.csv and results.json go into
-runs/chapter12_looking_ahead/truncation/NUMBER. Of several runs of a chapter, the plot has the mean.
+runs/chapter12_looking_ahead/truncation/NUMBER. Of several runs of a chapter on the same data set,
+the plot has the mean: give runs of the same settings, and of several seeds.
 """
 
 import sys
@@ -35,8 +36,8 @@ class Settings(Frozen):
     """Which generators, and how far to truncate."""
 
     runs: Annotated[list[str], POSITIONAL] = Field(default_factory=list)
-    """folders of finished runs of chapters 4, 6 and 8, on digits or clothes; without any, the
-    latest of each"""
+    """folders of finished runs of chapters 4, 6 and 8, on digits or clothes; without any, and
+    without --keras-file, the latest of each"""
     keras_file: list[str] = Field(default_factory=list)
     """generators in .keras files, from noise, or noise and a label, to images in [-1, 1]"""
     dataset: DigitSet = "mnist"
@@ -44,7 +45,7 @@ class Settings(Frozen):
     data_dir: Folder | None = None
     """a folder with the data set; see chapter 4's train.py"""
     threshold: list[Threshold] = Field(default_factory=lambda: list(THRESHOLDS), min_length=1)
-    """noise is drawn again where it is above this; untruncated noise is always measured, too"""
+    """noise is drawn again where it is beyond ± this; untruncated noise is always measured, too"""
     images: Annotated[int, Field(ge=65, le=100_000)] = 5_000
     """generated for each threshold, more than the classifier's 64 features"""
     seed: Seed = 0
@@ -56,7 +57,7 @@ class Settings(Frozen):
 def truncated_noise(shape: tuple[int, ...], threshold: float, seed: int) -> np.ndarray:
     """Normal noise whose values beyond ±threshold are drawn again until they are within.
 
-    With the same seed, values that are within two thresholds are the same for both.
+    With the same seed, values that are within two thresholds at once are the same for both.
 
     Returns:
         float32, of this shape.
@@ -70,7 +71,7 @@ def truncated_noise(shape: tuple[int, ...], threshold: float, seed: int) -> np.n
 
 def main(argv: list[str] | None = None) -> dict:
     config = cli.read(__doc__, Settings, argv)
-    found = [generators.Found(Path(f).stem, Path(f), config.dataset) for f in config.keras_file]
+    found = [generators.of_file(Path(file), config.dataset) for file in config.keras_file]
     if config.runs or not found:
         found += generators.find(config.runs)
     run = runs.new("chapter12_looking_ahead/truncation", config, config.output_dir)
@@ -86,11 +87,11 @@ def main(argv: list[str] | None = None) -> dict:
         samples = {}
         for threshold in [np.inf, *sorted(set(config.threshold), reverse=True)]:
             report, samples[threshold] = measure(generator, evaluator, labels, threshold, config)
-            name = {"chapter": one.chapter, "generator": str(one.path), "threshold": threshold}
+            name = {"group": one.group, "generator": str(one.path), "threshold": threshold}
             rows.append(name | report)
             values = "".join(f"{value:>12.3f}" for value in report.values())
             print(f"{threshold:>12g}{values}", flush=True)
-        run.write(f"{number}_{one.chapter}.png", draw_samples(str(one.path), samples))
+        run.write(f"{number:02d}.png", draw_samples(str(one.path), samples))
 
     results = summarize(rows)
     run.write_csv("table.csv", rows)
@@ -101,19 +102,19 @@ def main(argv: list[str] | None = None) -> dict:
 
 
 def summarize(rows: list[dict]) -> dict[str, dict]:
-    """Of each chapter and threshold, mean and deviation over its generators of MEASURED."""
+    """Of each group and threshold, mean and deviation over its generators of MEASURED."""
     collected: dict[str, dict] = {}
     for row in rows:
-        of_chapter = collected.setdefault(row["chapter"], {})
-        values = of_chapter.setdefault(f"{row['threshold']:g}", {key: [] for key in MEASURED})
+        of_group = collected.setdefault(row["group"], {})
+        values = of_group.setdefault(f"{row['threshold']:g}", {key: [] for key in MEASURED})
         for key in MEASURED:
             values[key].append(row[key])
     return {
-        chapter: {
+        group: {
             threshold: {key: spread(found) for key, found in values.items()}
             for threshold, values in sweep.items()
         }
-        for chapter, sweep in collected.items()
+        for group, sweep in collected.items()
     }
 
 
@@ -146,9 +147,9 @@ def draw(results: dict[str, dict]) -> bytes:
 
     figure = Figure(figsize=(14, 3.8), layout="constrained")
     exchange, *panels = figure.subplots(1, 1 + len(MEASURED))
-    for chapter, sweep in results.items():
+    for group, sweep in results.items():
         means = {key: [found[key]["mean"] for found in sweep.values()] for key in MEASURED}
-        exchange.plot(means["recall"], means["precision"], ".-", label=chapter)
+        exchange.plot(means["recall"], means["precision"], ".-", label=group)
         exchange.plot(means["recall"][0], means["precision"][0], "k*")
         # Beyond 4 there is next to nothing: untruncated noise stands there.
         thresholds = [min(float(threshold), 4) for threshold in sweep]

@@ -122,6 +122,8 @@ def test_help_needs_no_tensorflow(program, name):
         ("truncation", ["--threshold", "0"], "should be greater than or equal to 0.01"),
         ("truncation", [], "no finished run of chapter 4, 6 or 8; train one: python chapter04"),
         ("truncation", ["runs/chapter04_dcgan/7"], "holds no run"),
+        ("truncation", ["7"], "error: 7: holds no run"),
+        ("truncation", [__file__], "--keras-file takes .keras files"),
     ],
 )
 def test_mistakes_are_one_line_and_write_nothing(tmp_path, monkeypatch, capsys, name, flags, words):
@@ -133,11 +135,11 @@ def test_mistakes_are_one_line_and_write_nothing(tmp_path, monkeypatch, capsys, 
 
 def test_runs_of_a_chapter_are_summarised_together():
     rows = [
-        {"chapter": c, "threshold": t, "precision": p, "recall": 0.0, "fid": 1.0}
+        {"group": c, "threshold": t, "precision": p, "recall": 0.0, "fid": 1.0}
         for c, t, p in (("a", np.inf, 0.5), ("a", 0.5, 1.0), ("a", np.inf, 0.7), ("b", 0.5, 0.1))
     ]
     found = truncation.summarize(rows)
-    assert {chapter: list(sweep) for chapter, sweep in found.items()} == {
+    assert {group: list(sweep) for group, sweep in found.items()} == {
         "a": ["inf", "0.5"],
         "b": ["0.5"],
     }
@@ -162,7 +164,8 @@ def test_the_latest_finished_run_of_each_chapter_is_found(tmp_path, monkeypatch,
     write_run(tmp_path / "runs" / "chapter04_dcgan" / "0003", finished=False)
     write_run(tmp_path / "runs" / "chapter08_cgan" / "0001", "chapter08_cgan", "fashion_mnist")
     found = generators.find([])
-    assert [one.chapter for one in found] == ["chapter04_dcgan", "chapter08_cgan"]
+    groups = ["chapter04_dcgan, mnist", "chapter08_cgan, fashion_mnist"]
+    assert [one.group for one in found] == groups
     assert found[0].path.parent.name == "0002"
     assert "left out: there is no finished run in runs/chapter06_progan" in capsys.readouterr().err
     assert [one.dataset for one in found] == ["mnist", "fashion_mnist"]
