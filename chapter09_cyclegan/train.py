@@ -67,7 +67,8 @@ class Settings(settings.Settings):
     given, the next smaller number that divides these"""
     model: Literal["cyclegan", "discogan"] = "cyclegan"
     """the book's, or DiscoGAN (Kim et al. 2017): the same algorithm with other losses and networks;
-    where it is given, with the weights of the losses and --generator encoder-decoder as there"""
+    where the preset has the book's, DiscoGAN's weights of the losses and --generator
+    encoder-decoder come with it"""
     generator: Literal["unet", "resnet", "encoder-decoder"] = "unet"
     """the book's; the paper's, with the paper's discriminator; or DiscoGAN's, which passes no
     outlines on, with a discriminator that judges whole images"""
@@ -125,7 +126,7 @@ class Settings(settings.Settings):
         return super().compiles(device) and not self.pool_size  # which XLA cannot compile
 
     def with_flags(self, typed):
-        if typed.get("model") == "discogan":  # Kim et al. 2017
+        if typed.get("model") == "discogan" and self.model != "discogan":
             typed = {**DISCOGAN, **typed}
         if "epochs" in typed and "sample_epochs" not in typed:
             total = self.replace(epochs=typed["epochs"], sample_epochs=1).epochs

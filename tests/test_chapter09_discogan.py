@@ -94,6 +94,8 @@ def test_model_brings_its_networks_and_weights():
     assert quick.model_dump(include=set(train.DISCOGAN)) == train.DISCOGAN
     own = train.PRESETS["quick"].with_flags({"model": "discogan", "generator": "unet"})
     assert own.generator == "unet" and own.lambda_identity == 0
+    preset = train.PRESETS["discogan"]
+    assert preset.with_flags({"model": "discogan"}) == preset  # whose cycle loss weighs 10
     assert train.PRESETS["discogan"].model_dump(include={"generator", "lambda_identity"}) == {
         "generator": "encoder-decoder",
         "lambda_identity": 0,
