@@ -20,15 +20,15 @@ class DiscoGAN(PaperCycleGAN):
 
     @staticmethod
     def loss_real(logits):
-        """Mean of -log P(real). Logits n×h×w×1, a scalar."""
+        """Mean of -log P(real), a scalar; of logits, n×1 (or n×h×w×1, of a PatchGAN)."""
         return undivided(cross_entropy(ops.ones_like(logits), logits))
 
     @staticmethod
     def loss_fake(logits):
-        """Mean of -log(1 - P(real))."""
+        """Mean of -log(1 - P(real)), a scalar; of such logits."""
         return undivided(cross_entropy(ops.zeros_like(logits), logits))
 
     @staticmethod
     def loss_cycle(images, reconstructed):
-        """Mean squared difference of images and what comes back from a cycle."""
+        """Mean squared difference of images and what comes back from a cycle, a scalar."""
         return ops.mean(ops.square(images - reconstructed))

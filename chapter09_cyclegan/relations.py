@@ -3,9 +3,10 @@
     python chapter09_cyclegan/relations.py              the latest run
     python chapter09_cyclegan/relations.py 4 5 6        means of three, as of three seeds
 
-For runs of two classes of MNIST or Fashion-MNIST, with the test images. Each run's folder gets
-relations.json, and relations.png: originals from the darkest to the lightest, their translations,
-and these translated back; above from A to B, below from B to A.
+For runs of two classes of MNIST or Fashion-MNIST, with the test images, or with those that the run
+held out by --validation-images. Each run's folder gets relations.json, and relations.png: originals
+from the darkest to the lightest, their translations, and these translated back; above from A to B,
+below from B to A.
 
 Beside each figure stand those of two translators that are none: one that leaves the images as they
 are, and one that gives any real image of the target, whatever the original.
@@ -94,24 +95,25 @@ def measure_run(run, data_dir: str | None) -> dict[str, dict[str, dict[str, floa
     domains = load_domains(config.dataset, config.size, data_dir, config.validation_images)
     run.check_data(domains.describe())
     any_size = [(None, None, None, 1)]
-    g_AB, g_BA = (run.load_model(name, any_size, any_size) for name in ("g_AB", "g_BA"))
-    A, B = data.scale(domains.test_A), data.scale(domains.test_B)
-    to_A, to_B = (make_evaluator(config.dataset, target) for target in (A, B))
+    generators = {name: run.load_model(f"g_{name}", any_size, any_size) for name in ("AB", "BA")}
+    test = {"A": data.scale(domains.test_A), "B": data.scale(domains.test_B)}
+    training = {"A": domains.train_A, "B": domains.train_B}
+    classes = data.class_names(config.dataset.split(":")[0])
+    labels = {domain: classes.index(name) for domain, name in zip("AB", domains.names, strict=True)}
 
     results, rows = {}, []
-    for direction, there, back, originals, others, evaluator, name in (
-        ("AB", g_AB, g_BA, A, domains.train_B, to_B, domains.names[1]),
-        ("BA", g_BA, g_AB, B, domains.train_A, to_A, domains.names[0]),
-    ):
-        translated = translate(there, originals)
-        returned = translate(back, translated)
-        unrelated = np.resize(data.scale(others[: len(originals)]), originals.shape)
-        label = data.class_names(config.dataset.split(":")[0]).index(name)
+    for source, target in (("A", "B"), ("B", "A")):
+        originals = test[source]
+        translated = translate(generators[source + target], originals)
+        returned = translate(generators[target + source], translated)
+        unrelated = np.resize(data.scale(training[target][: len(originals)]), originals.shape)
+        evaluator = make_evaluator(config.dataset, test[target])
         made = dict(zip(TRANSLATORS, (translated, originals, unrelated), strict=True))
-        results[direction] = {
-            kind: measure(originals, some, evaluator, label) for kind, some in made.items()
+        measured = {
+            kind: measure(originals, some, evaluator, labels[target]) for kind, some in made.items()
         }
-        results[direction]["translated"]["retrieval"] = retrieval(originals, returned)
+        measured["translated"]["retrieval"] = retrieval(originals, returned)
+        results[source + target] = measured
         shown = from_dark_to_light(originals)
         rows += [originals[shown], translated[shown], returned[shown]]
     run.write_json("relations.json", results)
@@ -121,7 +123,7 @@ def measure_run(run, data_dir: str | None) -> dict[str, dict[str, dict[str, floa
 
 
 def make_evaluator(dataset: str, targets: np.ndarray):
-    """Of the bundled classifiers' features; targets are real test images, float in [-1, 1]."""
+    """A `metrics.Evaluator`; targets are real test images, float in [-1, 1]."""
     from common import data, metrics
 
     name = data.NAMES[dataset.split(":")[0]]
@@ -194,7 +196,7 @@ def table(names: list[str], measured: list[dict]) -> str:
 
 
 def spread(values: list, form: str) -> str:
-    """Their mean, and their standard deviation if they are several; nothing, where there is none"""
+    """Mean and, of several, standard deviation as text; of none, nothing."""
     if None in values:
         return ""
     text = f"{statistics.mean(values):{form}}"
