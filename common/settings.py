@@ -76,6 +76,9 @@ class Frozen(BaseModel):
             flag = "--" + str(first["loc"][0]).replace("_", "-")
             if first["type"] == "missing":
                 raise UserError(f"{flag} must be given (see --help)") from error
+            if first["type"] == "too_short":  # a list's
+                least = first["ctx"]["min_length"]
+                raise UserError(f"{flag} needs at least {least} value (see --help)") from error
             raise UserError(f"{flag} {first['input']}: {problem} (see --help)") from error
 
     def replace(self, **changes: Any) -> Self:

@@ -161,6 +161,8 @@ class Words(Frozen):
     """three"""
     class_name: str | None = Field(None, alias="class")
     """a class"""
+    sizes: list[int] = Field([1], min_length=1)
+    """sizes"""
 
 
 def read(*argv):
@@ -177,6 +179,7 @@ def test_a_program_without_presets(capsys):
         (["--direction", "AtoC"], "--direction: invalid choice"),
         (["3"], "--direction must be given"),
         (["--direction", "AtoB", "--numbers", "10", "1", "1"], "--numbers"),
+        (["--direction", "AtoB", "--sizes"], "--sizes needs at least 1 value"),
     ):
         with pytest.raises(UserError, match=words):
             read(*argv)
