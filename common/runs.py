@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import platform
+import sys
 import time
 from collections.abc import Collection
 from importlib import metadata
@@ -142,6 +143,8 @@ class Run(Files):
             self.write_json("config.json", record.model_dump())
             return
         self.check_data(data)
+        if self._record.versions != record.versions:
+            print("other versions than the run was begun with; bits may differ", file=sys.stderr)
         for leftover in self.path.rglob(TEMPORARY + "*"):  # of a run that was killed
             remove(leftover)
 

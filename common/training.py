@@ -20,7 +20,7 @@ from typing import Any
 
 from common import UserError, checkpoints, folders
 from common.replicas import ONE, Replicas
-from common.runs import Run, installed_versions, read_config
+from common.runs import Run, read_config
 from common.settings import Settings
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -222,8 +222,6 @@ class TrainingRun(Run):
         with self._telling_errors():
             if self.is_chief:
                 self.start(data)
-        if self._record and self._record.versions != installed_versions():
-            print("other versions than the run was begun with; bits may differ", file=sys.stderr)
         self.restore(model)
         images = data["training_images"]
         count = " and ".join(map(str, images)) if isinstance(images, list) else images

@@ -94,7 +94,7 @@ def test_dry_run_shows_what_each_game_has(capsys):
         (["--game", "wgan", "--beta-1", "0.5"], "--beta-1 goes with --optimizer adam; wgan has"),
         (["--game", "wgan", "--normalization", "spectral"], "--normalization spectral goes with"),
         (["--game", "hinge", "hinge"], "--game names a game twice"),
-        (["--game"], "--game []: List should have at least 1 item"),
+        (["--game"], "--game needs at least 1 value"),
         (["--game", "poker"], "argument --game: invalid choice: 'poker'"),
         (["--critic-steps", "21"], "--critic-steps 21: should be less than or equal to 20"),
     ],

@@ -117,7 +117,7 @@ def test_help_needs_no_tensorflow(program, name):
         ("membership", ["--images", "500", "500"], "--images names one twice"),
         ("membership", ["--images", "50"], "--images 50: attacks are measured on 100 at least"),
         ("membership", ["--batch-size", "501"], "--batch-size 501 is more than --images 500"),
-        ("membership", ["--model"], "--model []: List should have at least 1 item"),
+        ("membership", ["--model"], "--model needs at least 1 value"),
         ("membership", ["--attacked", "10"], "--attacked 10: should be greater than or equal"),
         ("truncation", ["--threshold", "0"], "should be greater than or equal to 0.01"),
         ("truncation", [], "no finished run of chapter 4, 6 or 8; train one: python chapter04"),

@@ -169,7 +169,7 @@ def test_a_resumed_run_keeps_its_data_but_the_data_may_move(tmp_path, capsys):
 def test_other_versions_are_pointed_out(capsys, monkeypatch):
     new_run("begun")
     monkeypatch.setattr(runs.metadata, "version", lambda package: "0")
-    reopen(resume="begun").begin(Counter(), DATA | {"training_images": 60_000})
+    reopen(resume="begun").start(DATA)
     assert "other versions" in capsys.readouterr().err
 
 
