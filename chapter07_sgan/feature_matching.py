@@ -59,6 +59,7 @@ class FeatureMatchingSGAN(SGAN):
                     d_loss_real = loss_real(self.logits(outputs_unlabeled))
                     d_loss_fake = loss_fake(self.logits(outputs_fake))
                     loss = c_loss + (d_loss_real + d_loss_fake) / 2
+                    loss += self.loss_unlabeled(batch[1], self.logits(outputs_unlabeled))
                 variables = self.discriminator.trainable_variables
                 minimize(self.d_optimizer, d_tape, loss, variables)
                 real_features = tf.split(ops.cast(features, "float32"), sizes)[1]
@@ -75,3 +76,12 @@ class FeatureMatchingSGAN(SGAN):
             g_loss=g_loss,
             **self.accuracies(outputs_labeled, labels, outputs_unlabeled, outputs_fake),
         )
+
+    def loss_unlabeled(self, images, logits):
+        """A further loss of the discriminator on images without labels, a scalar; here none.
+
+        Args:
+            images: not augmented, n×28×28×1 in [-1, 1].
+            logits: of the classes, n×K, for the same images, augmented.
+        """
+        return 0.0

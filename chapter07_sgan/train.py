@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, PositiveFloat, model_validator
+from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
 
 if not __package__:  # run by its path: find `common` from whatever folder we were started in
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
@@ -50,6 +50,12 @@ class Settings(GANSettings):
     feature_matching: bool = False
     """the generator matches the mean features that the discriminator finds in real images (Salimans
     et al. 2016), and the discriminator has one update an iteration; the book's has three"""
+    pseudo_labels: NonNegativeFloat = 0.0
+    """with --feature-matching: weight of the loss on images without labels whose class an average
+    of the discriminator's weights is sure of (Lee 2013; Tarvainen and Valpola 2017); 0: no such
+    loss"""
+    confidence: Annotated[float, Field(gt=0, lt=1)] = 0.95
+    """the probability above which it is sure"""
     shift: Annotated[int, Field(ge=0, le=7)] = 0
     """move real images at random by up to so many pixels, 0 to 7"""
     classifier_learning_rate: PositiveFloat = 3e-4  # the English edition has Adam's default
@@ -75,7 +81,7 @@ class Settings(GANSettings):
         replicas.check({"--labeled-batch-size": min(self.labeled_batch_size, self.labeled)})
 
     @model_validator(mode="after")
-    def _batch_norm_fits_the_networks(self) -> Self:
+    def _settings_fit_each_other(self) -> Self:
         if self.discriminator_batch_norm and self.networks == "dense":
             raise ValueError(
                 "--networks dense has no batch normalisation in the discriminator: give "
@@ -86,6 +92,8 @@ class Settings(GANSettings):
                 "--feature-matching needs a discriminator without batch normalisation: give "
                 "--no-discriminator-batch-norm too (--preset smoke has it on)"
             )
+        if self.pseudo_labels and not self.feature_matching:
+            raise ValueError("--pseudo-labels needs --feature-matching")
         return self
 
 
@@ -128,8 +136,6 @@ def train(config: Settings, run: TrainingRun) -> dict:
     import tensorflow as tf
 
     from chapter07_sgan import comparison, networks, variants
-    from chapter07_sgan.feature_matching import FeatureMatchingSGAN
-    from chapter07_sgan.sgan import SGAN
     from chapter07_sgan.split import split_labeled
     from common import images, metrics
     from common.batch_norm import unfuse
@@ -139,8 +145,7 @@ def train(config: Settings, run: TrainingRun) -> dict:
     labeled_batch_size = min(config.labeled_batch_size, config.labeled)
 
     with run.scope():
-        model = FeatureMatchingSGAN if config.feature_matching else SGAN
-        gan = model(
+        gan = variants.choose_model(config)(
             variants.choose_generator(config),
             variants.choose_discriminator(config),
             variants.choose_augmentation(config),

@@ -1,10 +1,15 @@
 """What the settings choose: the book's networks and optimisers, or what `quick` has instead."""
 
+import functools
+
 import keras
 
 from chapter07_sgan import networks
 from chapter07_sgan.augmentation import build_augmentation
 from chapter07_sgan.dense_networks import build_dense_discriminator, build_dense_generator
+from chapter07_sgan.feature_matching import FeatureMatchingSGAN
+from chapter07_sgan.pseudo_labels import PseudoLabelSGAN
+from chapter07_sgan.sgan import SGAN
 from common import optimizers
 from common.batch_norm import fuse
 
@@ -29,6 +34,17 @@ def choose_discriminator(config) -> keras.Model:
 def choose_augmentation(config) -> keras.Model | None:
     """The random shift of real images, if there is to be one."""
     return build_augmentation(config.shift) if config.shift else None
+
+
+def choose_model(config):
+    """The training algorithm, a class or a function that makes one: SGAN's arguments to an SGAN."""
+    if not config.feature_matching:
+        return SGAN
+    if not config.pseudo_labels:
+        return FeatureMatchingSGAN
+    return functools.partial(
+        PseudoLabelSGAN, weight=config.pseudo_labels, confidence=config.confidence
+    )
 
 
 def choose_optimizers(config) -> dict[str, keras.optimizers.Adam]:

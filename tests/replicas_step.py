@@ -150,13 +150,10 @@ def stylegan():
 
 def semi_supervised(**changes):
     from chapter07_sgan import variants
-    from chapter07_sgan.feature_matching import FeatureMatchingSGAN
-    from chapter07_sgan.sgan import SGAN
     from chapter07_sgan.train import PRESETS
 
     config = PRESETS["smoke"].replace(shift=2, **changes)
-    kind = FeatureMatchingSGAN if config.feature_matching else SGAN
-    model = kind(
+    model = variants.choose_model(config)(
         variants.choose_generator(config),
         variants.choose_discriminator(config),
         variants.choose_augmentation(config),
@@ -176,6 +173,16 @@ def sgan():
 
 def feature_matching():
     return semi_supervised(networks="dense", feature_matching=True, discriminator_batch_norm=False)
+
+
+def pseudo_labels():
+    return semi_supervised(
+        networks="dense",
+        feature_matching=True,
+        discriminator_batch_norm=False,
+        pseudo_labels=100.0,  # in the first steps, of which a part counts
+        confidence=0.05,
+    )
 
 
 def conditional(name):
@@ -333,6 +340,7 @@ CASES = (
     stylegan,
     sgan,
     feature_matching,
+    pseudo_labels,
     cgan,
     acgan,
     cyclegan,

@@ -1,6 +1,7 @@
 """Chapter 7: the networks, both heads, both algorithms, and the program."""
 
 import contextlib
+import functools
 import io
 import json
 
@@ -25,6 +26,7 @@ from chapter07_sgan import figures, networks, split, train
 from chapter07_sgan.augmentation import build_augmentation
 from chapter07_sgan.dense_networks import build_dense_discriminator, build_dense_generator
 from chapter07_sgan.feature_matching import FeatureMatchingSGAN, loss_features
+from chapter07_sgan.pseudo_labels import PseudoLabelSGAN, loss_pseudo_labels
 from chapter07_sgan.sgan import SGAN, class_logits, loss_fake, loss_labeled, loss_real, real_logit
 from common import data, images
 from common.batch_norm import fuse, unfuse
@@ -276,6 +278,47 @@ def test_feature_matching_updates_are_those_of_their_losses():
         np.testing.assert_allclose(ours, value - gradient, atol=1e-5)
 
 
+def test_pseudo_labels_are_the_teachers_where_it_is_sure():
+    logits = tf.constant([[0.0, 1, 2], [3, 1, 0], [1, 1, 1]])
+    teacher = tf.Variable([[9.0, 0, 0], [0, 1, 0], [0, 0, 9]])  # unsure of the second
+    with tf.GradientTape() as tape:
+        loss = loss_pseudo_labels(logits, teacher, confidence=0.9)
+    first, third = (
+        np.log(np.sum(np.exp(row))) - row[i] for row, i in ((logits[0], 0), (logits[2], 2))
+    )
+    assert float(loss) == pytest.approx(float(first + third) / 3, rel=1e-6)
+    assert tape.gradient(loss, teacher) is None
+
+
+def test_a_step_with_pseudo_labels():
+    """The discriminator's update, by SGD, against the gradient of its loss; then the teacher."""
+    gan = small_sgan(
+        functools.partial(PseudoLabelSGAN, weight=3.0, confidence=0.05, ramp=8, average=0.75),
+        batch_norm=False,
+        dropout=0.0,
+        optimizer=lambda: keras.optimizers.SGD(0.1),
+    )
+    gan.g_optimizer.iterations.assign(4)  # half of the ramp
+    (labeled, labels), real = first(batches(1))
+    fakes = gan.generator(gan.noise(4, 8)[0], training=True)
+    classes = np.argmax(gan.discriminator(real), axis=1)
+    teachers = [weight.numpy() for weight in gan.teacher.weights]
+    variables = gan.discriminator.trainable_variables
+    with tf.GradientTape() as tape:
+        loss = loss_labeled(gan.discriminator(labeled), labels)
+        loss += loss_real(gan.discriminator(real)) / 2 + loss_fake(gan.discriminator(fakes)) / 2
+        loss += 3.0 / 2 * loss_labeled(gan.discriminator(real), classes)
+    expected = [v - 0.1 * g for v, g in zip(variables, tape.gradient(loss, variables), strict=True)]
+    gan.train_step(((labeled, labels), real))
+    for ours, value in zip(variables, expected, strict=True):
+        np.testing.assert_allclose(ours, value, atol=1e-5)
+    average = 5 / 14  # of the first steps; later 0.75
+    for weight, now, before in zip(
+        gan.teacher.weights, gan.discriminator.weights, teachers, strict=True
+    ):
+        np.testing.assert_allclose(weight, average * before + (1 - average) * now, atol=1e-6)
+
+
 def test_what_is_random_depends_on_seed_and_iteration():
     """Noise, dropout and shifts: the same from any state of Keras' own counters, then others."""
 
@@ -340,7 +383,7 @@ def test_confusion_matrix_has_a_row_for_each_true_class():
 
 BOOK = [*SMOKE, "--labeled", "60", "--head", "k-plus-1"]
 QUICK = [*SMOKE, "--networks", "dense", "--no-discriminator-batch-norm", "--feature-matching"]
-QUICK += ["--balanced", "--shift", "2"]
+QUICK += ["--balanced", "--shift", "2", "--pseudo-labels", "0.5"]
 QUICK += ["--precision", FEWER_BITS, "--learning-rate-decay", "--beta-1", "0.5"]
 
 
@@ -402,7 +445,7 @@ def test_settings_reach_the_networks_and_optimisers(monkeypatch):
         raise Stop
 
     monkeypatch.setattr(SGAN, "compile", compile_and_stop)
-    monkeypatch.setattr(FeatureMatchingSGAN, "compile", compile_and_stop)
+    monkeypatch.setattr(FeatureMatchingSGAN, "compile", compile_and_stop)  # and its subclass'
     rates = ["--classifier-learning-rate", "0.5", "--discriminator-learning-rate", "0.25"]
     rates += ["--generator-learning-rate", "0.125", "--learning-rate-decay", "--beta-1", "0.75"]
     with pytest.raises(Stop):
@@ -417,7 +460,8 @@ def test_settings_reach_the_networks_and_optimisers(monkeypatch):
     seen.clear()
     with pytest.raises(Stop):
         train.main([*QUICK, *rates])
-    assert type(seen["gan"]) is FeatureMatchingSGAN and "c_optimizer" not in seen
+    assert type(seen["gan"]) is PseudoLabelSGAN and "c_optimizer" not in seen
+    assert (seen["gan"].weight, seen["gan"].confidence) == (0.5, 0.95)
     assert isinstance(seen["gan"].augmentation.layers[0], keras.layers.RandomTranslation)
     assert float(seen["d_optimizer"]._learning_rate(2)) == 0.125
     assert seen["gan"].discriminator.count_params() == build_dense_discriminator().count_params()
@@ -437,6 +481,7 @@ def test_settings_reach_the_networks_and_optimisers(monkeypatch):
         (["--head", "k+1"], "--head"),
         (["--shift", "40"], "--shift 40: should be less than or equal to 7"),
         (["--feature-matching"], "--feature-matching needs a discriminator without batch norm"),
+        (["--pseudo-labels", "1"], "--pseudo-labels needs --feature-matching"),
         (["--networks", "dense"], "give --no-discriminator-batch-norm too (--preset smoke has it"),
         (["--validation-images", "60"], "60 test images are too few for the FID"),
         (["--validation-images", "4000"], "leaves none of 4000 training images"),

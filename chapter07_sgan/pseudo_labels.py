@@ -1,0 +1,66 @@
+"""Pseudo-labels: the classifier's own confident answers as labels of images that have none.
+
+Lee (2013) takes them from the network itself; here a slower copy of it gives them, the average of
+its weights (the teacher of Tarvainen and Valpola 2017, *Mean teachers*).
+"""
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+from chapter07_sgan.feature_matching import FeatureMatchingSGAN
+
+
+def loss_pseudo_labels(logits, teacher_logits, confidence: float):
+    """Mean of -log P(pseudo-label), a scalar; images that the teacher is not sure of count as 0.
+
+    Args:
+        logits: of the classes, by the network that learns, n×K.
+        teacher_logits: of the same images, n×K; no gradient flows through them.
+        confidence: an image has a pseudo-label if the teacher gives a class more than that.
+    """
+    probabilities = ops.stop_gradient(ops.softmax(teacher_logits))
+    sure = ops.cast(ops.max(probabilities, axis=-1) > confidence, "float32")
+    labels = ops.argmax(probabilities, axis=-1)
+    losses = keras.losses.sparse_categorical_crossentropy(labels, logits, from_logits=True)
+    return ops.mean(sure * losses)
+
+
+class PseudoLabelSGAN(FeatureMatchingSGAN):
+    """A `FeatureMatchingSGAN` whose discriminator also learns from pseudo-labels.
+
+    The teacher is the average of the discriminator's weights. It sees each image as it is, and
+    without noise; the discriminator is to give the same answer to the image moved, and with noise.
+
+    Args:
+        weight: of the pseudo-labels' loss beside the others.
+        confidence: the teacher's probability from which on its answer is a pseudo-label.
+        ramp: iterations in which the weight grows from 0, as the first answers are poor ones.
+        average: how much of the teacher is left after a step; less in the first steps, in which
+            the average would otherwise be that of the initial weights.
+    """
+
+    def __init__(
+        self, *args, weight=1.0, confidence=0.95, ramp=3_000, average=0.99, **keyword_arguments
+    ):
+        super().__init__(*args, **keyword_arguments)
+        self.teacher = keras.models.clone_model(self.discriminator)
+        self.teacher.set_weights(self.discriminator.get_weights())
+        self.teacher.trainable = False
+        self.weight, self.confidence = weight, confidence
+        self.ramp, self.average = ramp, average
+
+    def train_step(self, batch):
+        results = super().train_step(batch)
+        # 3. The teacher.
+        iteration = tf.cast(self.iterations, "float32")
+        average = ops.minimum(self.average, iteration / (9 + iteration))
+        networks = (self.teacher.weights, self.discriminator.weights)
+        for mean, weight in zip(*networks, strict=True):
+            mean.assign(weight + average * (mean - weight))
+        return results
+
+    def loss_unlabeled(self, images, logits):
+        grown = ops.minimum(1.0, tf.cast(self.iterations, "float32") / self.ramp)
+        teacher_logits = self.logits(self.teacher(images, training=False))
+        return self.weight * grown * loss_pseudo_labels(logits, teacher_logits, self.confidence)
