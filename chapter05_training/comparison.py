@@ -3,7 +3,6 @@
 The run's folder has a folder for each game, with what `train.py --game NAME` leaves, to the bit.
 """
 
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -49,7 +48,7 @@ def compare(config, run, dataset, measurement, train_game: Callable) -> dict[str
     run.write("losses.png", figures.losses(games, title))
     results = {game.name: game.results | game.correlations() for game in games}
     for name in [name for name in config.game if name not in trained]:
-        results[name] = json.loads(run.read(f"{name}/{DIVERGED}"))
+        results[name] = run.read_json(f"{name}/{DIVERGED}")
     run.write_json("results.json", results)
     print(f"\n{figures.table(games)}\n\npictures: {run.path}")
     return results

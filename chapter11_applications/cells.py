@@ -1,6 +1,5 @@
 """The cells of augmentation.py's table: one for each number of images and seed."""
 
-import json
 import math
 import os
 from collections.abc import Iterator
@@ -42,7 +41,7 @@ def finished(run, cell: Cell) -> dict | None:
     """What was measured in a cell, if that was done before."""
     if not os.path.exists(run.path / cell.folder / "result.json"):
         return None
-    return json.loads(run.read(f"{cell.folder}/result.json"))
+    return run.read_json(f"{cell.folder}/result.json")
 
 
 class Experiment:

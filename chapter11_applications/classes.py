@@ -81,7 +81,15 @@ def _from_photos(config) -> tuple[data.Dataset, tuple[str, ...]]:
         arrays[f"x_{part}"] = photos if config.color else _grey(photos)
         labels = [names.index(_class_of(name)) for name in parts[part]]
         arrays[f"y_{part}"] = np.array(labels, np.int32)
+    if twice := _in_both(arrays["x_train"], arrays["x_test"]):
+        print(f"{twice} test images are also training images; their accuracy says little")
     return data.Dataset("photos", str(path), **arrays), names
+
+
+def _in_both(train: np.ndarray, test: np.ndarray) -> int:
+    """How many test images are, pixel by pixel, training images."""
+    known = {image.tobytes() for image in train}
+    return sum(image.tobytes() in known for image in test)
 
 
 def divide(files: PhotoFiles) -> dict[str, list[str]]:

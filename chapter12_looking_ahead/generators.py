@@ -20,8 +20,8 @@ CHAPTERS = ("chapter04_dcgan", "chapter06_progan", "chapter08_cgan")
 class Found(NamedTuple):
     """A generator's file, and the data set that it was trained on.
 
-    `group` names those that are summarised together: the runs of a chapter on one data set; of a
-    file that no run is known of, the file.
+    `group` names those that are summarised together: the runs of a chapter on one data set, in
+    chapter 6 also of one kind of network; of a file that no run is known of, the file.
     """
 
     group: str
@@ -87,7 +87,8 @@ def of_run(folder: Path) -> Found:
     dataset = str(record.settings.get("dataset"))
     if dataset not in data.NAMES:
         raise UserError(f"{folder}: trained on {dataset}; the metrics know {', '.join(data.NAMES)}")
-    group = f"{record.chapter}, {data.NAMES[dataset]}"
+    kind = record.settings.get("model", "")  # chapter 6's progan or stylegan
+    group = ", ".join(filter(None, (record.chapter, str(kind), data.NAMES[dataset])))
     return Found(group, folder / "generator.keras", dataset)
 
 

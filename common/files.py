@@ -80,6 +80,12 @@ class Files:
         except OSError as error:
             raise UserError(f"{self.path / name}: cannot be read: {error.strerror}") from error
 
+    def read_json(self, name: str) -> dict[str, Any]:
+        """Reads what `write_json` has written, or raises a UserError."""
+        content = self.read(name)
+        with foreign(self.path / name):
+            return json.loads(content)
+
     def save_models(self, **networks: Any) -> None:
         """Writes NAME.keras for each: `keras.models.load_model` reads it without our code."""
         for name, network in networks.items():

@@ -3,7 +3,6 @@
 A part's folder has what the program leaves when it is asked for that part alone, to the bit.
 """
 
-import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -50,8 +49,10 @@ def train_parts(
                 train_part(settings, part)
         finally:
             run.saved_iteration = part.saved_iteration  # for what Ctrl-C prints
-    files = {name: run.path / name / "results.json" for name in parts}
-    return {name: json.loads(file.read_bytes()) for name, file in files.items() if file.exists()}
+    files = {name: f"{name}/results.json" for name in parts}
+    return {
+        name: run.read_json(file) for name, file in files.items() if os.path.exists(run.path / file)
+    }
 
 
 def check_settings(run, name: str, settings) -> None:

@@ -4,7 +4,6 @@ Imports no TensorFlow.
 """
 
 import importlib
-import json
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -52,9 +51,7 @@ def program(
         for number, (name, module) in enumerate(modules.items(), start=1):
             print(f"\n{name}.py, {number} of {len(modules)}")
             module.main([*flags, "--output-dir", str(folder / name), "--resume", "auto"])
-        results = {
-            name: json.loads((folder / name / "results.json").read_bytes()) for name in modules
-        }
+        results = {name: run.read_json(f"{name}/results.json") for name in modules}
         run.write_json("results.json", results)
         return results
 

@@ -234,7 +234,10 @@ def test_train_and_test_folders_say_what_is_what(tmp_path, capsys):
     assert np.all(dataset.x_train == 10) and np.all(dataset.x_test == 30)
     said = capsys.readouterr().out
     assert "6 images lie in neither train nor test, and are left out" in said
-    assert "reading 6 train images and 6 test images from" in said
+    assert "reading 6 train images and 6 test images from" in said and "are also" not in said
+    write_photo(tmp_path / "test" / "a" / "again.png", 10)
+    classes.load(settings_of(tmp_path))
+    assert "1 test images are also training images" in capsys.readouterr().out
 
 
 def one_class(folder):

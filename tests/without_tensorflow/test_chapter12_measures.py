@@ -169,6 +169,8 @@ def test_the_latest_finished_run_of_each_chapter_is_found(tmp_path, monkeypatch,
     assert found[0].path.parent.name == "0002"
     assert "left out: there is no finished run in runs/chapter06_progan" in capsys.readouterr().err
     assert [one.dataset for one in found] == ["mnist", "fashion_mnist"]
+    write_run(tmp_path / "style", "chapter06_progan", 'mnist", "model": "stylegan')
+    assert generators.of_run(tmp_path / "style").group == "chapter06_progan, stylegan, mnist"
     write_run(tmp_path / "photos", "chapter06_progan", "folder")
     line = error_of(truncation.main, ["photos"], capsys)
     assert "photos: trained on folder; the metrics know mnist, fashion_mnist" in line

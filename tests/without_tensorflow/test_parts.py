@@ -76,3 +76,13 @@ def test_several_workers_are_refused(trained):
     run.workers = object()
     with pytest.raises(UserError, match="one network at a time"):
         parts.train_parts(run, DATA, PARTS, train_part)
+
+
+@pytest.mark.usefixtures("trained")
+def test_damaged_results_of_a_part_are_one_line():
+    def damage(settings, part):
+        part.start(DATA)
+        part.write("results.json", b'{"seed":')
+
+    with pytest.raises(UserError, match=r"one/results\.json: cannot be read"):
+        parts.train_parts(open_run(), DATA, {"one": PARTS["one"]}, damage)
