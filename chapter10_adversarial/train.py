@@ -62,6 +62,9 @@ class Settings(EpochSettings):
     """weight by which the defended network is to see the same in an image before and after an
     attack, beside what it learns from images as they are (TRADES); 0: it learns from adversarial
     images alone"""
+    average: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """momentum of the running average of the defended network's weights that it has in the end; 0:
+    it keeps its last weights"""
     warmup: Fraction = 0.3  # with all of epsilon at once, nothing was learned
     """the first share of training in which the epsilon of this attack grows from 0"""
     learning_rate: PositiveFloat = 2e-3
@@ -107,6 +110,7 @@ PRESETS = {
         units=16,
         binarization=30.0,
         trades=4.0,
+        average=0.5,
         training_steps=2,
         epochs=2,
         batch_size=500,
@@ -120,7 +124,6 @@ def train(config: Settings, run: TrainingRun) -> dict:
     from chapter10_adversarial.networks import build_classifier
     from chapter10_adversarial.report import Report
     from chapter10_adversarial.training import BOUNDS
-    from common import optimizers
 
     dataset = run.load_data()
     count = count_attacked(config, run, len(dataset.x_test))
@@ -135,7 +138,7 @@ def train(config: Settings, run: TrainingRun) -> dict:
         }
         model = build_training(config, classifiers, run.iterations)
         model.compile(
-            *(optimizers.adam(config.learning_rate, 0.9, run.iterations) for _ in classifiers),
+            *(build_optimizer(config, run.iterations, name) for name in names),
             steps_per_execution=run.steps_per_execution(),
             jit_compile=run.xla,
         )
@@ -151,6 +154,8 @@ def train(config: Settings, run: TrainingRun) -> dict:
         callbacks=run.callbacks(evaluator.sample_images, evaluator.evaluate),
         **run.fit_arguments,
     )
+    if config.defend:
+        model.take_averages()
 
     title = f"Chapter 10, {config.dataset}"
     run.plot_history(evaluator.plots(), title)
@@ -165,6 +170,16 @@ def train(config: Settings, run: TrainingRun) -> dict:
         queries=config.square_queries,
     )
     return run.finish(checks | report.accuracies())
+
+
+def build_optimizer(config, updates, name):
+    """Adam, whose learning rate falls to 0; the defended network's may average the weights."""
+    from common import optimizers
+
+    average = config.average * (name == "defended")
+    return optimizers.adam(
+        config.learning_rate, 0.9, updates, use_ema=average > 0, ema_momentum=average
+    )
 
 
 def count_attacked(config, run, test_images):

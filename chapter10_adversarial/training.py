@@ -126,6 +126,10 @@ class AdversarialTraining(Training):
             undefended_loss=update(self.undefended, self.undefended_optimizer, images, labels),
         )
 
+    def take_averages(self):
+        """Gives the defended network the averages of its weights, if its optimiser has them."""
+        self.defended_optimizer.finalize_variable_values(self.defended.trainable_variables)
+
     def share_of_epsilon(self):
         """Grows from 0 to 1 during the warm-up."""
         begun = tf.cast(self.iterations + 1, tf.float32)

@@ -4,7 +4,7 @@ import keras
 
 
 def adam(
-    learning_rate: float, beta_1: float, updates: int, decay: bool = True
+    learning_rate: float, beta_1: float, updates: int, decay: bool = True, **settings
 ) -> keras.optimizers.Optimizer:
     """Keras' Adam, whose learning rate may fall linearly to 0.
 
@@ -12,10 +12,10 @@ def adam(
         updates: how many there will be. A network that is updated twice in an iteration has two
             for each.
         decay: whether the learning rate falls over these.
+        settings: others of `keras.optimizers.Adam`.
     """
-    return keras.optimizers.Adam(
-        decaying(learning_rate, updates) if decay else learning_rate, beta_1
-    )
+    rate = decaying(learning_rate, updates) if decay else learning_rate
+    return keras.optimizers.Adam(rate, beta_1, **settings)
 
 
 def decaying(learning_rate: float, updates: int):

@@ -238,7 +238,8 @@ def defended():
     model = AdversarialTraining(
         *classifiers, epsilon=0.3, warmup=5, steps=2, step_size=0.1, trades=1.0
     )
-    model.compile(sgd(), sgd(), sgd())
+    averaging = keras.optimizers.SGD(RATE, use_ema=True, ema_momentum=0.9)
+    model.compile(sgd(), sgd(), averaging)
     return model, lambda replicas: batches(replicas, labels=LABELS, value_range=BOUNDS)
 
 
@@ -371,6 +372,8 @@ def train(case, strategy, steps):
     history = model.fit(
         data(replicas), epochs=1, steps_per_epoch=steps, shuffle=False, verbose=0
     ).history
+    if case is defended:
+        model.take_averages()
     return before, values_of(model), {name: values[-1] for name, values in history.items()}
 
 

@@ -741,6 +741,23 @@ def test_a_step_with_trades_moves_the_defended_network_down_its_loss(batch):
         assert np.allclose(was - 0.1 * gradient, now, atol=1e-5)
 
 
+def test_the_defended_network_has_the_averages_of_its_weights_in_the_end(batch):
+    training = make_training()
+    optimizer = keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.6)
+    training.compile(keras.optimizers.SGD(0.1), keras.optimizers.SGD(0.1), optimizer)
+    averages, others = None, None
+    for _ in range(3):
+        training.train_step(tuple(map(tf.constant, batch)))
+        weights = training.defended.get_weights()
+        pairs = zip(averages or weights, weights, strict=True)
+        averages = [0.6 * average + 0.4 * weight for average, weight in pairs]
+        others = training.undefended.get_weights()
+    training.take_averages()
+    for average, weight in zip(averages, training.defended.get_weights(), strict=True):
+        np.testing.assert_allclose(weight, average, atol=1e-6)
+    assert all(map(np.array_equal, others, training.undefended.get_weights()))
+
+
 def test_epsilon_grows_during_the_warmup(batch):
     training = make_training(warmup=4)
     shares = []
@@ -962,6 +979,7 @@ def test_settings_reach_what_they_set(monkeypatch, tmp_path):
     flags += ["--epochs", "1", "--defend", "--learning-rate", "0.01", "--epsilon", "0.2"]
     flags += ["--attack-steps", "2", "--attack-step-size", "0.75"]
     flags += ["--training-steps", "3", "--training-step-size", "0.6", "--trades", "2"]
+    flags += ["--average", "0.9"]
     monkeypatch.setattr(report.Report, "curves", lambda self: None)  # which take long
     with pytest.raises(Stop):
         train.main([*SMOKE, *flags, "--output-dir", str(tmp_path / "run")])
@@ -971,7 +989,8 @@ def test_settings_reach_what_they_set(monkeypatch, tmp_path):
     assert given["Attacks"][0] == (2, 0.75, 0)
     trained = {"epsilon": 0.2, "warmup": 4, "steps": 3, "step_size": 0.6, "trades": 2, "seed": 0}
     assert trained.items() <= given["AdversarialTraining"][1].items()
-    assert given["adam"][0] == (0.01, 0.9, 8)
+    averaging = {"use_ema": True, "ema_momentum": 0.9}
+    assert given["adam"] == ((0.01, 0.9, 8), averaging)  # the defended network's, the last one
 
 
 def test_the_table_of_a_run_is_whole(run):
