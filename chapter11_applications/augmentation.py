@@ -70,9 +70,9 @@ class Settings(settings.Settings):
     """momentum of the GAN's Adam optimisers"""
     r1: NonNegativeFloat = 1.0
     """weight of R1, half the squared gradient of the discriminator's logit at real images"""
-    classifier_updates: Count = 1_000
+    classifier_updates: Count = 2_000
     """training steps of each classifier"""
-    classifier_learning_rate: PositiveFloat = 1e-3
+    classifier_learning_rate: PositiveFloat = 3e-3
     """of the classifiers' Adam"""
 
     def check_replicas(self, replicas):
