@@ -80,7 +80,7 @@ class Settings(EpochSettings):
         return self
 
 
-# Here `book` is the longer run, to be compared with Madry et al. (2018).
+# Here `book` is the larger run, to be compared with Madry et al. (2018).
 BOOK = Settings(epochs=10, batch_size=100)  # theirs: 83 epochs
 PRESETS = {
     # What these do, measured, is in the chapter's README.
@@ -169,7 +169,8 @@ def build_optimizer(config, updates, name):
     """Adam, whose learning rate falls to 0; the defended network's may average the weights."""
     from common import optimizers
 
-    average = config.average * (name == "defended")
+    # In few updates the average would keep much of the initial weights: exp(-6) of them at most.
+    average = min(config.average, max(0.0, 1 - 6 / updates)) * (name == "defended")
     return optimizers.adam(
         config.learning_rate, 0.9, updates, use_ema=average > 0, ema_momentum=average
     )

@@ -989,8 +989,10 @@ def test_settings_reach_what_they_set(monkeypatch, tmp_path):
     assert given["Attacks"][0] == (2, 0.75, 0)
     trained = {"epsilon": 0.2, "warmup": 4, "steps": 3, "step_size": 0.6, "trades": 2, "seed": 0}
     assert trained.items() <= given["AdversarialTraining"][1].items()
-    averaging = {"use_ema": True, "ema_momentum": 0.9}
+    averaging = {"use_ema": True, "ema_momentum": 0.25}  # less than 0.9, as there are 8 updates
     assert given["adam"] == ((0.01, 0.9, 8), averaging)  # the defended network's, the last one
+    full = train.build_optimizer(train.PRESETS["book"], 6_000, "defended")
+    assert full.ema_momentum == 0.999
 
 
 def test_the_table_of_a_run_is_whole(run):
