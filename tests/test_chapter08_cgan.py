@@ -249,7 +249,12 @@ def small_steps():
 )
 def test_iteration_equals_the_books(iterations, optimizer, batch_norm):
     """The book's loop in plain Keras: train_on_batch on separately compiled models."""
-    gan = small_gan(batch_norm=batch_norm, optimizer=optimizer, steps_per_execution=iterations)
+    gan = small_gan(
+        batch_norm=batch_norm,
+        optimizer=optimizer,
+        steps_per_execution=iterations,
+        run_eagerly=iterations == 1,  # several are compiled
+    )
     generator, core = unfuse(gan.generator), unfuse(gan.discriminator)
     image, label = core.inputs
     probability = keras.layers.Activation("sigmoid")
@@ -318,6 +323,7 @@ def test_smoke_run_leaves_what_the_readme_promises(finished_run):
     assert frames_of(finished_run / "progress.gif") == 3
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_label_accuracy_is_of_the_labels_that_were_asked_for(tmp_path, monkeypatch):
     """With a generator that draws the training images, the classifier finds the labels."""
     from common import data

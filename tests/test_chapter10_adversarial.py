@@ -889,8 +889,13 @@ class TestEvaluation:
 SMOKE = ["--preset", "smoke"]
 
 
-def shorten_report(patch):
-    """The curves, which take most of a smoke run's time, with fewer points."""
+def shorten_report(patch, gallery=False):
+    """The curves, which take most of a smoke run's time, with fewer points; no gallery of images.
+
+    Its 60 axes take as long as all other figures.
+    """
+    if not gallery:
+        patch.setattr(report.Report, "gallery", lambda self: self.files.write("gallery.png", b""))
     patch.setattr(report, "EPSILONS", (0.0, 0.5, 1.0))
     patch.setattr(report, "SETTINGS", {"step_size": (1 / 3, 1.0), "steps": (1, 2)})
     patch.setattr(checks, "HALVINGS", 2)
@@ -901,7 +906,7 @@ def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("chapter10") / "run"
     while_the_second_is_saved = {folder.with_name("killed"): ("second.keras", 1)}
     with pytest.MonkeyPatch.context() as patch, kept_as_killed(folder, while_the_second_is_saved):
-        shorten_report(patch)
+        shorten_report(patch, gallery=True)
         results = train.main([*SMOKE, "--defend", "--output-dir", str(folder)])
     return folder, results
 
@@ -980,6 +985,7 @@ def test_settings_reach_what_they_set(monkeypatch, tmp_path):
     flags += ["--attack-steps", "2", "--attack-step-size", "0.75"]
     flags += ["--training-steps", "3", "--training-step-size", "0.6", "--trades", "2"]
     flags += ["--average", "0.9"]
+    shorten_report(monkeypatch)
     monkeypatch.setattr(report.Report, "curves", lambda self: None)  # which take long
     with pytest.raises(Stop):
         train.main([*SMOKE, *flags, "--output-dir", str(tmp_path / "run")])

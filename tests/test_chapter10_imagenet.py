@@ -202,6 +202,7 @@ def test_mobilenet_itself_is_attacked(flags, photo, tmp_path):
     assert 1 <= np.abs(adversarial - original).max() <= 4
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_noise(linear, flags, tmp_path, capsys):
     results = imagenet.main(["--noise", "--target", "n00000008", *flags])
     assert len(results["noise"]) == 25
