@@ -4,13 +4,13 @@
     python benchmarks/defences.py --binarization 30 --trades 4
     python benchmarks/defences.py --binarization 0 --average 0.999
 
-It trains what the table of the chapter's README compares. The last 5,000 training images are kept
-from training; the first 1,000 of them are attacked by Auto-PGD, APGD-T and the Square attack, one
-after the other.
+It trains a line of the first table of "How the defended network is trained" in the chapter's
+README. The last 5,000 training images are kept from training; the first 1,000 of them are attacked
+by Auto-PGD, APGD-T and the Square attack, one after the other.
 
     --trades B     the loss of TRADES (Zhang et al. 2019), B times its second part
     --awp X        weights are moved by X of their length to where the loss is larger, and the
-                   gradient is taken there (Wu et al. 2020)
+                   gradient is taken there (Wu et al. 2020); X grows with epsilon in the warm-up
     --average M    judged are the running averages of the weights, with momentum M
 """
 

@@ -9,9 +9,9 @@
     autoattack  the authors' own, standard version; and ours: Auto-PGD, APGD-T and Square, with the
                 run's own --apgd-steps, --apgd-classes and --square-queries. (AutoAttack has 100, 9
                 and 5,000, and FAB-T besides.)
-    flat        both ours: Auto-PGD against the network itself, and against one with its weights
-                and a flatter sigmoid (--binarization 5), whose images the network is shown. Where
-                the second is stronger, binarization hides the way from the first.
+    flat        both ours: Auto-PGD against the defended network itself, and against one with its
+                weights and a flatter sigmoid (--binarization 5), whose images the network is shown.
+                Where the second is stronger, binarization masks the gradient from the first.
 
 Both are shown batches of 500 images. The lower the accuracy that an attack leaves, the stronger it
 is. AutoAttack takes some ten minutes for 1,000 images that a network withstands.
@@ -68,6 +68,8 @@ def main():
     for name in ("undefended", "defended") if run.config.defend else ("undefended",):
         network = run.load_model(name, [(None, 28, 28, 1)], [(None, 10)])
         for attack in arguments.attacks:
+            if attack == "flat" and (name != "defended" or run.config.binarization <= FLAT):
+                continue  # it has no sigmoid, or one that is flat by itself
             for epsilon in arguments.epsilons:
                 left, seconds = [], []
                 for generate in pair(attack, network, run.config, epsilon, arguments.norm):

@@ -38,6 +38,7 @@ def build_discriminator(
         outputs: 10, or 11 with a logit of "fake" at the end; see `sgan.class_logits`.
         batch_norm: after the second and the third convolution, as in the English edition; the
             Korean edition has none.
+        dropout: the share of activations that is dropped in training, before the last layer.
     """
 
     def normalize():

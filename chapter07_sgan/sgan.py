@@ -24,7 +24,7 @@ def real_logit(logits):
     """The logit of P(real), n×1, from the logits of the classes, n×K.
 
     The book's P(real) = 1 - 1 / (Σ exp(logit) + 1) is the sigmoid of log Σ exp(logit), and
-    logsumexp computes that without overflow, however large the logits are. It is also what a
+    logsumexp computes that without overflow, however large the logits are. P(real) is also what a
     softmax over K + 1 classes leaves for those that are not "fake": exp(0) = 1 stands for "fake".
     """
     return ops.logsumexp(logits, axis=-1, keepdims=True)

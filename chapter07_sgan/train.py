@@ -51,11 +51,12 @@ class Settings(GANSettings):
     """the generator matches the mean features that the discriminator finds in real images (Salimans
     et al. 2016), and the discriminator has one update an iteration; the book's has three"""
     pseudo_labels: NonNegativeFloat = 0.0
-    """with --feature-matching: weight of the loss on images without labels whose class an average
-    of the discriminator's weights is sure of (Lee 2013; Tarvainen and Valpola 2017); 0: no such
-    loss"""
+    """with --feature-matching: weight of the loss on images without labels whose class a
+    discriminator with averaged weights is sure of (Lee 2013; Tarvainen and Valpola 2017); it grows
+    from 0 over the first 3,000 iterations; 0: no such loss"""
     confidence: Annotated[float, Field(gt=0, lt=1)] = 0.95
-    """the probability above which it is sure"""
+    """with --pseudo-labels: the probability above which the class that the averaged discriminator
+    finds likeliest is an image's pseudo-label"""
     shift: Annotated[int, Field(ge=0, le=7)] = 0
     """move real images at random by up to so many pixels, 0 to 7"""
     classifier_learning_rate: PositiveFloat = 3e-4  # the English edition has Adam's default
@@ -94,6 +95,10 @@ class Settings(GANSettings):
             )
         if self.pseudo_labels and not self.feature_matching:
             raise ValueError("--pseudo-labels needs --feature-matching")
+        if self.xla and self.shift:
+            raise ValueError(
+                f"--shift {self.shift} cannot be compiled with XLA: give --shift 0 or --no-xla"
+            )
         return self
 
 

@@ -2,8 +2,9 @@
 
 All are functions of the same things, given by name:
 
-    logits      the classifier: a function of images that gives logits, n×K. Preprocessing belongs
-                inside it, so that epsilon has the unit of the images.
+    logits      the classifier: a function of images that gives logits, n×K. A Keras model is one,
+                in inference mode. Preprocessing belongs inside it, so that epsilon has the unit of
+                the images.
     images      n×height×width×channels, within `bounds`; both are taken as float32.
     labels      whole numbers, n: the true classes, which the classifier is to miss; with
                 targeted=True the classes that it is to see instead.

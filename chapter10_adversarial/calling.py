@@ -175,6 +175,7 @@ def _check_logits(logits, shape):
     kind, function = "numbers from 0 to 1", "sigmoid"
     if tf.reduce_all(tf.abs(tf.reduce_sum(outputs, axis=1) - 1) < 0.02):
         kind, function = "probabilities", "softmax"
+    forget()  # the attack is compiled by now, with the activation that the caller is told to change
     raise ValueError(
         f"the classifier gives {kind}, not logits: leave out its {function}. If that is the last "
         "layer's activation: model.layers[-1].activation = keras.activations.linear; if it is a "

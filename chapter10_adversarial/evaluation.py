@@ -31,7 +31,7 @@ def accuracy(network: keras.Model, images: np.ndarray, labels: np.ndarray) -> fl
 
 
 class Attacks:
-    """The attacks on images in [0, 1], at any epsilon, L∞, with one's settings.
+    """The attacks on images in [0, 1], at any epsilon, L∞, with the settings given here.
 
     Args:
         steps: of PGD, how many.

@@ -15,8 +15,8 @@ def build_classifier(filters: int = 32, units: int = 128, binarization: float = 
     Args:
         binarization: k of the sigmoid 1 / (1 + exp(-k(x - 0.5))) that pixels go through first. It
             makes dark grey black and light grey white ("differentiable binarization", Liao et al.
-            2020). Above 33, white pixels have no gradient in float32 any more, which would hide the
-            way from attacks instead of barring it. With 0 there is no sigmoid.
+            2020). Above 33, white pixels have no gradient in float32 any more, which would mask the
+            gradient instead of making the network robust. With 0 there is no sigmoid.
     """
     images = x = keras.Input((28, 28, 1))
     if binarization:

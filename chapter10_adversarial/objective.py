@@ -12,6 +12,7 @@ class Objective:
     Args:
         logits: the classifier, a function of images that gives logits, n×K.
         labels: whole numbers, n.
+        targeted: whether the labels are the classes that the classifier is to see.
     """
 
     def __init__(self, logits, labels, targeted: bool):
@@ -48,6 +49,8 @@ class Objective:
                 stacklevel=2,
             )
             gradient = tf.zeros_like(images)
+        # Where activations overflow, it is NaN, and so would the image be that followed it.
+        gradient = tf.where(tf.math.is_finite(gradient), gradient, 0.0)
         return (
             _lowest_if_nan(self.sign * losses),
             _lowest_if_nan(self.sign * margin(logits, self.labels)),
@@ -123,7 +126,10 @@ def likeliest_others(logits, labels, count: int) -> tf.Tensor:
 
 
 def _lowest_if_nan(values):
-    """Where logits overflow, anything else is better: nothing is larger than NaN."""
+    """-∞ in place of NaN, which logits that overflow give.
+
+    Comparisons with NaN are false, so an image that led to it would never be replaced by another.
+    """
     return tf.where(tf.math.is_nan(values), -np.inf, values)
 
 

@@ -78,8 +78,8 @@ class Report:
 
         Returns:
             Of the first test images, for each attacked network NAME: `NAME_median_epsilon`, the
-            median of the smallest that is enough, None if that is none; and `NAME_check_…`, what
-            `checks.check_strength` gives.
+            median of the smallest that is enough, None where no epsilon fools half of the images;
+            and `NAME_check_…`, what `checks.check_strength` gives.
         """
         attack, epsilon, largest = self.attack, self.epsilon, max(self.epsilons)
         results: dict[str, float | None] = {}

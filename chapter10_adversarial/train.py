@@ -59,12 +59,13 @@ class Settings(EpochSettings):
     training_step_size: PositiveFloat = 0.5
     """the length of these steps, times epsilon"""
     trades: Annotated[float, Field(ge=0, le=100)] = 4.0  # Zhang et al. (2019): 1 to 6
-    """weight by which the defended network is to see the same in an image before and after an
-    attack, beside what it learns from images as they are (TRADES); 0: it learns from adversarial
-    images alone"""
+    """weight of TRADES' loss, the KL divergence between what the defended network predicts for an
+    image before and after an attack, beside the cross-entropy on images as they are; 0: the
+    cross-entropy on adversarial images alone"""
     average: Annotated[float, Field(ge=0, lt=1)] = 0.999
-    """momentum of the running average of the defended network's weights that it has in the end; 0:
-    it keeps its last weights"""
+    """momentum of the running average of the defended network's weights that it has in the end, at
+    most 1 - 6 / iterations, so that a short run does not keep its initial weights; 0: the network
+    keeps its last weights"""
     warmup: Fraction = 0.3  # with all of epsilon at once, nothing was learned
     """the first share of training in which the epsilon of this attack grows from 0"""
     learning_rate: PositiveFloat = 3e-3
@@ -118,6 +119,7 @@ def train(config: Settings, run: TrainingRun) -> dict:
     from chapter10_adversarial.report import Report
     from chapter10_adversarial.training import BOUNDS
 
+    check_defence(config, run)
     dataset = run.load_data()
     count = count_attacked(config, run, len(dataset.x_test))
 
@@ -174,6 +176,23 @@ def build_optimizer(config, updates, name):
     return optimizers.adam(
         config.learning_rate, 0.9, updates, use_ema=average > 0, ema_momentum=average
     )
+
+
+OF_THE_DEFENCE = (
+    "binarization",
+    "training_steps",
+    "training_step_size",
+    "trades",
+    "average",
+    "warmup",
+)
+
+
+def check_defence(config, run):
+    """A UserError if what only the defended network has was typed without --defend."""
+    for name in OF_THE_DEFENCE:
+        if name in run.typed and not config.defend:
+            raise UserError(f"--{name.replace('_', '-')} needs --defend")
 
 
 def count_attacked(config, run, test_images):

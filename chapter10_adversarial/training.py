@@ -105,9 +105,11 @@ class AdversarialTraining(Training):
             steps=self.steps,
             step_size=self.step_size,
             seed=tf.stack([self.seed, tf.cast(self.iterations, tf.int32)]),
+            batch_size=10**9,  # all at once: parts would have random starts of their own
         )
 
-        # 2. … are what it learns from, with the true labels.
+        # 2. … are what it learns from: with TRADES to give them the probabilities that it gives
+        # the images as they are, whose labels it learns; without it the labels.
         if self.trades:
             with tf.GradientTape() as tape:
                 logits = self.defended(images, training=True)
@@ -148,7 +150,7 @@ def trades_loss(labels, logits, adversarial_logits, weight):
 
     Returns:
         The mean cross-entropy of images x as they are, and `weight` times the mean of KL(p(x) ‖
-        p(x')), x' the adversarial images, p what is seen in them.
+        p(x')), x' the adversarial images, p the probabilities of the classes. A scalar.
     """
     seen, seen_after = ops.log_softmax(logits), ops.log_softmax(adversarial_logits)
     divergence = ops.sum(ops.exp(seen) * (seen - seen_after), axis=1)
@@ -156,7 +158,12 @@ def trades_loss(labels, logits, adversarial_logits, weight):
 
 
 def update(network, optimizer, images, labels):
-    """One step of usual training; gives its loss."""
+    """One step of usual training; gives its loss, a scalar.
+
+    Args:
+        images: in [0, 1], n×28×28×1.
+        labels: whole numbers, n.
+    """
     with tf.GradientTape() as tape:
         loss = undivided(cross_entropy(labels, network(images, training=True)))
     variables = network.trainable_variables

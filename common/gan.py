@@ -1,4 +1,4 @@
-"""What the GANs of chapters 3, 4, 5, 7 and 8 have in common. Losses and `train_step` are theirs."""
+"""What the GANs of most chapters have in common. Losses and `train_step` are theirs."""
 
 from typing import ClassVar
 

@@ -12,6 +12,7 @@ import os
 import shlex
 import signal
 import statistics
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -438,7 +439,8 @@ class TrainingRun(Run):
             script = program_file(self.chapter)
             with contextlib.suppress(OSError, ValueError):  # elsewhere, or in a deleted folder
                 script = script.relative_to(Path.cwd())
-            command = shlex.join(["python", str(script), "--resume", str(self.path)])
+            quote = subprocess.list2cmdline if sys.platform == "win32" else shlex.join
+            command = quote(["python", str(script), "--resume", str(self.path)])
             raise KeyboardInterrupt(
                 f"Stopped; what was done up to {self.unit} {self.saved_iteration} is kept. "
                 f"Go on with\n  {command}"

@@ -486,6 +486,7 @@ def test_settings_reach_the_networks_and_optimisers(monkeypatch):
         (["--shift", "40"], "--shift 40: should be less than or equal to 7"),
         (["--feature-matching"], "--feature-matching needs a discriminator without batch norm"),
         (["--pseudo-labels", "1"], "--pseudo-labels needs --feature-matching"),
+        (["--shift", "2", "--xla"], "--shift 2 cannot be compiled with XLA"),
         (["--networks", "dense"], "give --no-discriminator-batch-norm too (--preset smoke has it"),
         (["--validation-images", "60"], "60 test images are too few for the FID"),
         (["--validation-images", "4000"], "leaves none of 4000 training images"),

@@ -506,19 +506,36 @@ def test_mistakes_in_settings_are_told(network, images, labels, attack, wrong, s
         attack(**given, bounds=(0, 1), **wrong)
 
 
+def test_a_gradient_that_is_not_finite_moves_nothing(images, labels):
+    def logits(images):
+        half = tf.reshape(images, (-1, 2, math.prod(SHAPE) // 2))
+        nowhere = tf.sqrt(0 * half[:, 1])  # whose gradient is 0 / 0
+        return tf.reduce_sum(tf.stack([half[:, 0], nowhere, half[:, 0] ** 2], axis=1), axis=2)
+
+    given = {"logits": logits, "images": images, "labels": labels, "epsilon": 0.1}
+    change = (attacks.fgsm(**given, bounds=(-9, 9)) - images).numpy().reshape(8, 2, -1)
+    assert np.allclose(np.abs(change[:, 0]), 0.1) and np.all(change[:, 1] == 0)
+
+
 @pytest.mark.parametrize("as_layer", [False, True])
 def test_the_advice_about_probabilities_works(images, labels, as_layer):
     layers = [keras.Input(SHAPE), keras.layers.Flatten()]
     layers += [keras.layers.Dense(3, activation=None if as_layer else "softmax")]
     model = keras.Sequential(layers + [keras.layers.Softmax()] * as_layer)
     given = {"images": images, "labels": labels, "epsilon": 0.1, "bounds": (0, 1)}
+    once = {"steps": 1, "step_size": 1.0, "random_start": False}
     with pytest.raises(ValueError, match="leave out its softmax"):
-        attacks.fgsm(logits=model, **given)
+        attacks.pgd(logits=model, **given, **once)
     if as_layer:
         model = keras.Model(model.inputs, model.layers[-2].output)
     else:
         model.layers[-1].activation = keras.activations.linear
-    assert np.abs(attacks.fgsm(logits=model, **given) - images).max() > 0.09
+    kernel, bias = model.get_weights()
+    expected = images + 0.1 * np.sign(
+        loss_gradient(lambda x: tf.reshape(x, (len(x), -1)) @ kernel + bias, images, labels)
+    )
+    changed = attacks.pgd(logits=model, **given, **once)
+    assert np.allclose(changed, np.clip(expected, 0, 1), atol=1e-6)
 
 
 def test_probabilities_are_noticed_after_a_first_use_in_a_compiled_function(images, labels):
@@ -1083,6 +1100,8 @@ def test_killed_while_the_second_network_is_saved_and_resumed(run, monkeypatch):
         (["--warmup", "1"], "--warmup 1: should be less than 1"),
         (["--random-tries", "0"], "--random-tries 0: should be greater than 0"),
         (["--epsilon", "8"], "--epsilon 8: should be less than or equal to 1"),
+        (["--trades", "1"], "--trades needs --defend"),
+        (["--training-step-size", "1"], "--training-step-size needs --defend"),
         (["--attack-steps", "1"], "--attack-steps 1 of --attack-step-size 0.8 do not get as far"),
     ],
 )
