@@ -28,6 +28,9 @@ class Settings(GANSettings):
     """of both Adam optimisers"""
     beta_1: Fraction = 0.9
     """momentum of both Adam optimisers"""
+    average: Fraction = 0.0
+    """decay of the moving average (EMA) of the generator's weights, for each iteration; the average
+    makes the pictures and is what the run keeps; 0: the generator itself does"""
     xla: bool = True
     """compile the training loop with XLA; --no-xla if your machine has trouble with it"""
 
@@ -38,7 +41,12 @@ PRESETS = {
     "quick": BOOK.replace(beta_1=0.5, iterations=60_000, sample_interval=3_000),
     "book": BOOK,
     "smoke": BOOK.replace(
-        dataset="sample", iterations=20, batch_size=16, sample_interval=10, fid_images=1_000
+        dataset="sample",
+        iterations=20,
+        batch_size=16,
+        sample_interval=10,
+        average=0.5,
+        fid_images=1_000,
     ),
 }
 
@@ -47,14 +55,12 @@ def train(config: Settings, run: TrainingRun) -> dict:
     """Data → networks → model → fit → results. What `run` does is in common/training.py."""
     from keras.optimizers import Adam
 
-    from chapter03_gan.gan import GAN
-    from chapter03_gan.networks import build_discriminator, build_generator
     from common import images, metrics
 
     dataset = run.load_data()
 
     with run.scope():
-        gan = GAN(build_generator(config.latent_dim), build_discriminator(), config.seed)
+        gan = build_gan(config)
         gan.compile(
             d_optimizer=Adam(config.learning_rate, config.beta_1),
             g_optimizer=Adam(config.learning_rate, config.beta_1),
@@ -77,9 +83,23 @@ def train(config: Settings, run: TrainingRun) -> dict:
         **run.fit_arguments,
     )
 
-    run.plot_history(GAN.PLOTS, f"Chapter 3, GAN, {config.dataset}")
-    run.save_models(generator=gan.generator, discriminator=gan.discriminator)
+    run.plot_history(gan.PLOTS, f"Chapter 3, GAN, {config.dataset}")
+    generator = gan.averaged if config.average else gan.generator
+    run.save_models(generator=generator, discriminator=gan.discriminator)
     return run.finish(evaluator.report(gan.generate, config.fid_images))
+
+
+def build_gan(config):
+    """The book's GAN, or the one that averages its generator's weights."""
+    from chapter03_gan.averaging import AveragedGAN
+    from chapter03_gan.gan import GAN
+    from chapter03_gan.networks import build_discriminator, build_generator
+
+    networks = build_generator(config.latent_dim), build_discriminator()
+    if not config.average:
+        return GAN(*networks, config.seed)
+    averaged = build_generator(config.latent_dim)
+    return AveragedGAN(*networks, averaged, config.average, config.seed)
 
 
 main = cli.program("chapter03_gan", __doc__, PRESETS, train)

@@ -15,6 +15,7 @@ from chapter06_progan.layers import double, fade_in, halve
 from chapter06_progan.levels import made_at_once, size_of
 from chapter06_progan.schedule import Phase
 from common import distribution
+from common.averages import update_averages
 from common.distribution import minimize
 from common.model import ChapterModel, normal_noise
 from common.penalties import gradient_penalty
@@ -132,8 +133,7 @@ class ProGAN(ChapterModel):
 
         # 3. The average of the generator's weights.
         averages = self.averaged.variables_of(phase.level, phase.fading)
-        for average, variable in zip(averages, variables, strict=True):
-            average.assign(variable + self.average * (average - variable))
+        update_averages(averages, variables, self.average)
 
         self.images_seen.assign_add(distribution.global_size(batch_size))
         return self.report(g_loss=g_loss, **d_logs)

@@ -9,6 +9,7 @@ import tensorflow as tf
 from keras import ops
 
 from chapter07_sgan.feature_matching import FeatureMatchingSGAN
+from common.averages import update_averages
 
 
 def loss_pseudo_labels(logits, teacher_logits, confidence: float):
@@ -55,9 +56,7 @@ class PseudoLabelSGAN(FeatureMatchingSGAN):
         # 3. The teacher.
         iteration = tf.cast(self.iterations, "float32")
         average = ops.minimum(self.average, iteration / (9 + iteration))
-        networks = (self.teacher.weights, self.discriminator.weights)
-        for mean, weight in zip(*networks, strict=True):
-            mean.assign(weight + average * (mean - weight))
+        update_averages(self.teacher.weights, self.discriminator.weights, average)
         return results
 
     def loss_unlabeled(self, images, logits):

@@ -69,6 +69,16 @@ def gan():
     return model, batches
 
 
+def averaged_gan():
+    from chapter03_gan.averaging import AveragedGAN
+    from chapter03_gan.networks import build_discriminator, build_generator
+
+    networks = build_generator(8), build_discriminator(), build_generator(8)
+    model = AveragedGAN(*networks, decay=0.5)
+    model.compile(sgd(), sgd())
+    return model, batches
+
+
 def dcgan():
     from chapter04_dcgan.dcgan import DCGAN
     from chapter04_dcgan.networks import build_discriminator, build_generator
@@ -330,6 +340,7 @@ def attacked_vae():
 CASES = (
     vae,
     gan,
+    averaged_gan,
     dcgan,
     dcgan_with_r1,
     wgan_gp,

@@ -26,6 +26,7 @@ from conftest import (
 from keras import layers
 
 from chapter03_gan import train
+from chapter03_gan.averaging import AveragedGAN
 from chapter03_gan.gan import GAN, loss_fake, loss_real
 from chapter03_gan.networks import build_discriminator, build_generator
 from common import device, images
@@ -180,6 +181,28 @@ def test_iteration_equals_the_books(iterations, xla):
     for ours, books in ((gan.generator, generator), (gan.discriminator, discriminator)):
         for a, b in zip(ours.get_weights(), books.get_weights(), strict=True):
             np.testing.assert_allclose(a, b, atol=2e-5 * iterations**0.5)
+
+
+def test_averaging_leaves_training_as_it_is_and_follows_the_generators_weights():
+    gan = small_gan(run_eagerly=True)
+    again = AveragedGAN(build_generator(), build_discriminator(), build_generator(), 0.3, seed=3)
+    again.compile(keras.optimizers.Adam(), keras.optimizers.Adam(), run_eagerly=True)
+    again.generator.set_weights(gan.generator.get_weights())
+    again.discriminator.set_weights(gan.discriminator.get_weights())
+    expected = again.averaged.get_weights()
+    for k, batch in enumerate(real_images(5), start=1):
+        gan.train_step(batch)
+        again.train_step(batch)
+        decay = min(0.3, k / (9 + k))  # which is .3 from the fourth on
+        for name in ("generator", "discriminator"):
+            pair = [getattr(model, name).get_weights() for model in (gan, again)]
+            assert all(np.array_equal(a, b) for a, b in zip(*pair, strict=True))
+        weights = zip(expected, again.generator.get_weights(), strict=True)
+        expected = [decay * average + (1 - decay) * weight for average, weight in weights]
+    for average, wanted in zip(again.averaged.get_weights(), expected, strict=True):
+        np.testing.assert_allclose(average, wanted, atol=1e-6)
+    pictures = again.averaged(again.fixed_noise(4))
+    np.testing.assert_allclose(again.generate(4), pictures, atol=1e-6)
 
 
 def test_the_published_order_never_trains_the_discriminator():

@@ -35,7 +35,7 @@ def test_replicas_take_the_step_of_one_device(count, steps, cases):
     assert done.returncode == 0, done.stderr[-2000:]
     results = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("[")]
     names = sorted(name for name, _, _ in results)
-    assert names == sorted(cases) or (not cases and len(names) == 27)
+    assert names == sorted(cases) or (not cases and len(names) == 28)
     assert {name: (share, reported) for name, share, reported in results if share > 0.1} == {}
     assert {name: reported for name, _, reported in results if reported > 1e-3} == {}
 
