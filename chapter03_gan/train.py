@@ -17,7 +17,7 @@ if not __package__:  # run by its path: find `common` from whatever folder we we
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from common import cli
-from common.settings import Fraction, GANSettings
+from common.settings import Fraction, GANSettings, Width
 from common.training import TrainingRun
 
 
@@ -28,6 +28,8 @@ class Settings(GANSettings):
     """of both Adam optimisers"""
     beta_1: Fraction = 0.9
     """momentum of both Adam optimisers"""
+    units: Width = 128
+    """of each network's hidden layer"""
     average: Fraction = 0.0
     """decay of the moving average (EMA) of the generator's weights, for each iteration; the average
     makes the pictures and is what the run keeps; 0: the generator itself does"""
@@ -95,11 +97,13 @@ def build_gan(config):
     from chapter03_gan.gan import GAN
     from chapter03_gan.networks import build_discriminator, build_generator
 
-    networks = build_generator(config.latent_dim), build_discriminator()
+    def generator():
+        return build_generator(config.latent_dim, units=config.units)
+
+    networks = generator(), build_discriminator(units=config.units)
     if not config.average:
         return GAN(*networks, config.seed)
-    averaged = build_generator(config.latent_dim)
-    return AveragedGAN(*networks, averaged, config.average, config.seed)
+    return AveragedGAN(*networks, generator(), config.average, config.seed)
 
 
 main = cli.program("chapter03_gan", __doc__, PRESETS, train)
