@@ -44,7 +44,7 @@ PRESETS = {
         beta_1=0.0,
         units=256,
         average=0.999,
-        iterations=30_000,
+        iterations=24_000,
         sample_interval=1_500,
     ),
     "book": BOOK,
