@@ -2,7 +2,7 @@
 
 On two CPU cores:
 
-    python chapter03_gan/train.py                            digits, in two and a half minutes
+    python chapter03_gan/train.py                            digits, in two minutes
     python chapter03_gan/train.py --preset book              the book's settings
     python chapter03_gan/train.py --dataset fashion_mnist    clothes
     python chapter03_gan/train.py --resume                   goes on with a stopped run
