@@ -110,7 +110,7 @@ def test_identity_loss_would_mix_the_domains_of_a_batch(capsys):
 @pytest.mark.usefixtures("eagerly")
 def test_run_and_its_relations(tmp_path):
     run = tmp_path / "run"
-    train.main([*SMOKE, "--epochs", "1", "--output-dir", str(run)])
+    train.main([*SMOKE, "--epochs", "1", "--batch-size", "200", "--output-dir", str(run)])
     (measured,) = relations.main([str(run)])
     assert measured == json.loads((run / "relations.json").read_text())
     for direction in ("AB", "BA"):

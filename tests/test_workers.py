@@ -115,6 +115,7 @@ def test_a_killed_worker_is_named_and_the_same_command_goes_on_to_the_same_bits(
     assert_same_run(tmp_path / "whole", tmp_path / "broken")
 
 
+@pytest.mark.slow
 def test_workers_with_different_settings_are_told_apart(tmp_path):
     workers = Together(tmp_path, ["--seed", "1"], ["--seed", "2"])
     ends = workers.ends()
