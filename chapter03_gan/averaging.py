@@ -4,11 +4,8 @@ The book does not have it. Yazici et al. (2019), *The unusual effectiveness of a
 training*: the two networks chase each other around a solution, and the average is nearer to it.
 """
 
-import tensorflow as tf
-from keras import ops
-
 from chapter03_gan.gan import GAN
-from common.averages import update_averages
+from common.averages import early_decay, update_averages
 from common.model import predict
 
 
@@ -18,8 +15,8 @@ class AveragedGAN(GAN):
     Args:
         generator, discriminator, seed: as a `GAN`'s. Training is that of a `GAN`, to the bit.
         averaged: another generator of the same shape, which gets the averages.
-        decay: how much of the average is left after an iteration; less in the first ones, in which
-            the average would otherwise be that of the initial weights.
+        decay: how much of the average is left after an iteration; less in the first ones, see
+            `early_decay`.
     """
 
     def __init__(self, generator, discriminator, averaged, decay: float, seed=0):
@@ -29,8 +26,7 @@ class AveragedGAN(GAN):
 
     def train_step(self, real_images):
         results = super().train_step(real_images)
-        done = tf.cast(self.iterations, "float32")
-        decay = ops.minimum(self.decay, done / (9 + done))
+        decay = early_decay(self.decay, self.iterations)
         update_averages(self.averaged.weights, self.generator.weights, decay)
         return results
 

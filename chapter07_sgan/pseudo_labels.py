@@ -9,7 +9,7 @@ import tensorflow as tf
 from keras import ops
 
 from chapter07_sgan.feature_matching import FeatureMatchingSGAN
-from common.averages import update_averages
+from common.averages import early_decay, update_averages
 
 
 def loss_pseudo_labels(logits, teacher_logits, confidence: float):
@@ -54,8 +54,7 @@ class PseudoLabelSGAN(FeatureMatchingSGAN):
     def train_step(self, batch):
         results = super().train_step(batch)
         # 3. The teacher.
-        iteration = tf.cast(self.iterations, "float32")
-        average = ops.minimum(self.average, iteration / (9 + iteration))
+        average = early_decay(self.average, self.iterations)
         update_averages(self.teacher.weights, self.discriminator.weights, average)
         return results
 

@@ -1,5 +1,16 @@
 """Exponential moving averages (EMA) of a network's weights."""
 
+import tensorflow as tf
+
+
+def early_decay(decay: float, updates) -> tf.Tensor:
+    """The decay for an average's nth update: at most n / (9 + n).
+
+    With `decay` from the first on, the average would long be that of the initial weights.
+    """
+    n = tf.cast(updates, "float32")
+    return tf.minimum(decay, n / (9 + n))
+
 
 def update_averages(averages, weights, decay) -> None:
     """Moves each average towards its weight: average ← decay · average + (1 - decay) · weight.

@@ -47,7 +47,8 @@ def test_the_users_style_of_plots_has_no_part_in_a_run(tmp_path):
     """Matplotlib would take it from the folder it is started in, or from the user's."""
     (tmp_path / "matplotlibrc").write_text("savefig.bbox: tight\ntext.usetex: True\n")
     code = f"import sys; sys.path.append({str(REPOSITORY)!r}); from common import machine; "
-    code += "sys.modules['common.device'] = sys; "  # TensorFlow, which takes long to import
+    # Any module stands for the one that imports TensorFlow, which takes long.
+    code += "sys.modules['common.device'] = sys; "
     code += "machine.prepare(); import matplotlib; print(matplotlib.rcParams['text.usetex'])"
     done = subprocess.run(
         [sys.executable, "-c", code],
