@@ -87,6 +87,8 @@ class Settings(settings.Settings):
             )
         if len(set(self.images)) < len(self.images):
             raise ValueError("--images has a number twice")
+        if self.seed + self.seeds > 2**31:
+            raise ValueError(f"--seed {self.seed} leaves no room for --seeds {self.seeds}")
         if self.xla:
             raise ValueError("--xla: XLA cannot compile rotations")
         if self.dataset in get_args(DigitSet):
