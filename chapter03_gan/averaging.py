@@ -4,6 +4,8 @@ The book does not have it. Yazici et al. (2019), *The unusual effectiveness of a
 training*: the two networks chase each other around a solution, and the average is nearer to it.
 """
 
+import keras
+
 from chapter03_gan.gan import GAN
 from common.averages import early_decay, update_averages
 from common.model import predict
@@ -14,14 +16,14 @@ class AveragedGAN(GAN):
 
     Args:
         generator, discriminator, seed: as a `GAN`'s. Training is that of a `GAN`, to the bit.
-        averaged: another generator of the same shape, which gets the averages.
         decay: how much of the average is left after an iteration; less in the first ones, see
             `early_decay`.
     """
 
-    def __init__(self, generator, discriminator, averaged, decay: float, seed=0):
+    def __init__(self, generator, discriminator, decay: float, seed=0):
         super().__init__(generator, discriminator, seed)
-        self.averaged = averaged
+        self.averaged = keras.models.clone_model(generator)
+        self.averaged.set_weights(generator.get_weights())
         self.decay = decay
 
     def train_step(self, real_images):

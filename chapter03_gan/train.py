@@ -103,13 +103,11 @@ def build_gan(config):
     from chapter03_gan.gan import GAN
     from chapter03_gan.networks import build_discriminator, build_generator
 
-    def generator():
-        return build_generator(config.latent_dim, units=config.units)
-
-    networks = generator(), build_discriminator(units=config.units)
+    generator = build_generator(config.latent_dim, units=config.units)
+    discriminator = build_discriminator(units=config.units)
     if not config.average:
-        return GAN(*networks, config.seed)
-    return AveragedGAN(*networks, generator(), config.average, config.seed)
+        return GAN(generator, discriminator, config.seed)
+    return AveragedGAN(generator, discriminator, config.average, config.seed)
 
 
 main = cli.program("chapter03_gan", __doc__, PRESETS, train)

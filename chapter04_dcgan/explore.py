@@ -23,8 +23,8 @@ if not __package__:  # run by its path: find `common` from whatever folder we we
 
 from chapter04_dcgan import train
 from chapter04_dcgan.latent import around, class_mean
-from common import cli, runs
-from common.cli import POSITIONAL
+from common import cli, flags, runs
+from common.flags import POSITIONAL
 from common.latent import walk
 from common.settings import Folder, Frozen, Seed
 
@@ -45,7 +45,7 @@ class Settings(Frozen):
 
 
 def main(argv: list[str] | None = None) -> dict:
-    settings = cli.read(__doc__, Settings, argv)
+    settings = flags.read(__doc__, Settings, argv)
     run = runs.find_trained("chapter04_dcgan", train.Settings, settings.run)
 
     from common import data

@@ -19,7 +19,7 @@ from pydantic import Field
 if not __package__:  # run by its path: find `common` from whatever folder we were started in
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from common import UserError, cli, runs
+from common import UserError, cli, flags, runs
 from common.settings import Count, Folder, Frozen
 
 START = (1.0, 1.0)  # (θ, ψ) at which the generator and the discriminator begin
@@ -62,7 +62,7 @@ class Settings(Frozen):
 
 
 def main(argv: list[str] | None = None) -> dict:
-    config = cli.read(__doc__, Settings, argv)
+    config = flags.read(__doc__, Settings, argv)
     run = runs.new("chapter05_dirac", config, config.output_dir)
     cli.setup(seed=0)
     run.start({"source": "a single number, 0", "sha256": ""})

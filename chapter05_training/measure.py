@@ -18,7 +18,7 @@ from pydantic import Field
 if not __package__:  # run by its path: find `common` from whatever folder we were started in
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from common import cli, runs
+from common import cli, flags, runs
 from common.settings import DigitSet, Folder, Frozen, Seed
 
 SHOWN = 8  # images of each set in the picture
@@ -38,7 +38,7 @@ class Settings(Frozen):
 
 
 def main(argv: list[str] | None = None) -> dict:
-    config = cli.read(__doc__, Settings, argv)
+    config = flags.read(__doc__, Settings, argv)
     run = runs.new("chapter05_measure", config, config.output_dir)
     cli.setup(config.seed)
     from common import data, metrics

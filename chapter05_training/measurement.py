@@ -54,7 +54,7 @@ class Measurement:
         count = self.config.fid_images
         quality = self.against_test.report(lambda n: self.generate(generator, n), count)
         best_fid = quality["fid"]
-        if best != run.iterations:
+        if best != run.iterations and run.is_chief:  # the other workers have no best.keras
             shapes = [(None, self.config.latent_dim)], [(None, 28, 28, 1)]
             kept = run.load_model("best", *shapes)
             best_fid = self.against_test.fid(self.generate(kept, count))

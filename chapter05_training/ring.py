@@ -21,7 +21,7 @@ if not __package__:  # run by its path: find `common` from whatever folder we we
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from chapter05_training.tables import NAMES, GameName
-from common import UserError, cli, runs
+from common import UserError, cli, flags, runs
 from common.settings import Count, Folder, Fraction, Frozen, Seed
 
 MODES = 8
@@ -76,7 +76,7 @@ class Settings(Frozen):
 
 
 def main(argv: list[str] | None = None) -> dict:
-    config = cli.read(__doc__, Settings, argv)
+    config = flags.read(__doc__, Settings, argv)
     run = runs.new("chapter05_ring", config, config.output_dir)
     cli.setup(config.seed)
     from common import images

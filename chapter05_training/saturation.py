@@ -18,7 +18,7 @@ from pydantic import Field
 if not __package__:  # run by its path: find `common` from whatever folder we were started in
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from common import UserError, cli, runs
+from common import UserError, cli, flags, runs
 from common.settings import Count, DigitSet, Folder, Frozen, Seed
 
 COMPARED = ("minimax", "non-saturating")
@@ -44,7 +44,7 @@ class Settings(Frozen):
 
 
 def main(argv: list[str] | None = None) -> dict:
-    config = cli.read(__doc__, Settings, argv)
+    config = flags.read(__doc__, Settings, argv)
     run = runs.new("chapter05_saturation", config, config.output_dir)
     cli.setup(config.seed)
     from common import data, stream

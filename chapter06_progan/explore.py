@@ -24,8 +24,8 @@ if not __package__:  # run by its path: find `common` from whatever folder we we
 
 from chapter06_progan.levels import made_at_once
 from chapter06_progan.settings import Settings as TrainingSettings
-from common import UserError, cli, runs
-from common.cli import POSITIONAL
+from common import UserError, cli, flags, runs
+from common.flags import POSITIONAL
 from common.settings import Count, Folder, Frozen, Seed
 
 SEARCHED = 8  # images of the data set
@@ -65,7 +65,7 @@ class Settings(Frozen):
 
 
 def main(argv: list[str] | None = None) -> dict:
-    settings = cli.read(__doc__, Settings, argv)
+    settings = flags.read(__doc__, Settings, argv)
     if settings.keras_file:
         run = runs.new("chapter06_progan_explore", settings, settings.output_dir)
     else:

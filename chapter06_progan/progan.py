@@ -135,7 +135,7 @@ class ProGAN(ChapterModel):
         averages = self.averaged.variables_of(phase.level, phase.fading)
         update_averages(averages, variables, self.average)
 
-        self.images_seen.assign_add(distribution.global_size(batch_size))
+        self.images_seen.assign_add(batch_size * distribution.replicas())
         return self.report(g_loss=g_loss, **d_logs)
 
     def decay_factor(self, seen):

@@ -18,8 +18,8 @@ if not __package__:  # run by its path: find `common` from whatever folder we we
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from chapter08_cgan import train
-from common import UserError, cli, runs
-from common.cli import POSITIONAL
+from common import UserError, cli, flags, runs
+from common.flags import POSITIONAL
 from common.settings import Fraction, Frozen, Seed
 
 
@@ -78,7 +78,7 @@ def correlated_noise(count: int, latent_dim: int, variation: float, seed: int) -
 
 def main(argv: list[str] | None = None) -> Path:
     """Writes the picture that the flags ask for, and gives its path."""
-    settings = cli.read(__doc__, Settings, argv)
+    settings = flags.read(__doc__, Settings, argv)
     run = runs.find_trained("chapter08_cgan", train.Settings, settings.run)
 
     from common import data, images

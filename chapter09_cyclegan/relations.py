@@ -25,8 +25,8 @@ if not __package__:  # run by its path: find `common` from whatever folder we we
 
 from chapter09_cyclegan import train
 from chapter09_cyclegan.properties import outline_overlap, properties, rank_correlation
-from common import UserError, cli, runs
-from common.cli import POSITIONAL
+from common import UserError, cli, flags, runs
+from common.flags import POSITIONAL
 from common.settings import DigitSet, Folder, Frozen
 
 SHOWN = 10  # originals of each domain in the picture
@@ -54,7 +54,7 @@ class Settings(Frozen):
 
 
 def main(argv: list[str] | None = None) -> list[dict]:
-    settings = cli.read(__doc__, Settings, argv)
+    settings = flags.read(__doc__, Settings, argv)
     found = [
         runs.find_trained("chapter09_cyclegan", train.Settings, name) for name in settings.runs
     ]

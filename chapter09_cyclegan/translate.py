@@ -19,9 +19,9 @@ if not __package__:  # run by its path: find `common` from whatever folder we we
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from chapter09_cyclegan import train
-from common import UserError, cli, folders, runs
-from common.cli import POSITIONAL
+from common import UserError, cli, flags, folders, runs
 from common.files import shortened
+from common.flags import POSITIONAL
 from common.settings import Frozen
 
 LARGEST = 4_000_000  # pixels of a translation; activations take several hundred bytes for each
@@ -42,7 +42,7 @@ class Settings(Frozen):
 
 
 def main(argv: list[str] | None = None) -> Path:
-    settings = cli.read(__doc__, Settings, argv)
+    settings = flags.read(__doc__, Settings, argv)
     run = runs.find_trained("chapter09_cyclegan", train.Settings, settings.run)
 
     cli.setup(seed=0)

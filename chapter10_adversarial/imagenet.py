@@ -24,8 +24,8 @@ from pydantic import Field, PositiveFloat, model_validator
 if not __package__:  # run by its path: find `common` from whatever folder we were started in
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from common import cli, runs
-from common.cli import POSITIONAL
+from common import cli, flags, runs
+from common.flags import POSITIONAL
 from common.settings import Count, Folder, Frozen, Seed
 
 
@@ -95,7 +95,7 @@ class Settings(Frozen):
 
 
 def main(argv: list[str] | None = None) -> dict:
-    config = cli.read(__doc__, Settings, argv)
+    config = flags.read(__doc__, Settings, argv)
     run = runs.new("chapter10_imagenet", config, config.output_dir)
 
     # TensorFlow takes seconds to load, so it is left until the flags are known to be right.

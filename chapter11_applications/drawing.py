@@ -13,8 +13,8 @@ import numpy as np
 from pydantic import Field
 
 from chapter11_applications import captions, text_settings
-from common import cli, runs
-from common.cli import POSITIONAL
+from common import cli, flags, runs
+from common.flags import POSITIONAL
 from common.settings import Frozen, Seed
 
 
@@ -54,7 +54,7 @@ def load_networks(run: runs.Run) -> tuple[list, list, Any]:
 
 def main(argv: list[str] | None = None) -> Path:
     """Draws, writes the picture and says what is right in it. Gives the picture's path."""
-    settings = cli.read(__doc__, Settings, argv)
+    settings = flags.read(__doc__, Settings, argv)
     words = captions.parse(settings.caption)
     run = runs.find_trained(text_settings.PROGRAM, text_settings.Settings, settings.run)
     cli.setup(settings.seed)

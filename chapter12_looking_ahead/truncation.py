@@ -22,8 +22,8 @@ if not __package__:  # run by its path: find `common` from whatever folder we we
 
 from chapter12_looking_ahead import generators
 from chapter12_looking_ahead.spread import spread
-from common import cli, runs
-from common.cli import POSITIONAL
+from common import cli, flags, runs
+from common.flags import POSITIONAL
 from common.settings import DigitSet, Folder, Frozen, Seed
 
 SHOWN = 10  # images of each threshold in the picture
@@ -70,7 +70,7 @@ def truncated_noise(shape: tuple[int, ...], threshold: float, seed: int) -> np.n
 
 
 def main(argv: list[str] | None = None) -> dict:
-    config = cli.read(__doc__, Settings, argv)
+    config = flags.read(__doc__, Settings, argv)
     found = [generators.of_file(Path(file), config.dataset) for file in config.keras_file]
     if config.runs or not found:
         found += generators.find(config.runs)

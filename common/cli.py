@@ -1,9 +1,8 @@
-"""Programs: flags made from settings, and how a program's end reaches the terminal.
+"""Programs: from flags to a run, and how a program's end reaches the terminal.
 
 Imports no TensorFlow, so that `--help` and a mistake in a flag are answered at once.
 """
 
-import argparse
 import contextlib
 import errno
 import os
@@ -11,30 +10,13 @@ import re
 import shutil
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Mapping
-from types import NoneType
-from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
+from collections.abc import Callable, Mapping
+from typing import Any
 
-from common import UserError, machine, training
-from common.settings import Frozen, Settings
+from common import UserError, flags, machine, opening
 
-POSITIONAL = "positional"  # Annotated[str, POSITIONAL] marks an argument without a flag
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)  # a file system, or what is printed to
-METAVARS = {int: "N", float: "X", str: "TEXT"}
-F = TypeVar("F", bound=Frozen)
-
-
-class _Parser(argparse.ArgumentParser):
-    def __init__(self, description: str, add_help: bool = True):
-        super().__init__(
-            description=description,
-            allow_abbrev=False,
-            add_help=add_help,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-
-    def error(self, message):
-        raise UserError(f"{message} (see --help)")
+# Of what is printed to: a full disk, or one that fails.
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
 
 def program(
@@ -53,13 +35,13 @@ def program(
     """
 
     def main(argv: list[str] | None = None) -> dict | None:
-        options, typed = _parse(description, presets, argv)
+        options, typed = flags.parse(description, presets, argv)
         dry_run = options.pop("dry_run")
         devices = machine.take_options(options)
         cluster = machine.cluster_of(devices)
         if cluster and not dry_run:
             machine.train_together(cluster, devices, chapter, presets, typed, options, train, run)
-        opened = training.open_run(chapter, presets, typed, **options)
+        opened = opening.open_run(chapter, presets, typed, **options)
         if opened is None:
             print(f"{options['output_dir']}: the run is finished")
             return None
@@ -67,6 +49,7 @@ def program(
         if dry_run:
             _show({"preset": opened.preset, **config.shown()})
             return None
+        opened.machine_flags = machine.typed_flags(devices)
         opened.device = setup(config.seed, config.precision, devices["deterministic"])
         machine.use_devices(opened, devices)
         with opened.resumable():
@@ -81,23 +64,6 @@ def setup(seed: int, precision: str = "float32", deterministic: bool = True) -> 
     from common import device
 
     return device.setup(seed, precision, deterministic)
-
-
-def read(description: str, settings: type[F], argv: list[str] | None) -> F:
-    """The settings of a program without presets, as those that use what a run has trained.
-
-    Raises:
-        UserError: a flag is unknown, or its value is not one that it takes.
-    """
-    parser = _Parser(description)
-    fields = settings.model_fields
-    defaults = {
-        name: field.get_default(call_default_factory=True)
-        for name, field in fields.items()
-        if not field.is_required()
-    }
-    _add_flags(parser, settings, fields, defaults)
-    return settings.check(vars(parser.parse_args(argv)))
 
 
 def run(main: Callable) -> None:
@@ -121,11 +87,11 @@ def run(main: Callable) -> None:
     except KeyboardInterrupt as interrupt:
         print(f"\n{str(interrupt) or 'Stopped.'}", file=sys.stderr)
         sys.exit(130)
-    except BrokenPipeError:  # train.py | head
-        _drop_output()
-        sys.exit(1)
     except OSError as error:
-        if error.errno not in FULL or error.filename:
+        if _is_closed_pipe(error):  # train.py | head
+            _drop_output()
+            sys.exit(1)
+        if error.errno not in DISK_ERRORS or error.filename:
             raise
         _drop_output()
         _fail(f"what is printed cannot be written: {error.strerror}")
@@ -145,6 +111,12 @@ def _prepare_streams() -> None:
             setattr(sys, name, open(os.devnull, "w", errors="backslashreplace"))
         elif hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
+
+
+def _is_closed_pipe(error: OSError) -> bool:
+    if sys.platform == "win32" and error.errno == errno.EINVAL:
+        return error.filename is None
+    return isinstance(error, BrokenPipeError)
 
 
 def _drop_output() -> None:
@@ -176,103 +148,8 @@ def _is_of_memory(error: Exception) -> bool:
     return isinstance(error, (MemoryError, *kinds))
 
 
-def _parse(description, presets, argv) -> tuple[dict[str, Any], dict[str, Any]]:
-    """A run's options (preset, output_dir, resume, dry_run), and the settings that were typed."""
-    preset: dict[str, Any] = {"choices": list(presets)}
-    first = _Parser(description, add_help=False)  # for --help, which shows that preset's values
-    first.add_argument("--preset", default=training.DEFAULT_PRESET, **preset)
-    name = first.parse_known_args(argv)[0].preset
-    chosen: Settings = presets[name]
-
-    parser = _Parser(description)
-    preset["help"] = (
-        "named settings, which the flags below override one by one "
-        f"(default: {training.DEFAULT_PRESET})"
-    )
-    parser.add_argument("--preset", **preset)
-    fields = type(chosen).model_fields
-    own = type(chosen).__annotations__
-    shared = [name for name in fields if name not in own]
-    for title, names in (("data and training", shared), ("this chapter", own)):
-        group = parser.add_argument_group(title)
-        _add_flags(group, type(chosen), names, chosen.model_dump(), name)
-    run = parser.add_argument_group("run")
-    run.add_argument(
-        "--output-dir", metavar="DIR", help="the run's folder (default: runs/CHAPTER/NUMBER)"
-    )
-    run.add_argument(
-        "--resume",
-        nargs="?",
-        const="latest",
-        metavar="RUN",
-        help="go on with the latest unfinished run, or with RUN, its folder or number; auto: as "
-        "--resume, or begin a run if there is none; stop if the one in --output-dir is finished",
-    )
-    run.add_argument("--dry-run", action="store_true", help="print the settings and stop")
-    machine.add_options(parser)
-    options = vars(parser.parse_args(argv))
-    return options, {name: options.pop(name) for name in list(options) if name in fields}
-
-
-def _add_flags(
-    parser: Any,
-    settings: type[Frozen],
-    names: Iterable[str],
-    defaults: Mapping[str, Any],
-    source: str = "default",
-) -> None:
-    """Adds a flag for each field of these names; its type, choices and help are the field's.
-
-    Values are left as they were typed, for pydantic to convert and check.
-
-    Args:
-        parser: argparse's, or a group of one.
-        defaults: for `--help`, by name; a positional argument without one must be given.
-        source: what `--help` calls the defaults, as the preset's name.
-    """
-    for name in names:
-        field = settings.model_fields[name]
-        kind = _kind(field.annotation)
-        counts: dict[str, Any] = {}
-        if get_origin(kind) is tuple:  # so many values
-            kind, counts = _kind(get_args(kind)[0]), {"nargs": len(get_args(kind))}
-        elif get_origin(kind) is list:
-            kind, counts = _kind(get_args(kind)[0]), {"nargs": "*" if name in defaults else "+"}
-        if kind is bool:
-            form: dict[str, Any] = {"action": argparse.BooleanOptionalAction}
-        elif get_origin(kind) is Literal:
-            form = {"choices": get_args(kind), "type": type(get_args(kind)[0])}
-        else:
-            form = {"metavar": "DIR" if name.endswith("_dir") else METAVARS[kind]}
-        text = " ".join((field.description or "").split())
-        if defaults.get(name) not in (None, []):
-            text += f" ({source}: {_shown(defaults[name])})"
-        form |= {"help": text.replace("%", "%%"), "default": argparse.SUPPRESS, **counts}
-        if POSITIONAL not in field.metadata:
-            flag = "--" + (field.alias or name).replace("_", "-")
-            parser.add_argument(flag, dest=name, **form)
-            continue
-        if name in defaults:
-            form.setdefault("nargs", "?")
-        parser.add_argument(name, **(form | {"metavar": name.removesuffix("s").upper()}))
-
-
-def _kind(annotation):
-    """The type of a value, without `| None` and without its bounds."""
-    if NoneType in get_args(annotation):
-        annotation = get_args(annotation)[0]
-    return get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
-
-
 def _show(settings: Mapping[str, Any]) -> None:
     """Prints settings, one a line."""
     width = max(map(len, settings)) + 2
     for name, value in settings.items():
-        print(f"{name.replace('_', '-'):<{width}}{'-' if value is None else _shown(value)}")
-
-
-def _shown(value):
-    """A value for people to read."""
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    return " ".join(map(str, value)) if isinstance(value, (tuple, list)) else value
+        print(f"{name.replace('_', '-'):<{width}}{'-' if value is None else flags.shown(value)}")

@@ -62,11 +62,6 @@ def draw(function, shape, *arguments, axis: int = 0, **settings):
     return tf.reshape(drawn, shape)  # which tells TensorFlow the sizes that are known
 
 
-def global_size(size):
-    """Of the global batch, given that of a part."""
-    return size * replicas()
-
-
 def mean(values):
     """The mean of the replicas' values, a tensor of any shape: with its gradient.
 

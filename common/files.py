@@ -5,6 +5,8 @@ import csv
 import io
 import json
 import os
+import sys
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -56,7 +58,7 @@ class Files:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(temporary, target)
+            _replace(temporary, target)
         except OSError as error:
             remove(temporary)  # so that it does not fill what room there is
             raise UserError(f"{target}: cannot be written: {error.strerror or error}") from error
@@ -148,6 +150,19 @@ def foreign(name: object, problem: str = "cannot be read") -> Iterator[None]:
 def reason(error: Exception) -> str:
     """The first line of what an error says, or its type where it says nothing."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+
+
+def _replace(temporary: Path, target: Path) -> None:
+    """`os.replace`; for two seconds again where Windows refuses it.
+
+    It does so as long as another program, as a virus scanner, has the file open.
+    """
+    for _ in range(20 if sys.platform == "win32" else 0):
+        try:
+            return os.replace(temporary, target)
+        except PermissionError:
+            time.sleep(0.1)
+    os.replace(temporary, target)
 
 
 def remove(path: Path) -> None:

@@ -11,23 +11,37 @@ import filelock
 from common import UserError
 from common.files import TEMPORARY
 
+REPOSITORY = Path(__file__).resolve().parent.parent
 LOCK = ".lock"
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # as of some network file systems
 NUMBER = re.compile("[0-9]{1,9}")
 
 
-def find_unfinished(home: Path, resume: str, output_dir: str | None) -> Path:
+def named(output_dir: str | None) -> Path | None:
+    """The folder that --output-dir names; None where it was not given."""
+    if output_dir == "":  # as of a variable of the shell that is not set
+        raise UserError("--output-dir: names no folder")
+    return Path(os.path.expanduser(output_dir)) if output_dir else None
+
+
+def find_unfinished(home: Path, resume: str, output_dir: Path | None) -> Path:
     """The folder of the unfinished run that --resume and --output-dir name."""
     if output_dir and resume != "latest":
         raise UserError("--resume RUN and --output-dir both name a run; give one of them")
     if resume == "latest" and not output_dir:
+        problem = UserError(f"nothing to resume: there is no unfinished run in {home}")
         for folder in reversed(numbered(home)):
             if _holds(folder, "config.json") and not _holds(folder, "results.json"):
-                if held := lock(folder):  # no other program is training it
+                try:
+                    held = lock(folder)
+                except UserError as error:  # another user's, say; there may be others
+                    problem = error
+                    continue
+                if held:  # no other program is training it
                     held.release()
                     return folder
-        raise UserError(f"nothing to resume: there is no unfinished run in {home}")
-    folder = Path(output_dir) if output_dir else folder_of(home, resume)
+        raise problem
+    folder = output_dir or folder_of(home, resume)
     if not _holds(folder, "config.json"):
         raise UserError(f"nothing to resume: {folder} holds no run")
     if _holds(folder, "results.json"):
@@ -37,7 +51,7 @@ def find_unfinished(home: Path, resume: str, output_dir: str | None) -> Path:
     return folder
 
 
-def holds_unfinished(home: Path, output_dir: str | None) -> bool:
+def holds_unfinished(home: Path, output_dir: Path | None) -> bool:
     """Whether `find_unfinished` would find a run, in `output_dir` if that is given."""
     try:
         find_unfinished(home, "latest", output_dir)

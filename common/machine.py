@@ -10,8 +10,9 @@ import traceback
 from collections.abc import Mapping
 from typing import Any
 
-from common import UserError, training
+from common import UserError, opening
 from common.files import readable
+from common.folders import REPOSITORY
 from common.replicas import Cluster, Replicas, find_cluster
 from common.runs import code_digest, installed_versions
 from common.settings import NOT_UTF8, Settings
@@ -64,6 +65,18 @@ def take_options(options: dict[str, Any]) -> dict[str, Any]:
     return {name: options.pop(name) for name in OPTIONS}
 
 
+def typed_flags(options: Mapping[str, Any]) -> list[str]:
+    """The flags of the machine that a run needs again where it goes on."""
+    flags = []
+    if options["distribute"] != "auto":
+        flags += ["--distribute", options["distribute"]]
+    if options["devices"]:
+        flags += ["--devices", str(options["devices"])]
+    if not options["deterministic"]:
+        flags.append("--no-deterministic")
+    return flags
+
+
 def cluster_of(options: Mapping[str, Any]) -> Cluster | None:
     """The machines that are to train together; None for one.
 
@@ -88,7 +101,7 @@ def use_devices(run, options: Mapping[str, Any]) -> None:
     if options["distribute"] == "none":
         if options["devices"]:
             raise UserError("--devices has no part in --distribute none")
-        run.use(None)
+        run.use_devices(None)
         return
     count = options["devices"] or device.count_gpus()
     if options["distribute"] == "mirrored" and count < 2:
@@ -102,7 +115,7 @@ def use_devices(run, options: Mapping[str, Any]) -> None:
         count = next(n for n in range(max(1, count), 0, -1) if not _refuses(run.config, n))
         if count < asked:
             print(f"training on {count} of {asked} GPUs: {_refuses(run.config, asked)}")
-    run.use(device.mirrored(count))
+    run.use_devices(device.mirrored(count))
 
 
 def _refuses(config: Settings, count: int) -> UserError | None:
@@ -127,7 +140,7 @@ def train_together(cluster, options, chapter, presets, typed, where, train, run_
     if options["devices"]:
         raise UserError("--devices: several machines train on all of their GPUs")
     if not cluster.is_chief:
-        sys.stdout = open(os.devnull, "w")  # it would be the chief's words again
+        sys.stdout = open(os.devnull, "w")  # the chief prints the same
     prepare()
     from common import device, workers
 
@@ -137,19 +150,19 @@ def train_together(cluster, options, chapter, presets, typed, where, train, run_
         with connection.dying():
             connection.compare(
                 {
-                    "code": code_digest(training.REPOSITORY),
+                    "code": code_digest(REPOSITORY),
                     "versions": installed_versions(),
                     "--deterministic": options["deterministic"],
                 }
             )
-            run = training.open_run_of(connection, chapter, presets, typed, **where)
+            run = opening.open_run_of(connection, chapter, presets, typed, **where)
             if run is None:
                 print(f"{where['output_dir']}: the run is finished")
                 return
             connection.advice = run.advice
             settings = run.config
             run.device = device.setup(settings.seed, settings.precision, options["deterministic"])
-            run.use(connection.strategy, connection)
+            run.use_devices(connection.strategy, connection)
             with run.resumable():
                 train(run.config, run)
 
@@ -171,7 +184,7 @@ def prepare() -> None:
         UserError: the user's keras.json, or a variable of the environment, is not what Keras takes,
             or this code lies where TensorFlow cannot read it.
     """
-    code = training.REPOSITORY
+    code = REPOSITORY
     if readable(str(code)) != str(code):  # TensorFlow reads Python's code by its path
         raise UserError(f"{code}: {NOT_UTF8}")
     os.environ["KERAS_BACKEND"] = "tensorflow"  # whatever keras.json says

@@ -201,11 +201,12 @@ def _covered(points, centres, neighbours):
     return np.concatenate([np.any(d <= radii, axis=1) for d in _squared_distances(points, centres)])
 
 
-def _squared_distances(a, b, rows=500):
+def _squared_distances(a, b):
     """Blocks of rows of the n×m matrix of squared distances, which whole would not fit."""
     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
-    b_squares = np.sum(b**2, axis=1)
+    b_squares = np.einsum("ij,ij->i", b, b)
+    rows = min(500, max(1, 5_000_000 // len(b)))  # of 40 MB
     for start in range(0, len(a), rows):
         part = a[start : start + rows]
-        squares = np.sum(part**2, axis=1)[:, None] + b_squares - 2 * part @ b.T
+        squares = np.einsum("ij,ij->i", part, part)[:, None] + b_squares - 2 * part @ b.T
         yield np.clip(squares, 0, None)

@@ -103,6 +103,7 @@ class ChapterModel(keras.Model):
 
     def compile_step(self) -> None:
         """Lets XLA compile `train_step`, if it is to; again, where the step has changed since."""
+        self.__dict__.pop("train_step", None)  # what an earlier `compile` has put before it
         if self.compiled_by_xla:
             step = type(self).train_step.__get__(self)
             self.train_step = tf.function(step, jit_compile=True)

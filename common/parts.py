@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from common import UserError, training
+from common import UserError, opening
 from common.runs import read_config
 
 
@@ -64,15 +64,11 @@ def check_settings(run, name: str, settings) -> None:
 
 def open_part(run, name: str, settings, begun: bool):
     """The run of one part, in its folder: a new one, or an unfinished one to go on with."""
-    part = training.open_run(
-        run.chapter,
-        {run.preset: settings, training.DEFAULT_PRESET: settings},
-        {},
-        preset=run.preset,
-        output_dir=str(run.path / name),
-        resume="latest" if begun else None,
-    )
-    assert part  # it is None for --resume auto alone
+    folder = run.path / name
+    if begun:
+        part = opening.resumed_run(run.chapter, type(settings), folder, run.preset, {})
+    else:
+        part = opening.new_run(run.chapter, settings, folder, run.preset, {})
     part.device = run.device
-    part.use(run.strategy)
+    part.use_devices(run.strategy)
     return part

@@ -25,8 +25,8 @@ def set_random_layers(model: keras.Model, seed: int, iteration) -> None:
     """
     states = [v for v in model.variables if v.path.endswith("seed_generator_state")]
     for number, state in enumerate(states, start=1):
-        # No two layers draw the same numbers, and no layer those of `SGAN.noise`, whose seed is
-        # (seed, iteration).
+        # No two layers draw the same numbers, and no layer those of `model.normal_noise`, whose
+        # seed is (seed, iteration).
         first = seed * (len(states) + 1) + number
         # A layer may draw several times in an iteration: its counter goes up from here.
         second = tf.cast(iteration, tf.int64) * 100

@@ -68,7 +68,7 @@ def new(name: str, config: Any, output_dir: str | None) -> "Run":
     Raises:
         UserError: that folder holds something already.
     """
-    path = Path(output_dir) if output_dir else None
+    path = folders.named(output_dir)
     if path and os.path.lexists(path):
         folders.refuse_used(path, resumable=False)
     return Run(name, config, path)
@@ -209,7 +209,7 @@ def _version(package: str) -> str | None:
 
 
 def code_digest(folder: Path) -> str:
-    """The SHA-256 of all Python code in a folder, so that workers know that theirs is the same."""
+    """The SHA-256 of the Python code in a folder's folders: that of workers must be the same."""
     digest = hashlib.sha256()
     for path in sorted(folder.glob("*/*.py")):
         digest.update(path.name.encode() + path.read_bytes())

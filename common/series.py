@@ -9,8 +9,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
-from common import UserError, cli, folders
+from common import UserError, flags, folders
 from common.files import Files
+from common.replicas import find_cluster
 from common.settings import Frozen
 
 
@@ -38,19 +39,24 @@ def program(
     """
 
     def main(argv: list[str] | None = None) -> dict | None:
-        config = cli.read(description, Settings, argv)
+        config = flags.read(description, Settings, argv)
         modules = {name: importlib.import_module(f"{chapter}.{name}") for name in names}
-        flags = ["--preset", config.preset]
+        preset = ["--preset", config.preset]
         if config.dry_run:
             for name, module in modules.items():
                 print(f"\n{name}.py")
-                module.main([*flags, "--dry-run"])
+                module.main([*preset, "--dry-run"])
             return None
+        if find_cluster():
+            raise UserError(
+                f"{chapter}/train.py runs on one machine; on several, run one of "
+                f"{', '.join(f'{name}.py' for name in names)} by itself"
+            )
         run = Files()
         run.path = folder = open_folder(chapter, config.output_dir, names)
         for number, (name, module) in enumerate(modules.items(), start=1):
             print(f"\n{name}.py, {number} of {len(modules)}")
-            module.main([*flags, "--output-dir", str(folder / name), "--resume", "auto"])
+            module.main([*preset, "--output-dir", str(folder / name), "--resume", "auto"])
         results = {name: run.read_json(f"{name}/results.json") for name in modules}
         run.write_json("results.json", results)
         return results
@@ -67,15 +73,13 @@ def open_folder(chapter: str, output_dir: str | None, names: Sequence[str]) -> P
     Raises:
         UserError: the run in it is finished, it holds something else, or there can be no new one.
     """
-    if output_dir is None:
+    folder = folders.named(output_dir)
+    if folder is None:
         home = Path("runs") / chapter
         try:
             return folders.make_next(home)
         except OSError as error:
             raise UserError(f"{home}: cannot be written to: {error.strerror}") from error
-    if output_dir == "":  # as of a variable of the shell that is not set
-        raise UserError("--output-dir: names no folder")
-    folder = Path(output_dir)
     begun = any(os.path.isdir(folder / name) for name in names)
     if os.path.lexists(folder) and (os.path.exists(folder / "results.json") or not begun):
         folders.refuse_used(folder, resumable=False)

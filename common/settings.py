@@ -6,6 +6,7 @@ all come from the field. Settings are frozen: what depends on the data is a loca
 """
 
 import os
+import sys
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
@@ -16,6 +17,7 @@ from pydantic import (
     Field,
     NonNegativeInt,
     ValidationError,
+    create_model,
     model_validator,
 )
 
@@ -81,6 +83,18 @@ class Frozen(BaseModel):
                 raise UserError(f"{flag} needs at least {least} value (see --help)") from error
             raise UserError(f"{flag} {first['input']}: {problem} (see --help)") from error
 
+    @classmethod
+    def convert(cls, name: str, text: Any) -> Any:
+        """The value of one setting from what was typed, whatever the other settings are.
+
+        Raises:
+            UserError: its flag does not take it.
+        """
+        field = cls.model_fields[name]
+        fields: dict[str, Any] = {name: (field.annotation, field)}
+        alone = create_model("Alone", __base__=Frozen, **fields)
+        return getattr(alone.check({name: text}), name)
+
     def replace(self, **changes: Any) -> Self:
         """These settings with some of them changed, checked as a whole."""
         return self.check({**self.model_dump(), **changes})
@@ -104,7 +118,7 @@ class Settings(Frozen):
     """mixed_bfloat16 computes with half the bits: faster on hardware that has instructions for it,
     slower on other CPUs; mixed_float16 is for GPUs without them, as NVIDIA's before 2020"""
     xla: bool | None = None
-    """compile the training steps with XLA; where neither is given, on a GPU"""
+    """compile the training steps with XLA (default: on a GPU only)"""
 
     def with_flags(self, typed: Mapping[str, Any]) -> Self:
         """A preset's settings, with the flags that were typed.
@@ -116,6 +130,8 @@ class Settings(Frozen):
 
     def compiles(self, device: str) -> bool:
         """Whether XLA compiles the training steps on a "CPU" or "GPU"."""
+        if device == "GPU" and sys.platform == "darwin":  # XLA does not know Apple's GPUs
+            return False
         return device == "GPU" if self.xla is None else self.xla
 
     def check_replicas(self, replicas: Replicas) -> None:
@@ -201,11 +217,13 @@ class GANSettings(DigitSettings):
         passes = self.iterations * self.batch_size / images
         if images > CHOSEN_FOR / 2 or passes < 20:
             return None
-        fewer = max(1, round(self.iterations * images / CHOSEN_FOR / self.sample_interval))
+        fewer = max(1, round(self.iterations * images / CHOSEN_FOR))
+        if fewer > self.sample_interval:
+            fewer = round(fewer / self.sample_interval) * self.sample_interval
         return (
             f"{images} training images make {passes:.0f} passes, where the presets were chosen for "
             f"{CHOSEN_FOR} images; if they lead to mode collapse, lower --iterations: "
-            f"{fewer * self.sample_interval} make as many passes as there"
+            f"{fewer} make as many passes as there"
         )
 
 

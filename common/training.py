@@ -15,112 +15,21 @@ import statistics
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from common import UserError, checkpoints, folders
+from common import UserError, checkpoints
+from common.folders import REPOSITORY
 from common.replicas import ONE, Replicas
-from common.runs import Run, read_config
-from common.settings import Settings
-
-REPOSITORY = Path(__file__).resolve().parent.parent
-DEFAULT_PRESET = "quick"
+from common.runs import Run
 
 
 def program_file(chapter: str) -> Path:
-    """The program of a name that runs are kept under: train.py, in "chapter03_gan"; design.py, in
-    "chapter11_applications/design", as a chapter with several programs names them."""
+    """The program whose runs are kept in runs/CHAPTER: for "chapter03_gan" the train.py in it; for
+    "chapter11_applications/design", of a chapter with several programs, the design.py in it."""
     path = REPOSITORY / chapter
     return path.with_suffix(".py") if "/" in chapter else path / "train.py"
-
-
-def open_run(
-    chapter: str,
-    presets: Mapping[str, Settings],
-    typed: Mapping[str, Any],
-    *,
-    preset: str | None = None,
-    output_dir: str | None = None,
-    resume: str | None = None,
-) -> "TrainingRun | None":
-    """The run that the flags ask for: a new one, or with --resume one that is on disk.
-
-    No run's folder is made yet.
-
-    Args:
-        typed: the settings that were typed, as text.
-        preset: its name; None, if it was not typed.
-        output_dir: the folder, if one was named.
-        resume: the folder or number of the run to go on with, or "latest"; None for a new run;
-            "auto" for the latest, or that of `output_dir`, if it is there, and else a new run.
-
-    Returns:
-        None, if "auto" finds that the run is finished.
-
-    Raises:
-        UserError: a setting is wrong, there is nothing to resume, the run is finished, its settings
-            contradict a flag that was typed, or the folder for a new run is not empty.
-    """
-    home = Path("runs") / chapter
-    if output_dir == "":  # as of a variable of the shell that is not set
-        raise UserError("--output-dir: names no folder")
-    if resume == "auto":
-        if output_dir and os.path.isfile(Path(output_dir) / "results.json"):
-            return None
-        resume = "latest" if folders.holds_unfinished(home, output_dir) else None
-    if resume is None:
-        preset = preset or DEFAULT_PRESET
-        config = presets[preset].with_flags(typed)
-        folder = Path(output_dir) if output_dir else None
-        if folder and os.path.lexists(folder):
-            folders.refuse_used(folder)
-        return TrainingRun(chapter, config, folder, preset=preset, typed=typed)
-    folder = folders.find_unfinished(home, resume, output_dir)
-    record, config = read_config(folder, chapter, type(presets[DEFAULT_PRESET]))
-    if preset not in (None, record.preset):
-        _refuse("preset", preset, folder, record.preset)
-    for name, value in typed.items():
-        # Data may have moved since the run began; its hash says whether it is the same.
-        changed = getattr(config.replace(**{name: value}), name)
-        if changed != getattr(config, name) and name != "data_dir":
-            _refuse(name, value, folder, getattr(config, name))
-    config = config.replace(**{name: value for name, value in typed.items() if name == "data_dir"})
-    return TrainingRun(chapter, config, folder, preset=record.preset, record=record)
-
-
-def open_run_of(workers, chapter, presets, typed, **options) -> "TrainingRun | None":
-    """As `open_run`, for programs that train together; the chief alone looks for the folder.
-
-    Args:
-        workers: a `workers.Workers`.
-    """
-    flags = {name: str(value) for name, value in typed.items() if name != "data_dir"}
-    workers.compare({"--preset": options["preset"], "flags": flags})
-    run, said, error = None, None, None
-    if workers.cluster.is_chief:
-        try:
-            run = open_run(chapter, presets, typed, **options)
-            said = run and {
-                "preset": run.preset,
-                "settings": run.config.model_dump(),
-                "path": run.path and str(run.path),
-            }
-        except UserError as problem:
-            error = problem
-            said = {"error": str(problem)}
-    told = workers.broadcast(json.dumps(said).encode() if workers.cluster.is_chief else None)
-    if error:
-        raise error
-    if run or (said := json.loads(told)) is None:
-        return run
-    if "error" in said:
-        raise UserError(f"worker 0: {said['error']}")
-    kind = type(presets[DEFAULT_PRESET])
-    config = kind.model_validate_json(json.dumps(said["settings"]), strict=True)
-    config = config.replace(**{name: value for name, value in typed.items() if name == "data_dir"})
-    path = Path(said["path"]) if said["path"] else None
-    return TrainingRun(chapter, config, path, preset=said["preset"], typed=typed)
 
 
 class TrainingRun(Run):
@@ -137,12 +46,13 @@ class TrainingRun(Run):
         self.strategy: Any = None  # for several devices
         self.workers: Any = None  # on several machines
         self.replicas = ONE
+        self.machine_flags: list[str] = []  # see `machine.typed_flags`
         self.saved_iteration = 0  # of the checkpoint
         self.history: list[dict[str, Any]] = []
         self.timings: list[dict[str, Any]] = []
         self._digests: checkpoints.Digests | None = None  # of the checkpoint
 
-    def use(self, strategy: Any, workers: Any = None) -> None:
+    def use_devices(self, strategy: Any, workers: Any = None) -> None:
         """Sets which devices train.
 
         Args:
@@ -220,7 +130,7 @@ class TrainingRun(Run):
         """
         if self.workers:
             self.workers.compare({"data": data["sha256"]})
-        with self._telling_errors():
+        with self._share_errors():
             if self.is_chief:
                 self.start(data)
         self.restore(model)
@@ -230,7 +140,7 @@ class TrainingRun(Run):
         print(f"training on {self._describe_devices(model)} into {self.path}")
 
     @contextlib.contextmanager
-    def _telling_errors(self) -> Iterator[None]:
+    def _share_errors(self) -> Iterator[None]:
         """With several workers, an error of the chief's within it ends all of them."""
         problem: UserError | None = None
         try:
@@ -238,9 +148,9 @@ class TrainingRun(Run):
         except UserError as error:
             problem = error
         if self.workers:
-            said = self.workers.broadcast(str(problem or "").encode() if self.is_chief else None)
-            if said and not self.is_chief:
-                raise UserError(f"worker 0: {said.decode()}")
+            message = self.workers.broadcast(str(problem or "").encode() if self.is_chief else None)
+            if message and not self.is_chief:
+                raise UserError(f"worker 0: {message.decode()}")
         if problem:
             raise problem
 
@@ -250,7 +160,7 @@ class TrainingRun(Run):
         Raises:
             UserError: it is not as it was written, or does not fit the run's settings.
         """
-        with self._telling_errors():
+        with self._share_errors():
             content = self._find_checkpoint() if self.is_chief else None
         if self.workers:
             content = self._share_checkpoint(content)
@@ -271,26 +181,23 @@ class TrainingRun(Run):
         lines = iteration // self.interval
         self.history = checkpoints.table(self, "history.csv", lines, self._digests.history)
         self.timings = checkpoints.table(self, "timings.csv", lines, self._digests.timings)
-        for name in self._pictures(iteration):
-            if not os.path.isfile(self.path / name):
-                raise UserError(f"{self.path / name}: is missing. {checkpoints.ADVICE}")
         self.saved_iteration = iteration
         return content
 
     def _share_checkpoint(self, content: bytes | None) -> bytes | None:
         """The chief's checkpoint, at each worker: they may not see its folder."""
-        known = {
+        state = {
             "path": str(self.path),
             "iteration": self.saved_iteration,
             "history": self.history,
             "timings": self.timings,
         }
-        told = json.loads(
-            self.workers.broadcast(json.dumps(known).encode() if self.is_chief else None)
+        received = json.loads(
+            self.workers.broadcast(json.dumps(state).encode() if self.is_chief else None)
         )
-        self.path = Path(told["path"])
-        self.saved_iteration = told["iteration"]
-        self.history, self.timings = told["history"], told["timings"]
+        self.path = Path(received["path"])
+        self.saved_iteration = received["iteration"]
+        self.history, self.timings = received["history"], received["timings"]
         return self.workers.broadcast(content) if self.saved_iteration else None
 
     @staticmethod
@@ -298,16 +205,13 @@ class TrainingRun(Run):
         """The name of the picture after so many iterations."""
         return f"samples/{iteration:06d}.png"
 
-    def _pictures(self, iteration: int) -> list[str]:
-        """The names of all pictures up to this iteration, the end of an interval."""
-        return [self.picture(i) for i in range(0, iteration + 1, self.interval)]
-
     def save_checkpoint(self, model) -> None:
         """Writes one file with the weights, the optimisers' state and the iteration."""
         content = checkpoints.content_of(model)
-        self.saved_iteration = int(model.iterations.numpy())
+        iteration = int(model.iterations.numpy())
         if self.is_chief:
-            self._digests = checkpoints.save(self, self.saved_iteration, content, self._digests)
+            self._digests = checkpoints.save(self, iteration, content, self._digests)
+        self.saved_iteration = iteration
 
     def steps_per_execution(self, most: int = 100) -> int:
         """For `compile`: how many steps run as one program, a number that divides the interval.
@@ -383,8 +287,11 @@ class TrainingRun(Run):
             self.workers.broadcast(None)  # the chief has finished
             return {}
         assert self._record
-        pictures = [self.path / name for name in self._pictures(self.iterations)]
-        self.write("progress.gif", images.animation(pictures))
+        ends = range(0, self.iterations + 1, self.interval)
+        pictures = [self.path / self.picture(iteration) for iteration in ends]
+        kept = [path for path in pictures if os.path.isfile(path)]  # some may have been moved away
+        if kept:
+            self.write("progress.gif", images.animation(kept))
         seconds = [row["seconds"] for row in self.timings]
         results = {
             f"{self.unit}s": self.iterations,
@@ -450,10 +357,3 @@ class TrainingRun(Run):
                 self._lock.release()
             if threading.current_thread() is threading.main_thread():
                 signal.signal(signal.SIGINT, handler)
-
-
-def _refuse(name, value, folder, saved):
-    raise UserError(
-        f"--{name.replace('_', '-')} {value} contradicts the run in {folder}, which has {saved}; "
-        "a resumed run keeps its settings"
-    )

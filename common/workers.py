@@ -17,13 +17,13 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from tensorflow.python.distribute.cluster_resolver import slurm_cluster_resolver as slurm
 
 from common import UserError
 from common.rendezvous import meet
 from common.replicas import Cluster
 
 PIECE = 2**22  # bytes of a message that are sent at once, each as an int32
+PORTS = 16  # of a Slurm job on one machine
 # The exit code of a program that another one has left: that of SIGUSR1, which Kubeflow takes for an
 # error that goes by when the program is begun again. A user's mistake is 2.
 LOST = 138
@@ -171,12 +171,20 @@ def _addresses_of_slurm() -> tuple[str, ...]:
     """host:port of each task of the job step, in the order of their numbers.
 
     TensorFlow's own resolver sorts the hosts by their names, n10 before n9, and Slurm does not, as
-    long as it distributes tasks in blocks, as it does if nothing else is asked for. The ports are
-    the job's own, so that two jobs can share a machine.
+    long as it distributes tasks in blocks, as it does if nothing else is asked for. Jobs whose
+    numbers follow each other have ports of their own, so that they can share a machine.
+
+    Raises:
+        UserError: a host has more tasks than a job has ports.
     """
+    from tensorflow.python.distribute.cluster_resolver import slurm_cluster_resolver as slurm
+
     hosts = slurm.expand_hostlist(os.environ["SLURM_STEP_NODELIST"])
     tasks = slurm.expand_tasks_per_node(os.environ["SLURM_STEP_TASKS_PER_NODE"])
-    first = 20_000 + int(os.environ.get("SLURM_JOB_ID", "0")) % 20_000
+    if max(tasks) > PORTS:
+        raise UserError(f"Slurm: {max(tasks)} tasks on one machine; at most {PORTS}")
+    # Below 32,768, where the ports begin that Linux gives to whoever asks for any.
+    first = 20_000 + PORTS * (int(os.environ.get("SLURM_JOB_ID", "0")) % 750)
     return tuple(
         f"{host}:{first + number}"
         for host, count in zip(hosts, tasks, strict=True)

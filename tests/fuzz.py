@@ -34,7 +34,7 @@ import datasets
 import numpy as np
 from PIL import Image
 
-from common import UserError, checkpoints, cli, formats, images, training
+from common import UserError, checkpoints, cli, flags, formats, images, opening
 from common.files import Files
 from common.settings import GANSettings
 
@@ -180,7 +180,7 @@ def flags_of_programs(folder, draw):
     for _ in range(draw.choice([1, 2, 4])):
         flag = draw.choice([*settings.model_fields, "class", "x"]).replace("_", "-")
         argv += [f"--{flag}", value(draw)]
-    cli.read("", settings, argv)
+    flags.read("", settings, argv)
 
 
 def check_set(arrays):
@@ -260,7 +260,7 @@ PRESETS = {"quick": GANSettings(iterations=30, sample_interval=10, batch_size=8)
 
 
 def begin_run(folder):
-    run = training.open_run("chapter03_gan", PRESETS, {}, output_dir=str(folder / "run"))
+    run = opening.open_run("chapter03_gan", PRESETS, {}, output_dir=str(folder / "run"))
     run.schedule(30, 10)
     run.start({"source": "made", "sha256": "1"})
     model = datasets.Counter()
@@ -276,7 +276,7 @@ def begin_run(folder):
 
 def go_on(folder, run):
     """Resumes it; if that is accepted, all is as it was."""
-    again = training.open_run("chapter03_gan", PRESETS, {}, resume=str(folder / "run"))
+    again = opening.open_run("chapter03_gan", PRESETS, {}, resume=str(folder / "run"))
     again.schedule(*again.config.schedule(60_000))
     try:
         again.start({"source": "made", "sha256": "1"})

@@ -73,7 +73,7 @@ def averaged_gan():
     from chapter03_gan.averaging import AveragedGAN
     from chapter03_gan.networks import build_discriminator, build_generator
 
-    networks = build_generator(8), build_discriminator(), build_generator(8)
+    networks = build_generator(8), build_discriminator()
     model = AveragedGAN(*networks, decay=0.5)
     model.compile(sgd(), sgd())
     return model, batches

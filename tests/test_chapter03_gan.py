@@ -185,7 +185,7 @@ def test_iteration_equals_the_books(iterations, xla):
 
 def test_averaging_leaves_training_as_it_is_and_follows_the_generators_weights():
     gan = small_gan(run_eagerly=True)
-    again = AveragedGAN(build_generator(), build_discriminator(), build_generator(), 0.3, seed=3)
+    again = AveragedGAN(build_generator(), build_discriminator(), 0.3, seed=3)
     again.compile(keras.optimizers.Adam(), keras.optimizers.Adam(), run_eagerly=True)
     again.generator.set_weights(gan.generator.get_weights())
     again.discriminator.set_weights(gan.discriminator.get_weights())

@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 from keras import ops
 
-from common import UserError, checkpoints, training
+from common import UserError, checkpoints, opening
 from common.model import ChapterModel
 from common.settings import GANSettings
 
@@ -52,7 +52,7 @@ def handler():
 
 
 def open_run(**where):
-    run = training.open_run("chapter03_gan", {"quick": SETTINGS}, {}, **where)
+    run = opening.open_run("chapter03_gan", {"quick": SETTINGS}, {}, **where)
     run.schedule(8, 4)
     return run
 
@@ -112,6 +112,15 @@ def test_steps_are_the_same_however_many_run_as_one_program(jit_compile):
         model.fit(images, steps_per_epoch=4, shuffle=False, verbose=0)
         weights.append(float(model.weight))
     assert weights == [4, 4, 4]
+
+
+def test_a_step_that_xla_has_compiled_can_run_eagerly_after_another_compile():
+    model = Counting()
+    images = tf.data.Dataset.from_tensors(np.zeros((2, 3), np.float32)).repeat()
+    model.compile(jit_compile=True)
+    model.fit(images, steps_per_epoch=1, shuffle=False, verbose=0)
+    model.compile(run_eagerly=True)
+    assert model.train_step.__func__ is Counting.train_step
 
 
 @posix

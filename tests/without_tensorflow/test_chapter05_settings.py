@@ -7,12 +7,12 @@ from chapter05_training import train
 from chapter05_training.settings import Settings
 from chapter05_training.tables import NAMES, PAPER, TUNED
 from common import UserError
-from common.cli import _parse
+from common.flags import parse
 
 
 def typed(*flags):
     """The settings that a command line gives."""
-    options, settings = _parse("", train.PRESETS, list(flags))
+    options, settings = parse("", train.PRESETS, list(flags))
     return train.PRESETS[options.get("preset") or "quick"].with_flags(settings)
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from common import UserError, parts, training
+from common import UserError, opening, parts
 from common.settings import GANSettings
 
 DATA = {"source": "made", "sha256": "1"}
@@ -12,7 +12,7 @@ PARTS = {"one": BOTH.replace(seed=1), "two": BOTH.replace(seed=2)}
 
 def open_run(resume=None, **typed):
     presets = {"quick": BOTH}
-    return training.open_run("chapter03_gan", presets, typed, output_dir="run", resume=resume)
+    return opening.open_run("chapter03_gan", presets, typed, output_dir="run", resume=resume)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from chapter06_progan import train as chapter06
-from common import UserError, cli
+from common import UserError, flags
 from common.replicas import Cluster, Replicas, find_cluster
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
@@ -77,9 +77,9 @@ def test_the_cluster_jobs_have_settings_that_several_devices_take():
     job = (REPOSITORY / "deploy" / "tfjob.yaml").read_text(encoding="utf-8")
     script = (REPOSITORY / "deploy" / "slurm.sh").read_text(encoding="utf-8")
     _, example, *_ = script.replace("\\\n#", "").split("#     sbatch")  # the first
-    for flags in (re.findall(r"- (--\S+)", job), re.findall(r"--[\w-]+(?: [\w/]+)?", example)):
-        words = [word for flag in flags for word in flag.split()]
-        options, typed = cli._parse("", chapter06.PRESETS, words)
+    for found in (re.findall(r"- (--\S+)", job), re.findall(r"--[\w-]+(?: [\w/]+)?", example)):
+        words = [word for flag in found for word in flag.split()]
+        options, typed = flags.parse("", chapter06.PRESETS, words)
         config = chapter06.PRESETS[options["preset"]].with_flags(typed)
         config.check_replicas(Replicas(8, range(8)))
         assert options["preset"] == "paper" and config.batch_size == 32

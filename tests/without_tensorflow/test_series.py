@@ -82,6 +82,18 @@ def test_a_folder_of_something_else_is_refused(called, tmp_path, capsys):
     assert called == [] and [path.name for path in (tmp_path / "photos").iterdir()] == ["1.png"]
 
 
+def test_several_machines_are_refused_before_a_folder_is_made(
+    called, tmp_path, capsys, monkeypatch
+):
+    main = series.program("chapter99", "", ("one", "two"))
+    monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "2")
+    monkeypatch.setenv("SLURM_PROCID", "0")
+    assert "runs on one machine; on several, run one of one.py, two.py" in error_of(
+        main, [], capsys
+    )
+    assert called == [] and list(tmp_path.iterdir()) == []
+
+
 def test_dry_run_writes_nothing(called, tmp_path):
     series.program("chapter99", "", ("one", "two"))(["--dry-run"])
     assert [argv for _, argv in called] == [["--preset", "quick", "--dry-run"]] * 2
