@@ -16,6 +16,7 @@ from common import UserError, formats
 MNIST = Path(__file__).resolve().parent / "mnist"  # all of it, bundled
 SAMPLE = (4_000, 1_000)  # training and test images of --dataset sample: the first of MNIST
 SAMPLES = Path(__file__).resolve().parent / "samples"
+FASHION_SAMPLE = "bundled sample"  # the source of the bundled part of Fashion-MNIST
 ORIGIN = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/"  # as keras.datasets
 TIMEOUT = 15  # seconds that a download may stand still before it is given up
 NAMES = {  # what --dataset takes: which data set that is
@@ -180,7 +181,7 @@ def _check_name(name: str) -> None:
 
 def _fashion_sample() -> Dataset:
     arrays = formats.read_npz("fashion_mnist", SAMPLES / "fashion_mnist.npz")
-    return Dataset("fashion_mnist", "bundled sample", *arrays)
+    return Dataset("fashion_mnist", FASHION_SAMPLE, *arrays)
 
 
 def _from_folder(name: str, folder: Path) -> Dataset | None:

@@ -96,8 +96,10 @@ class TrainingRun(Run):
         """
         from common import data, stream
 
-        config = self.config
-        dataset = data.load(config.dataset, config.data_dir, config.validation_images)
+        config, name = self.config, self.config.dataset
+        if self._record and self._record.data.source == data.FASHION_SAMPLE and not config.data_dir:
+            name = "fashion_sample"  # the download failed when the run began
+        dataset = data.load(name, config.data_dir, config.validation_images)
         stream.check_batch_size(config.batch_size, dataset.x_train)
         self.schedule(*config.schedule(len(dataset.x_train)))
         if self.is_chief and (advice := config.advice(len(dataset.x_train))):

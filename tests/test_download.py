@@ -8,7 +8,8 @@ import threading
 import pytest
 from datasets import arrays, assert_holds, write_idx
 
-from common import UserError, data
+from common import UserError, data, opening
+from common.settings import GANSettings
 
 
 @contextlib.contextmanager
@@ -83,3 +84,23 @@ def test_broken_file_in_the_cache_is_named(keras_cache, monkeypatch):
     monkeypatch.setattr(data, "ORIGIN", "http://127.0.0.1:9/")
     with pytest.raises(UserError, match=r"fashion-mnist/train-images-idx3-ubyte\.gz.*; delete it"):
         data.load("fashion_mnist")
+
+
+def test_a_run_that_began_without_a_network_goes_on_with_the_bundled_part(
+    tmp_path, keras_cache, monkeypatch
+):
+    settings = GANSettings(
+        dataset="fashion_mnist", batch_size=4, iterations=8, sample_interval=4, seed=1
+    )
+    folder = str(tmp_path / "run")
+    monkeypatch.setattr(data, "ORIGIN", "http://127.0.0.1:9/")
+    run = opening.open_run("chapter04_dcgan", {"quick": settings}, {}, output_dir=folder)
+    run.start(run.load_data().describe())
+    run._lock.release()
+    (tmp_path / "served").mkdir()
+    write_idx(tmp_path / "served", arrays(), compress=True)
+    with served(tmp_path / "served") as (origin, requests):
+        monkeypatch.setattr(data, "ORIGIN", origin)
+        again = opening.open_run("chapter04_dcgan", {"quick": settings}, {}, resume=folder)
+        again.start(again.load_data().describe())
+        assert requests == []
