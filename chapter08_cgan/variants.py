@@ -4,11 +4,11 @@ Neither is in the book's chapter 8. Chapter 4's README says what each does for t
 """
 
 import tensorflow as tf
-from keras import ops
 
 from chapter08_cgan.cgan import CGAN, loss_fake, loss_real
-from common.distribution import gradient, minimize
+from common.distribution import minimize
 from common.gan import accuracies
+from common.penalties import r1_penalty
 
 
 class RegularizedCGAN(CGAN):
@@ -64,27 +64,23 @@ class RegularizedCGAN(CGAN):
         )
 
     def train_discriminator_with_penalty(self, real_images, labels):
-        """As `train_discriminator` with `loss_real`, plus R1; the loss it gives is without R1."""
-        with tf.GradientTape() as tape:
-            loss, logits, squared_gradient = self.squared_gradient(real_images, labels)
-            penalized_loss = loss + self.gradient_penalty / 2 * squared_gradient
-        variables = self.discriminator.trainable_variables
-        minimize(self.d_optimizer, tape, penalized_loss, variables)
-        return loss, logits
-
-    def squared_gradient(self, images, labels):
-        """Loss, logits, n×1, and the mean over the images of |∂logit/∂image|², a scalar.
+        """As `train_discriminator` with `loss_real`, plus R1; the loss it gives is without R1.
 
         Penalising the squared gradient at real images (R1, Mescheder et al. 2018) makes the
         discriminator flat there. A discriminator that is steep at the real images pushes the
-        generated images past them. `common.penalties.r1_penalty` is the same without labels; here
-        the loss of the same forward pass is needed too, which for ACGAN has the classes in it.
+        generated images past them.
         """
-        with tf.GradientTape() as tape:
-            tape.watch(images)
+
+        def judge(images):
             loss, logits = self.loss_and_logits(images, labels, loss_real)
-        slopes = gradient(tape, logits, images)
-        return loss, logits, ops.mean(ops.sum(ops.square(slopes), axis=(1, 2, 3)))
+            return logits, loss
+
+        with tf.GradientTape() as tape:
+            (logits, loss), penalty = r1_penalty(judge, real_images)
+            penalized_loss = loss + self.gradient_penalty / 2 * penalty
+        variables = self.discriminator.trainable_variables
+        minimize(self.d_optimizer, tape, penalized_loss, variables)
+        return loss, logits
 
     def train_on_shared_fakes(self, noise, labels):
         """Updates 2 and 3 on the same generated images, and so with the same labels.

@@ -12,15 +12,16 @@ import tensorflow as tf
 from keras import ops
 
 from chapter11_applications.gan_losses import discriminator_loss, generator_loss
-from common.distribution import gradient, minimize, undivided
+from common.distribution import minimize, undivided
 from common.gan import BaseGAN, accuracies
 from common.model import predict
+from common.penalties import r1_penalty
 
 naming_loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
 
 def creative_loss(style_logits):
-    """Cross-entropy of the style that is named, n×K logits, with the uniform distribution.
+    """Cross-entropy between the uniform distribution and P(style), whose logits are n×K.
 
     Sbai et al. (2018) call it the multi-class cross-entropy (MCE) form. It is the mean of
     -1/K Σ log P(style k), least where all styles are equally likely, and the entropy greatest:
@@ -63,26 +64,27 @@ class CreativeGAN(BaseGAN):
             fake_images = self.generator([noise, kinds], training=True)
 
             # 2. The discriminator's update: it judges real and generated images, and names kind and
-            # style of the real ones.
-            with g_tape.stop_recording(), tf.GradientTape() as d_tape:
-                named, penalty = self.name_with_penalty(real_images)
-                logits_real, kind_logits, style_logits = named
-                logits_fake, _, _ = self.discriminator(fake_images, training=True)
-                d_loss = discriminator_loss(logits_real, logits_fake)
-                kind_loss = undivided(naming_loss(kinds, kind_logits))
-                style_loss = undivided(naming_loss(styles, style_logits))
-                total = d_loss + kind_loss + style_loss + self.r1 / 2 * penalty
-            minimize(self.d_optimizer, d_tape, total, self.discriminator.trainable_variables)
+            # style of the real ones. It has no part in the generator's gradient.
+            with g_tape.stop_recording():
+                with tf.GradientTape() as d_tape:
+                    named, penalty = r1_penalty(self.judge, real_images)
+                    logits_real, kind_logits, style_logits = named
+                    logits_fake, _, _ = self.judge(fake_images)
+                    d_loss = discriminator_loss(logits_real, logits_fake)
+                    kind_loss = undivided(naming_loss(kinds, kind_logits))
+                    style_loss = undivided(naming_loss(styles, style_logits))
+                    total = d_loss + kind_loss + style_loss + self.r1 / 2 * penalty
+                minimize(self.d_optimizer, d_tape, total, self.discriminator.trainable_variables)
 
             # 3. The generator's: real, of its kind, and of no style.
-            logits_made, made_kinds, made_styles = self.discriminator(fake_images, training=True)
+            logits_made, made_kinds, made_styles = self.judge(fake_images)
             g_loss = generator_loss(logits_made) + undivided(naming_loss(kinds, made_kinds))
             no_style = creative_loss(made_styles)
             g_total = g_loss + self.creativity * no_style
         minimize(self.g_optimizer, g_tape, g_total, self.generator.trainable_variables)
 
         return self.report(
-            d_loss=d_loss,
+            d_loss=d_loss / 2,  # the mean over real and generated images
             g_loss=g_loss,
             kind_accuracy=named_right(kinds, kind_logits),
             style_accuracy=named_right(styles, style_logits),
@@ -90,13 +92,9 @@ class CreativeGAN(BaseGAN):
             **accuracies(logits_real, logits_fake),
         )
 
-    def name_with_penalty(self, images):
-        """The discriminator's logits of real images, and R1: the mean |∂(logit of "real")/∂x|²."""
-        with tf.GradientTape() as tape:
-            tape.watch(images)
-            logits = self.discriminator(images, training=True)
-        slopes = gradient(tape, logits[0], images)
-        return logits, ops.mean(ops.sum(ops.square(slopes), axis=(1, 2, 3)))
+    def judge(self, images):
+        """The discriminator's logits of "real", n×1, of the kinds and of the styles."""
+        return self.discriminator(images, training=True)
 
     def generate(self, noise, kinds):
         """Images of noise, n×latent_dim, and kinds, n: n×height×width×channels in [-1, 1]."""

@@ -42,19 +42,24 @@ class FewImagesGAN(BaseGAN):
             # 2. Generated images of the same labels.
             fake_images = self.generator([noise, labels], training=True)
 
-            # 3. The discriminator's update.
-            with g_tape.stop_recording(), tf.GradientTape() as d_tape:
-                logits_real, penalty = r1_penalty(lambda x: self.judge(x, labels), real_images)
-                logits_fake = self.judge(fake_images, labels)
-                d_loss = discriminator_loss(logits_real, logits_fake)
-                penalized = d_loss + self.r1 / 2 * penalty
-            variables = self.discriminator.trainable_variables
-            minimize(self.d_optimizer, d_tape, penalized, variables)
+            # 3. The discriminator's update, which has no part in the generator's gradient.
+            with g_tape.stop_recording():
+                with tf.GradientTape() as d_tape:
+                    logits_real, penalty = r1_penalty(lambda x: self.judge(x, labels), real_images)
+                    logits_fake = self.judge(fake_images, labels)
+                    d_loss = discriminator_loss(logits_real, logits_fake)
+                    penalized = d_loss + self.r1 / 2 * penalty
+                variables = self.discriminator.trainable_variables
+                minimize(self.d_optimizer, d_tape, penalized, variables)
 
             # 4. The generator's, by the discriminator as it is now.
             g_loss = generator_loss(self.judge(fake_images, labels))
         minimize(self.g_optimizer, g_tape, g_loss, self.generator.trainable_variables)
-        return self.report(d_loss=d_loss, g_loss=g_loss, **accuracies(logits_real, logits_fake))
+        return self.report(
+            d_loss=d_loss / 2,  # the mean over real and generated images
+            g_loss=g_loss,
+            **accuracies(logits_real, logits_fake),
+        )
 
     def judge(self, images, labels):
         """The discriminator's logits of "real", n×1."""

@@ -19,8 +19,9 @@ from keras import ops
 
 from chapter11_applications.text_losses import facts_loss, kl_loss, loss_fits, loss_fits_not
 from common import distribution
-from common.distribution import gradient, minimize
+from common.distribution import minimize
 from common.model import ChapterModel, normal_noise, predict
+from common.penalties import r1_penalty
 
 FIRST, SECOND = 0, 1  # the stages
 
@@ -126,15 +127,14 @@ class StackGAN(ChapterModel):
 
     def train_discriminator(self, real_images, fake_images, words, facts):
         """One update. Gives what is reported of it."""
-        wrong_words = captions_of_others(words)
+        both = tf.stack([words, captions_of_others(words)], axis=1)
+
+        def judge(images):
+            logits, fact_logits = self.discriminate(images, both)
+            return *tf.split(logits, 2, axis=1), fact_logits
+
         with tf.GradientTape() as tape:
-            with tf.GradientTape() as inner_tape:
-                inner_tape.watch(real_images)
-                both = tf.stack([words, wrong_words], axis=1)
-                logits, fact_logits = self.discriminate(real_images, both)
-                right, wrong = tf.split(logits, 2, axis=1)
-            slopes = gradient(inner_tape, right, real_images)
-            penalty = ops.mean(ops.sum(ops.square(slopes), axis=(1, 2, 3)))
+            (right, wrong, fact_logits), penalty = r1_penalty(judge, real_images)
             fake, _ = self.discriminate(fake_images, words[:, None])
             # Both kinds of pairs that do not fit weigh as much as the one that does.
             loss = loss_fits(right) + (loss_fits_not(wrong) + loss_fits_not(fake)) / 2

@@ -17,15 +17,16 @@ def r1_penalty(discriminator, real_images):
     not pushed on.
 
     Args:
-        discriminator: images to logits, n×1; no image's logit should depend on the other images, as
-            it does with batch normalisation: its slope is then that of a sum over several logits.
+        discriminator: images to logits, n×1, or to a tuple or list that begins with these; no
+            image's logit should depend on the other images, as it does with batch normalisation:
+            its slope is then that of a sum over several logits.
         real_images: n×height×width×channels.
 
     Returns:
-        The logits, n×1, and the penalty, a scalar.
+        What the discriminator gives, and the penalty, a scalar.
     """
-    logits, squares = squared_slopes(discriminator, real_images)
-    return logits, ops.mean(squares)
+    judged, squares = squared_slopes(discriminator, real_images)
+    return judged, ops.mean(squares)
 
 
 def gradient_penalty(discriminator, real_images, fake_images, alpha):
@@ -49,12 +50,13 @@ def gradient_penalty(discriminator, real_images, fake_images, alpha):
 
 
 def squared_slopes(discriminator, images):
-    """Logits, n×1, and |∂f/∂x|², n: the norm runs over all axes of an image.
+    """What the discriminator gives, and |∂f/∂x|², n: the norm runs over all axes of an image.
 
     Since no logit depends on another image, the sum of all logits has each image's own gradient.
     """
     with tf.GradientTape() as tape:
         tape.watch(images)
-        logits = discriminator(images)
+        judged = discriminator(images)
+        logits = judged[0] if isinstance(judged, (tuple, list)) else judged
     gradients = gradient(tape, logits, images)
-    return logits, ops.sum(ops.square(gradients), axis=tuple(range(1, len(images.shape))))
+    return judged, ops.sum(ops.square(gradients), axis=tuple(range(1, len(images.shape))))

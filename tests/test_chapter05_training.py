@@ -115,6 +115,10 @@ def test_r1_has_the_closed_forms_of_a_linear_and_a_quadratic_critic():
     assert float(penalty) == pytest.approx(np.sum(W.numpy() ** 2))
     expected = np.mean(np.sum((POINTS.numpy() @ A) ** 2, axis=1))
     assert float(penalties.r1_penalty(quadratic, POINTS)[1]) == pytest.approx(expected)
+    (logits, also), penalty = penalties.r1_penalty(lambda x: (quadratic(x), linear(x)), POINTS)
+    np.testing.assert_allclose(logits, quadratic(POINTS))
+    np.testing.assert_allclose(also, linear(POINTS))
+    assert float(penalty) == pytest.approx(expected)  # of the logits alone
 
 
 def test_gradient_penalty_has_the_closed_forms_of_a_linear_and_a_quadratic_critic():
