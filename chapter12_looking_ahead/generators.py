@@ -21,7 +21,7 @@ class Found(NamedTuple):
     """A generator's file, and the data set that it was trained on.
 
     `group` names those that are summarised together: the runs of a chapter on one data set, in
-    chapter 6 also of one kind of network; of a file that no run is known of, the file.
+    chapters 6 and 8 also of one `--model`; of a file that no run is known of, the file.
     """
 
     group: str
@@ -87,9 +87,35 @@ def of_run(folder: Path) -> Found:
     dataset = str(record.settings.get("dataset"))
     if dataset not in data.NAMES:
         raise UserError(f"{folder}: trained on {dataset}; the metrics know {', '.join(data.NAMES)}")
-    kind = record.settings.get("model", "")  # chapter 6's progan or stylegan
+    kind = record.settings.get("model", "")  # chapter 6's progan or stylegan, 8's cgan or acgan
     group = ", ".join(filter(None, (record.chapter, str(kind), data.NAMES[dataset])))
     return Found(group, folder / "generator.keras", dataset)
+
+
+def load_all(found: Sequence[Found], named: bool) -> list[tuple[Found, Generator]]:
+    """Reads generators, each beside where it was found.
+
+    Args:
+        named: whether they were asked for by their names. Of others, what `load` refuses, as a run
+            of chapter 6 that ended at 8×8, is left out, and a line says so.
+
+    Raises:
+        UserError: a named one is refused; or of others, all are.
+    """
+    loaded: list[tuple[Found, Generator]] = []
+    refused: list[UserError] = []
+    for one in found:
+        try:
+            loaded.append((one, load(one.path)))
+        except UserError as error:
+            if named:
+                raise
+            refused.append(error)
+    if not loaded:
+        raise refused[0]
+    for reason in refused:
+        print(f"left out: {reason}", file=sys.stderr)
+    return loaded
 
 
 def load(path: Path) -> Generator:

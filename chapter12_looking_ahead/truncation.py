@@ -76,12 +76,12 @@ def main(argv: list[str] | None = None) -> dict:
         found += generators.find(config.runs)
     run = runs.new("chapter12_looking_ahead/truncation", config, config.output_dir)
     cli.setup(config.seed)
-    loaded = [generators.load(one.path) for one in found]
-    evaluators = {one.dataset: load_evaluator(one.dataset, config) for one in found}
-    run.start({"source": ", ".join(str(one.path) for one in found), "sha256": ""})
+    loaded = generators.load_all(found, named=bool(config.runs or config.keras_file))
+    evaluators = {one.dataset: load_evaluator(one.dataset, config) for one, _ in loaded}
+    run.start({"source": ", ".join(str(one.path) for one, _ in loaded), "sha256": ""})
 
     rows = []
-    for number, (one, generator) in enumerate(zip(found, loaded, strict=True), start=1):
+    for number, (one, generator) in enumerate(loaded, start=1):
         print(f"\n{one.path}\n" + ("{:>12}" * 4).format("threshold", *MEASURED))
         evaluator, labels = evaluators[one.dataset]
         samples = {}
@@ -147,20 +147,23 @@ def draw(results: dict[str, dict]) -> bytes:
 
     figure = Figure(figsize=(14, 3.8), layout="constrained")
     exchange, *panels = figure.subplots(1, 1 + len(MEASURED))
+    measured = [float(threshold) for threshold in next(iter(results.values()))]  # of all groups
+    finite = [threshold for threshold in measured if threshold < np.inf]
+    none = 2 * max(finite)  # where untruncated noise stands, beyond all thresholds
+    places = [min(threshold, none) for threshold in measured]
     for group, sweep in results.items():
         means = {key: [found[key]["mean"] for found in sweep.values()] for key in MEASURED}
         exchange.plot(means["recall"], means["precision"], ".-", label=group)
         exchange.plot(means["recall"][0], means["precision"][0], "k*")
-        # Beyond 4 there is next to nothing: untruncated noise stands there.
-        thresholds = [min(float(threshold), 4) for threshold in sweep]
         for ax, key in zip(panels, MEASURED, strict=True):
             deviations = [found[key]["deviation"] for found in sweep.values()]
-            ax.errorbar(thresholds, means[key], deviations, fmt=".-", capsize=2)
+            ax.errorbar(places, means[key], deviations, fmt=".-", capsize=2)
     exchange.set(xlabel="recall", ylabel="precision", title="star: untruncated")
     exchange.legend(fontsize=8)
     for ax, key in zip(panels, MEASURED, strict=True):
-        ax.set(xlabel="threshold", ylabel=key, xscale="log")
-        ax.set_xticks([0.1, 0.2, 0.5, 1, 2, 4], ["0.1", "0.2", "0.5", "1", "2", "none"])
+        ax.set(xlabel="threshold", ylabel="FID" if key == "fid" else key, xscale="log")
+        ticks = ["none" if threshold == np.inf else f"{threshold:g}" for threshold in measured]
+        ax.set_xticks(places, ticks, rotation=90, fontsize=8)
         ax.minorticks_off()
         ax.set_yscale("log" if key == "fid" else "linear")
     for ax in (exchange, *panels):

@@ -25,7 +25,7 @@ from chapter12_looking_ahead.target_networks import (
     build_generator,
 )
 from chapter12_looking_ahead.targets import GAN, VAE
-from common import data, images
+from common import UserError, data, images
 from common.batch_norm import fuse, unfuse
 from common.spectral import SpectralLayer
 
@@ -379,6 +379,28 @@ def test_truncation_sweeps_generators_of_chapters_4_6_and_8(tmp_path):
         )
     assert len((run / "table.csv").read_text().splitlines()) == 1 + 9
     assert images.read(run / "truncation.png").std() > 10
+
+
+def test_truncation_leaves_out_latest_runs_that_it_cannot_measure(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    record = {"chapter": "chapter06_progan", "preset": None, "settings": {"dataset": "sample"}}
+    record |= {"data": {"source": "", "sha256": ""}, "versions": {}}
+    small, large = (tmp_path / "runs" / c / "0001" for c in ("chapter06_progan", "chapter08_cgan"))
+    for folder, size in ((small, 8), (large, 32)):
+        folder.mkdir(parents=True)
+        (folder / "config.json").write_text(json.dumps(record))
+        save_generator(folder / "generator.keras", size)
+    (small / "results.json").write_text("{}")
+    with pytest.raises(UserError, match=r"0001/generator.keras: makes \(8, 8, 1\)"):
+        truncation.main([])
+    (large / "results.json").write_text("{}")
+    capsys.readouterr()
+    assert "makes (8, 8, 1)" in error_of(truncation.main, [str(small), str(large)], capsys)
+    truncation.main(["--images", "70", "--threshold", "1"])
+    lines = capsys.readouterr().err.splitlines()
+    assert "left out: runs/chapter06_progan/0001/generator.keras: makes (8, 8, 1)" in lines[-1]
+    run = tmp_path / "runs" / "chapter12_looking_ahead" / "truncation" / "0001"
+    assert len((run / "table.csv").read_text().splitlines()) == 1 + 2
 
 
 def test_truncation_refuses_what_is_no_generator_of_digits(tmp_path, monkeypatch, capsys):
