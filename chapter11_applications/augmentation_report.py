@@ -57,7 +57,7 @@ def _described(values):
 def verdict(difference: Mapping[str, Any]) -> str:
     """What an interval says: a gain or a loss, if 0 is not in it."""
     if abs(difference["mean"]) <= difference["margin"]:
-        return "not told from 0"
+        return "not significant"
     return "gain" if difference["mean"] > 0 else "loss"
 
 

@@ -52,8 +52,8 @@ def summarize(config, found: dict[str, dict]) -> dict[str, dict]:
 
 def table(results: dict[str, dict]) -> str:
     """The attacks as text, a line for each number of training images."""
-    line = "{:<34}{:>8}" + "{:>16}" * len(MEASURES)
-    heads = ("AUC", "of unseen", "accuracy", f"TPR at {FALSE_POSITIVES:.0%} FPR")
+    line = "{:<34}{:>8}" + "{:>18}" * len(MEASURES)
+    heads = ("AUC", "control (unseen)", "accuracy", f"TPR at {FALSE_POSITIVES:.0%} FPR")
     lines = [line.format("", "images", *heads)]
     for attack, of_attack in results.items():
         for count, measures in of_attack.items():
