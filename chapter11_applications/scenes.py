@@ -79,18 +79,3 @@ def halve(images: np.ndarray) -> np.ndarray:
     n, height, width, channels = images.shape
     blocks = images.reshape(n, height // 2, 2, width // 2, 2, channels)
     return np.round(blocks.mean(axis=(2, 4))).astype(np.uint8)
-
-
-def enlarge(images: np.ndarray) -> np.ndarray:
-    """Images of twice the side, smoothly, by bilinear interpolation: float, n×h×w×1."""
-    for axis in (1, 2):
-        length = images.shape[axis]
-        # Each new pixel's middle lies a quarter of an old pixel beside that of an old one.
-        padded = np.concatenate(
-            [images.take([0], axis), images, images.take([length - 1], axis)], axis
-        )
-        middle = padded.take(range(1, length + 1), axis)
-        before, after = padded.take(range(length), axis), padded.take(range(2, length + 2), axis)
-        pairs = np.stack([0.75 * middle + 0.25 * before, 0.75 * middle + 0.25 * after], axis + 1)
-        images = pairs.reshape(*middle.shape[:axis], 2 * length, *middle.shape[axis + 1 :])
-    return images.astype(np.float32)

@@ -41,7 +41,7 @@ class Report:
         """For history.csv: the share of images, of the stage in training, that are right."""
         words, facts = self.seen.words[:AT_INTERVAL], self.seen.facts[:AT_INTERVAL]
         small, large = self.gan.generate(words)
-        made = large if self.gan.stage else scenes.enlarge(small)
+        made = large if self.gan.stage else images.enlarge(small)
         return {"all_right": self.shares(made, facts)["all"]}
 
     def shares(self, made: np.ndarray, facts: np.ndarray) -> dict[str, float]:
@@ -54,12 +54,12 @@ class Report:
         facts = np.concatenate([self.seen.facts, self.unseen.facts])
         small, large = self.gan.generate(self.seen.words)
         small_unseen, large_unseen = self.gan.generate(self.unseen.words)
-        halved = scenes.enlarge(data.scale(scenes.halve(real)))
+        halved = images.enlarge(data.scale(scenes.halve(real)))
         rows = {
             "real": self.shares(real, facts),
             "real_halved_enlarged": self.shares(halved, facts),
-            "stage_1_seen": self.shares(scenes.enlarge(small), self.seen.facts),
-            "stage_1_unseen": self.shares(scenes.enlarge(small_unseen), self.unseen.facts),
+            "stage_1_seen": self.shares(images.enlarge(small), self.seen.facts),
+            "stage_1_unseen": self.shares(images.enlarge(small_unseen), self.unseen.facts),
             "stage_2_seen": self.shares(large, self.seen.facts),
             "stage_2_unseen": self.shares(large_unseen, self.unseen.facts),
             # What a generator would have that does not look at its caption.

@@ -7,6 +7,8 @@ whose units see less than 20 pixels sees both.
 
 import numpy as np
 
+from common.images import enlarge
+
 SHAPE = (16, 48, 1)
 SIZE = 14  # of a digit, height and width
 TOP, LEFT, RIGHT = 1, 1, 33  # where the two digits begin
@@ -25,25 +27,11 @@ def make_pairs(images: np.ndarray) -> np.ndarray:
 def split(pairs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The left and the right digits of pairs, n×28×28×1 each, enlarged for the classifier.
 
-    Bilinear: a pixel of the result is ¾ of its own and ¼ of the neighbour's, along each axis.
-
     Args:
         pairs: float, n×16×48×1.
     """
     parts = [pairs[:, TOP : TOP + SIZE, left : left + SIZE] for left in (LEFT, RIGHT)]
     return enlarge(parts[0]), enlarge(parts[1])
-
-
-def enlarge(digits: np.ndarray) -> np.ndarray:
-    """Twice the height and width, bilinear: n×h×w×1 to n×2h×2w×1."""
-    for axis in (1, 2):
-        padded = np.pad(digits, [(1, 1) if a == axis else (0, 0) for a in range(4)], "edge")
-        before, after = (np.delete(padded, ends, axis) for ends in ([-2, -1], [0, 1]))
-        both = np.stack([0.75 * digits + 0.25 * before, 0.75 * digits + 0.25 * after], axis + 1)
-        shape = list(digits.shape)
-        shape[axis] *= 2
-        digits = both.reshape(shape)
-    return digits
 
 
 def agreement(left: np.ndarray, right: np.ndarray) -> dict[str, float]:

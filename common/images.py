@@ -45,6 +45,24 @@ def grid(images: np.ndarray, columns: int, *, zoom: int = 3, gap: int = 2) -> np
     return page[..., 0] if channels == 1 else page
 
 
+def enlarge(pictures: np.ndarray) -> np.ndarray:
+    """Twice the height and width, by bilinear interpolation: float, n×h×w×channels.
+
+    Each new pixel's middle lies a quarter of an old pixel beside that of an old one: it is ¾ of
+    that pixel and ¼ of its neighbour, along each axis.
+    """
+    for axis in (1, 2):
+        length = pictures.shape[axis]
+        neighbours = (np.arange(-1, length - 1), np.arange(1, length + 1))  # before, and after
+        halves = [
+            0.75 * pictures + 0.25 * pictures.take(places.clip(0, length - 1), axis)
+            for places in neighbours
+        ]
+        shape = (*pictures.shape[:axis], 2 * length, *pictures.shape[axis + 1 :])
+        pictures = np.stack(halves, axis + 1).reshape(shape)
+    return pictures
+
+
 def png(pixels: np.ndarray) -> bytes:
     """Encodes uint8 pixels, height×width or height×width×3."""
     return imageio.imwrite("<bytes>", pixels, extension=".png")

@@ -57,14 +57,6 @@ def test_pairs_are_two_copies_of_a_halved_digit():
     assert np.array_equal(left, right)
 
 
-def test_enlarging_is_bilinear():
-    row = np.array([0.0, 4, 8]).reshape(1, 1, 3, 1)
-    enlarged = pairs.enlarge(row)
-    assert enlarged.shape == (1, 2, 6, 1)
-    for line in enlarged[0, :, :, 0]:
-        assert line.tolist() == [0, 1, 3, 5, 7, 8]
-
-
 def test_agreement_counts_pairs_of_one_class_and_what_chance_would_give():
     left, right = np.eye(4)[[0, 0, 1, 2]], np.eye(4)[[0, 1, 1, 3]]
     expected = {"match": 0.5, "chance": (2 * 1 + 1 * 2 + 1 * 0 + 0 * 1) / 16}

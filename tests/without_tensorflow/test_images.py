@@ -28,6 +28,14 @@ def test_grid_clips_and_keeps_colour():
     assert page.tolist() == [[[255, 0, 128]]]
 
 
+def test_enlarging_is_bilinear():
+    row = np.array([0, 4, 8], "float32").reshape(1, 1, 3, 1)
+    for enlarged in (images.enlarge(row), images.enlarge(row.swapaxes(1, 2)).swapaxes(1, 2)):
+        assert enlarged.shape == (1, 2, 6, 1) and enlarged.dtype == np.float32
+        for line in enlarged[0, :, :, 0]:
+            assert line.tolist() == [0, 1, 3, 5, 7, 8]
+
+
 def test_png_round_trip():
     pixels = np.random.default_rng(0).integers(0, 256, (7, 9), np.uint8)
     assert np.array_equal(images.read(io.BytesIO(images.png(pixels))), pixels)
