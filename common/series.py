@@ -13,6 +13,7 @@ from common import UserError, flags, folders
 from common.files import Files
 from common.replicas import find_cluster
 from common.settings import Frozen
+from common.training import command_line
 
 
 class Settings(Frozen):
@@ -56,7 +57,14 @@ def program(
         run.path = folder = open_folder(chapter, config.output_dir, names)
         for number, (name, module) in enumerate(modules.items(), start=1):
             print(f"\n{name}.py, {number} of {len(modules)}")
-            module.main([*preset, "--output-dir", str(folder / name), "--resume", "auto"])
+            try:
+                module.main([*preset, "--output-dir", str(folder / name), "--resume", "auto"])
+            except KeyboardInterrupt:  # its text would go on with this program alone
+                command = command_line(chapter, *preset, "--output-dir", str(folder))
+                raise KeyboardInterrupt(
+                    f"Stopped in {name}.py; what was done up to its last checkpoint is kept. "
+                    f"Go on with\n  {command}"
+                ) from None
         results = {name: run.read_json(f"{name}/results.json") for name in modules}
         run.write_json("results.json", results)
         return results

@@ -32,6 +32,19 @@ def program_file(chapter: str) -> Path:
     return path.with_suffix(".py") if "/" in chapter else path / "train.py"
 
 
+def command_line(chapter: str, *flags: str) -> str:
+    """What starts a program with these flags, as one types it in the current folder.
+
+    Args:
+        chapter: see `program_file`.
+    """
+    script = program_file(chapter)
+    with contextlib.suppress(OSError, ValueError):  # elsewhere, or in a deleted folder
+        script = script.relative_to(Path.cwd())
+    quote = subprocess.list2cmdline if sys.platform == "win32" else shlex.join
+    return quote(["python", str(script), *flags])
+
+
 class TrainingRun(Run):
     """A run that is trained, from its beginning or from its checkpoint."""
 
@@ -345,14 +358,9 @@ class TrainingRun(Run):
                 raise
             if self.workers:
                 raise KeyboardInterrupt(f"Stopped; {self.advice()}") from None
-            script = program_file(self.chapter)
-            with contextlib.suppress(OSError, ValueError):  # elsewhere, or in a deleted folder
-                script = script.relative_to(Path.cwd())
-            quote = subprocess.list2cmdline if sys.platform == "win32" else shlex.join
-            command = quote(["python", str(script), "--resume", str(self.path)])
             raise KeyboardInterrupt(
                 f"Stopped; what was done up to {self.unit} {self.saved_iteration} is kept. "
-                f"Go on with\n  {command}"
+                f"Go on with\n  {command_line(self.chapter, '--resume', str(self.path))}"
             ) from None
         finally:
             if self._lock is not None:

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import shlex
 import sys
 import types
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 from conftest import REPOSITORY, error_of
 
-from common import series
+from common import series, training
 
 SERIES = sorted(
     path
@@ -66,6 +67,27 @@ def test_a_stopped_series_goes_on_and_a_finished_one_is_refused(called, tmp_path
     assert "--output-dir run: holds a finished run" in error_of(
         main, ["--output-dir", "run"], capsys
     )
+
+
+def test_ctrl_c_says_how_the_series_goes_on(called, monkeypatch, tmp_path):
+    (tmp_path / "chapter99").mkdir()
+    monkeypatch.setattr(training, "REPOSITORY", tmp_path)
+    two = sys.modules["chapter99.two"]
+    whole = two.main
+
+    def stop(argv):
+        raise KeyboardInterrupt("Go on with two.py --resume")
+
+    monkeypatch.setattr(two, "main", stop)
+    main = series.program("chapter99", "", ("one", "two"))
+    with pytest.raises(KeyboardInterrupt) as stopped:
+        main(["--preset", "smoke", "--output-dir", "my runs"])
+    kept, command = str(stopped.value).split("\n  ")
+    assert kept.startswith("Stopped in two.py; ")
+    python, script, *flags = shlex.split(command)
+    assert (python, script) == ("python", "chapter99/train.py")
+    monkeypatch.setattr(two, "main", whole)
+    assert set(main(flags)) == {"one", "two"}
 
 
 def test_a_folder_of_something_else_is_refused(called, tmp_path, capsys):
