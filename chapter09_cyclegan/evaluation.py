@@ -9,6 +9,7 @@ from common.model import predict
 
 BATCH_SIZE = 50  # of images of 32×32; fewer of larger ones
 LARGEST = 32  # pixels; the classifier sees larger images brought down to this
+MOST_PIXELS = 100 * 256 * 256  # of the images that are float32 at the same time
 
 
 class Evaluator:
@@ -20,15 +21,17 @@ class Evaluator:
         domains: `domains.Domains`.
         epochs: passes over the training images.
         seed: of the classifier's initial weights and the order of its training.
+        mirrored: train on mirrored images, too. Photos and clothes stay what they are; of digits, a
+            mirrored 2 is nearly a 5.
     """
 
-    def __init__(self, domains, epochs: int, seed: int = 0):
+    def __init__(self, domains, epochs: int, seed: int = 0, mirrored: bool = True):
         self.domains = domains
         keras.utils.set_random_seed(seed)
         self.classifier = build_classifier(domains.image_shape[-1])
-        flip = keras.layers.RandomFlip("horizontal", dtype="float32")
+        flips = [keras.layers.RandomFlip("horizontal", dtype="float32")] if mirrored else []
         shift = keras.layers.RandomTranslation(0.1, 0.1, dtype="float32")
-        learner = keras.Sequential([flip, shift, self.classifier])
+        learner = keras.Sequential([*flips, shift, self.classifier])
         images = [_for_training(part) for part in (domains.train_A, domains.train_B)]
         labels = np.repeat([0, 1], [len(part) for part in images])
         # Without the decay to 0, the last few batches would decide a few per cent.
@@ -117,11 +120,17 @@ def sample_cycles(gan, domains, rows: int) -> np.ndarray:
 
 def _for_training(images):
     """Training images, uint8, as the classifier sees them."""
+    count = _at_a_time(images, most=500)
     parts = [
-        _shrink(scale(images[np.arange(start, min(start + 500, len(images)))]))
-        for start in range(0, len(images), 500)
+        _shrink(scale(images[np.arange(start, min(start + count, len(images)))]))
+        for start in range(0, len(images), count)
     ]
     return np.concatenate(parts)
+
+
+def _at_a_time(images, most: int) -> int:
+    """How many images are float32 at the same time: `most`, or as many as have MOST_PIXELS."""
+    return max(1, min(most, MOST_PIXELS // (images.shape[1] * images.shape[2])))
 
 
 def _shrink(images):
@@ -132,13 +141,14 @@ def _shrink(images):
 
 
 def _mean(measure, images):
-    """Mean of what is measured of images, a number or several; a hundred images at a time.
+    """Mean of what is measured of images, a number or several; some images at a time.
 
     As float32, and with the networks' activations, all might not fit into memory.
     """
     total: np.ndarray | float = 0.0
-    for start in range(0, len(images), 100):
-        part = scale(images[start : start + 100])
+    count = _at_a_time(images, most=100)
+    for start in range(0, len(images), count):
+        part = scale(images[start : start + count])
         total = total + len(part) * np.asarray(measure(part))
     return total / len(images)
 

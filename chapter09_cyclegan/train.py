@@ -137,7 +137,7 @@ class Settings(settings.Settings):
 
 BOOK = Settings(batch_size=64)
 QUICK = BOOK.replace(
-    # What some of these do, measured, is in the chapter's README.
+    # How these were chosen is in the chapter's README.
     dataset="fashion_sample:sneaker:ankle-boot",  # bundled
     size=32,
     discriminator_filters=32,
@@ -199,7 +199,7 @@ def train(config: Settings, run: TrainingRun) -> dict:
 
     from chapter09_cyclegan import report
     from chapter09_cyclegan.build import build_model, trained_networks
-    from chapter09_cyclegan.domains import load_domains
+    from chapter09_cyclegan.domains import is_of_digits, load_domains
     from chapter09_cyclegan.evaluation import Evaluator, sample_cycles
     from chapter09_cyclegan.schedule import decayed_adam
     from common import images
@@ -232,7 +232,8 @@ def train(config: Settings, run: TrainingRun) -> dict:
 
     run.begin(gan, domains.describe())
     print("training the classifier that evaluates the translations")
-    evaluator = Evaluator(domains, config.evaluator_epochs, config.seed)
+    mirrored = not is_of_digits(config.dataset)
+    evaluator = Evaluator(domains, config.evaluator_epochs, config.seed, mirrored)
     batches_A = run.batches(domains.train_A)
     batches_B = run.batches(domains.train_B, seed=config.seed ^ 2**30)  # another order
     with reading_errors(domains.train_A, domains.train_B):

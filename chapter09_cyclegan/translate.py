@@ -24,7 +24,9 @@ from common.files import shortened
 from common.flags import POSITIONAL
 from common.settings import Frozen
 
-LARGEST = 4_000_000  # pixels of a translation; activations take several hundred bytes for each
+# Pixels of a translation. For each, the U-Net's activations take several hundred bytes, and the
+# paper's ResNet keeps several tensors of 64 float32 numbers.
+LARGEST = 4_000_000
 
 
 class Settings(Frozen):

@@ -390,6 +390,35 @@ def test_evaluator_looks_at_large_images_brought_down():
     assert evaluator.share_of_B(evaluation.scale(made.test_B)) == 1.0
 
 
+def test_large_images_are_evaluated_fewer_at_a_time(monkeypatch):
+    made = made_domains(n=7, shape=(48, 48, 3))
+    whole = evaluation._for_training(made.train_A)
+    sizes = []
+    monkeypatch.setattr(evaluation, "MOST_PIXELS", 3 * 48 * 48)
+    mean = evaluation._mean(lambda part: sizes.append(len(part)) or np.mean(part), made.test_A)
+    assert sizes == [3, 3, 1]
+    assert mean == pytest.approx(np.mean(evaluation.scale(made.test_A)), abs=1e-6)
+    assert np.array_equal(evaluation._for_training(made.train_A), whole)
+    monkeypatch.undo()
+    for size, count in ((32, 100), (256, 100), (512, 25), (2048, 1), (4096, 1)):
+        assert evaluation._at_a_time(np.empty((9, size, size, 3), np.uint8), most=100) == count
+
+
+def test_evaluator_of_digits_is_not_trained_on_mirrored_images(monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        keras.Sequential, "fit", lambda self, *_, **__: seen.append(list(self.layers))
+    )
+    for mirrored in (True, False):
+        evaluation.Evaluator(made_domains(n=2), epochs=1, mirrored=mirrored)
+    flips = [
+        [layer for layer in layers if isinstance(layer, keras.layers.RandomFlip)] for layers in seen
+    ]
+    assert [len(of_one) for of_one in flips] == [1, 0]
+    assert all(map(domains.is_of_digits, ("mnist:2:5", "sample:3:8")))
+    assert not any(map(domains.is_of_digits, ("fashion_sample:bag:coat", "apple2orange", "mnist2")))
+
+
 # Runs
 
 
