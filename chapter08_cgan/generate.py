@@ -86,7 +86,10 @@ def main(argv: list[str] | None = None) -> Path:
     names = data.class_names(run.config.dataset)
     known = ", ".join(names)
     if settings.digits and not set(settings.digits) <= set(names):
-        raise UserError(f"{run.path} has learned no digits, but {known}; see --class")
+        raise UserError(
+            f"{run.path} has learned no digits, but {known}; ask for one of these with --class, or "
+            f"name another run: generate.py 1 --digits {settings.digits}"
+        )
     if not settings.digits and settings.class_name not in names:
         raise UserError(f"--class {settings.class_name}: {run.path} has learned {known}")
     cli.setup(settings.seed)

@@ -8,8 +8,9 @@ held out by --validation-images. Each run's folder gets relations.json, and rela
 from the darkest to the lightest, their translations, and these translated back; above from A to B,
 below from B to A.
 
-Beside each figure stand those of two translators that are none: one that leaves the images as they
-are, and one that gives any real image of the target, whatever the original.
+Each figure is also measured without any translation: of the original images, as they are
+("untranslated"), and of real images of the target, each beside an original that it has nothing to
+do with ("unrelated").
 """
 
 import statistics
