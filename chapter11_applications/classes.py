@@ -17,9 +17,10 @@ PARTS = ("train", "test")
 def load(config) -> tuple[data.Dataset, tuple[str, ...]]:
     """The images that `--dataset` names, and the names of the classes.
 
-    Of a folder or zip, the classes are the folders that images lie in, by name. If these lie in
-    `train` and `test`, that says what is trained on; otherwise every fourth image, in an order that
-    is shuffled once and for all, is for testing.
+    Of a folder or zip, the classes are the folders in `train` and `test`, in capitals or not, by
+    name. If there are none of these two, the classes are the first folders, but for those that are
+    around all images; and every fourth image, in an order that is shuffled once and for all, is for
+    testing. Images may lie deeper, as in a folder for each patient.
 
     Args:
         config: the settings of augmentation.py.
@@ -63,23 +64,23 @@ def _from_photos(config) -> tuple[data.Dataset, tuple[str, ...]]:
         )
     files = open_files(path, ["**/*"])
     parts = divide(files)
-    names = tuple(sorted({_class_of(name) for name in parts["train"]}))
+    names = tuple(sorted(set(parts["train"].values())))
     if len(names) < 2:
         raise UserError(
             f"{path}: has {len(names)} folders with images; a folder for each of two or more "
             "classes is wanted, itself or in train and test"
         )
-    unknown = sorted({_class_of(name) for name in parts["test"]} - set(names))
+    unknown = sorted(set(parts["test"].values()) - set(names))
     if unknown:
         raise UserError(f"{path}: there are no training images of {unknown[0]}, which is in test")
     counts = " and ".join(f"{len(parts[part])} {part} images" for part in PARTS)
     print(f"reading {counts} from {path}")
     digest, arrays = hashlib.sha256(), {}
     for part in PARTS:
-        photos, hashes = files.read(parts[part], config.size, keep=True)
+        photos, hashes = files.read(list(parts[part]), config.size, keep=True)
         digest.update(f"{part} {len(photos)} ".encode() + hashes)
         arrays[f"x_{part}"] = photos if config.color else _grey(photos)
-        labels = [names.index(_class_of(name)) for name in parts[part]]
+        labels = [names.index(name) for name in parts[part].values()]
         arrays[f"y_{part}"] = np.array(labels, np.int32)
     if twice := _in_both(arrays["x_train"], arrays["x_test"]):
         print(f"{twice} test images are also training images; their accuracy says little")
@@ -92,40 +93,57 @@ def _in_both(train: np.ndarray, test: np.ndarray) -> int:
     return sum(image.tobytes() in known for image in test)
 
 
-def divide(files: PhotoFiles) -> dict[str, list[str]]:
-    """The names of training and of test images, shuffled; prints by what they are divided.
+def divide(files: PhotoFiles) -> dict[str, dict[str, str]]:
+    """The classes of training and of test images by the files' names, in an order that is shuffled.
+
+    Prints by what they are divided.
 
     Raises:
-        UserError: images lie in no folder, or there are none of one of the two parts.
+        UserError: images lie in no class's folder, or there are none of one of the two parts.
     """
-    loose = [name for name in files.names if len(PurePosixPath(name).parts) < 2]
-    if loose:
-        raise UserError(f"{files.path}: {loose[0]} lies in no class's folder")
+    placed = place(files)
     shuffled = [files.names[i] for i in np.random.default_rng(0).permutation(len(files.names))]
-    in_parts = [name for name in shuffled if _part_of(name) in PARTS]
-    if in_parts:
-        parts = {part: [n for n in in_parts if _part_of(n) == part] for part in PARTS}
+    parts: dict[str, dict[str, str]] = {part: {} for part in PARTS}
+    if any(part for part, _ in placed.values()):
+        for name in shuffled:
+            part, class_name = placed[name]
+            if part:
+                parts[part][name] = class_name
         if missing := [part for part in PARTS if not parts[part]]:
             raise UserError(f"{files.path}: has no images of classes in {missing[0]}")
-        if others := len(files.names) - len(in_parts):
+        if others := len(files.names) - sum(map(len, parts.values())):
             print(f"{others} images lie in neither train nor test, and are left out")
         return parts
     print("there are no folders train and test: every fourth image of a class is for testing")
-    parts, seen = {"train": [], "test": []}, Counter[str]()
+    seen = Counter[str]()
     for name in shuffled:
-        seen[_class_of(name)] += 1
-        parts["test" if seen[_class_of(name)] % TEST_SHARE == 0 else "train"].append(name)
+        _, class_name = placed[name]
+        seen[class_name] += 1
+        parts["test" if seen[class_name] % TEST_SHARE == 0 else "train"][name] = class_name
     return parts
 
 
-def _class_of(name: str) -> str:
-    """The folder that an image lies in."""
-    return PurePosixPath(name).parts[-2]
+def place(files: PhotoFiles) -> dict[str, tuple[str, str]]:
+    """Where each image belongs, by its file's name: "train", "test" or "", and its class.
 
-
-def _part_of(name: str) -> str:
-    """The folder around that of the class, in small letters; "" if there is none."""
-    return ("", "", *PurePosixPath(name).parts)[-3].lower()
+    Raises:
+        UserError: an image lies in no class's folder.
+    """
+    folders = {name: PurePosixPath(name).parts[:-1] for name in files.names}
+    around = 0  # how many folders are around all images, as in many zips; these are no class
+    while len({inside[: around + 1] for inside in folders.values()}) == 1 and all(
+        len(inside) > around + 1 for inside in folders.values()
+    ):
+        around += 1
+    placed = {}
+    for name, inside in folders.items():
+        number = next((i for i, folder in enumerate(inside) if folder.lower() in PARTS), None)
+        part = "" if number is None else inside[number].lower()
+        below = inside[around:] if number is None else inside[number + 1 :]
+        if not below:
+            raise UserError(f"{files.path}: {name} lies in no class's folder")
+        placed[name] = (part, below[0])
+    return placed
 
 
 def _grey(photos: np.ndarray) -> np.ndarray:

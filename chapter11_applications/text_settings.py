@@ -19,8 +19,8 @@ class Settings(settings.Settings):
     """training images, and test images, to choose clearly written digits from"""
     images: Count = 40_000
     """captions with an image each for training"""
-    batch_size: Count = 64
-    """images of one training step"""
+    batch_size: Annotated[int, Field(ge=2)] = 64
+    """images of one training step, two at least: each is also shown with another's caption"""
     first_iterations: Count = 1_500
     """training steps of stage I, whose images are of 16×16"""
     second_iterations: Count = 3_500

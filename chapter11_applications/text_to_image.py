@@ -1,13 +1,15 @@
-r"""Trains StackGAN (Zhang et al. 2017; chapter 11): captions become images, in two stages.
+"""Trains StackGAN (Zhang et al. 2017; chapter 11): captions become images, in two stages.
 
 On two CPU cores:
 
     python chapter11_applications/text_to_image.py              trains both stages
     python chapter11_applications/text_to_image.py --resume     goes on with a stopped run
-    python chapter11_applications/text_to_image.py --caption \
-        "a thin three left of a large bold seven"               draws, with the latest run
 
-With --caption it takes other flags: --caption "" --help shows them.
+With the latest run, this draws:
+
+    python chapter11_applications/text_to_image.py --caption "a thin three left of a bold seven"
+
+With --caption the program takes other flags; --caption x --help shows them.
 """
 
 import sys

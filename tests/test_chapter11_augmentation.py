@@ -240,6 +240,22 @@ def test_train_and_test_folders_say_what_is_what(tmp_path, capsys):
     assert "1 test images are also training images" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("around", ["", "x_rays", "x_rays/all"])
+@pytest.mark.parametrize("parts", [("Train", "TEST"), ("",)])
+def test_images_may_lie_deeper_than_their_class(around, parts, tmp_path):
+    """As in a folder for each patient; and all classes in folders of their own, as in a zip."""
+    for part in parts:
+        for patient in range(4):
+            write_photo(tmp_path / around / part / "ill" / f"patient{patient}" / "1.png", 200)
+            write_photo(tmp_path / around / part / "healthy" / f"{patient}.png", 10)
+    if around and len(parts) == 2:  # left out
+        write_photo(tmp_path / "drawings" / "1.png", 0)
+    dataset, names = classes.load(settings_of(tmp_path))
+    assert names == ("healthy", "ill")
+    for x, y in ((dataset.x_train, dataset.y_train), (dataset.x_test, dataset.y_test)):
+        assert set(y) == {0, 1} and np.array_equal(x[:, 0, 0, 0] == 200, y == 1)
+
+
 def one_class(folder):
     write_photo(folder / "a" / "1.png", 1)
 
@@ -272,6 +288,11 @@ def unknown(folder):
     write_photo(folder / "test" / "c" / "1.png", 1)
 
 
+def parts_in_a_class(folder):
+    for part in ("train", "test"):
+        write_photo(folder / "a" / part / "1.png", 1)
+
+
 def no_test(folder):
     write_photo(folder / "train" / "a" / "1.png", 1)
 
@@ -287,6 +308,7 @@ def no_test(folder):
         (broken, "3.png: cannot be read as an image"),
         (unknown, "there are no training images of c, which is in test"),
         (no_test, "has no images of classes in test"),
+        (parts_in_a_class, "a/test/1.png lies in no class's folder"),
     ],
 )
 def test_a_folder_that_will_not_do_is_one_line(make, expected, tmp_path, capsys):

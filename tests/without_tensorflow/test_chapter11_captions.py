@@ -77,6 +77,11 @@ def test_without_a_finished_run_nothing_is_drawn(tmp_path, monkeypatch, capsys):
     assert "there is no finished run in runs/chapter11_applications/text_to_image" in error
 
 
+def test_a_batch_has_another_image_whose_caption_is_wrong():
+    with pytest.raises(UserError, match="--batch-size 1: should be greater than or equal to 2"):
+        text_settings.PRESETS["smoke"].with_flags({"batch_size": "1"})
+
+
 def test_stages_must_be_filled_by_intervals():
     smoke = text_settings.PRESETS["smoke"]
     assert smoke.schedule(1000) == (8, 2)
