@@ -54,33 +54,6 @@ def test_quality_trains_each_seed_once_and_prints_the_spread(run_quality, tmp_pa
     ]
 
 
-def test_results_of_several_games_have_a_name_each(tmp_path):
-    results = {"minimax": {"fid": 1.5, "images": 2}, "data": "bundled MNIST"}
-    assert quality.flat(results) == {
-        "minimax fid": 1.5,
-        "minimax images": 2,
-        "data": "bundled MNIST",
-    }
-    assert quality.flat({"a": {"b": {"c": 1.5}}}) == {"a b c": 1.5}
-    assert quality.fid_by_iteration(tmp_path / "history.csv") == {}
-
-
-def test_every_chapter_is_found():
-    assert loops.chapters() == sorted(
-        path.parent.name for path in REPOSITORY.glob("chapter*/train.py")
-    )
-    assert loops.measured_presets("chapter02_autoencoder") == ["book"]  # where quick is the same
-    assert loops.measured_presets("chapter03_gan") == ["quick", "book"]
-    assert loops.published("chapter03_gan", "book")["d_accuracy"] == "0.828, 0.844"
-    assert loops.published("chapter03_gan", "smoke") == {}
-
-
-def test_each_program_of_a_chapter_can_be_measured():
-    assert {"chapter03_gan", "chapter12_looking_ahead/attention"} < set(loops.programs())
-    assert "chapter12_looking_ahead" not in loops.programs()
-    assert loops.measured_presets("chapter12_looking_ahead/attention") == ["quick"]
-
-
 def test_speed_names_the_chapters_it_knows(program):
     done = program(REPOSITORY / "benchmarks" / "speed.py", "chapter99")
     assert done.returncode == 2 and "chapter03_gan" in done.stderr
