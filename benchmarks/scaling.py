@@ -3,10 +3,10 @@
     python benchmarks/scaling.py measure chapter03_gan     milliseconds a step, four ways
     python benchmarks/scaling.py costs                     bytes and arithmetic of a step
 
-`measure` trains in turns: in one program on two cores; in one program with the CPU divided into two
-devices; in two programs with a core each; and in one program with one core and half the batch,
-which is what each of the two computes. What two programs take beyond that is communication, and
-waiting for each other.
+`measure` trains on the CPU, under Linux, in turns: in one program on two cores; in one program with
+the CPU divided into two devices; in two programs with a core each; and in one program with one core
+and half the batch, which is what each of the two computes. What two programs take beyond that is
+communication, and waiting for each other.
 
 `costs` counts the weights whose gradients are all-reduced in a step, and the arithmetic of the
 networks' forward passes, by TensorFlow's profiler; a backward pass counts as two forward passes.
@@ -15,6 +15,7 @@ computes and communicates in a step.
 """
 
 import argparse
+import itertools
 import json
 import os
 import socket
@@ -28,8 +29,8 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPOSITORY))
 ROUNDS = 3
 # Assumed: a GPU that reaches a third of 312 TFLOP/s; eight to a machine, connected by 200 GB/s; and
-# machines connected by 100 Gbit/s. An all-reduce in a ring moves 2 (n - 1) / n of the bytes.
-ARITHMETIC, WITHIN, BETWEEN, EACH_MACHINE = 100e12, 200e9, 12.5e9, 8
+# eight machines, connected by 100 Gbit/s.
+ARITHMETIC, WITHIN, BETWEEN, EACH_MACHINE, MACHINES = 100e12, 200e9, 12.5e9, 8, 8
 SHORT = {  # flags of a short run, and its batch
     "chapter03_gan": (
         ["--preset", "book", "--iterations", "900", "--sample-interval", "300"],
@@ -42,43 +43,26 @@ SHORT = {  # flags of a short run, and its batch
     ),
 }
 MEASURED_BUT = ["--fid-images", "65"]  # what is not timed is kept short
+SYSTEM = Path("/sys/devices/system/cpu")
+LAST_LINES = 10  # of what a run that has failed says
 
 
-def milliseconds(chapter, ways):
-    """Of a step, in a new run: `ways` are the cores and the flags of each program."""
-    with tempfile.TemporaryDirectory() as folder:
-        servers = [socket.create_server(("localhost", 0)) for _ in ways]
-        addresses = [f"localhost:{server.getsockname()[1]}" for server in servers]
-        for server in servers:
-            server.close()
-        programs = []
-        for index, (cores, flags) in enumerate(ways):
-            environment = dict(os.environ)
-            if len(ways) > 1:
-                task = {"type": "worker", "index": index}
-                environment["TF_CONFIG"] = json.dumps(
-                    {"cluster": {"worker": addresses}, "task": task}
-                )
-            command = [sys.executable, str(REPOSITORY / chapter / "train.py"), *SHORT[chapter][0]]
-            command += ["--precision", "float32"]
-            command += [] if chapter == "chapter09_cyclegan" else MEASURED_BUT
-            programs.append(
-                subprocess.Popen(
-                    [*command, *flags, "--output-dir", f"{folder}/run"],
-                    env=environment,
-                    stdout=subprocess.DEVNULL,
-                    stderr=subprocess.DEVNULL,
-                    preexec_fn=lambda cores=cores: os.sched_setaffinity(0, cores),
-                )
-            )
-        if any([program.wait() for program in programs]):
-            raise RuntimeError(f"{chapter}: a run has failed")
-        results = json.loads(Path(folder, "run", "results.json").read_text())
-    return results["seconds_per_iteration"] * 1000
+def two_cores():
+    """The numbers of two CPUs that are not siblings, which share the arithmetic of one core.
+
+    Exits with a line if this program may not use two cores.
+    """
+    cores = {}
+    for cpu in sorted(os.sched_getaffinity(0)):
+        siblings = SYSTEM / f"cpu{cpu}" / "topology" / "thread_siblings_list"
+        cores.setdefault(siblings.read_text() if siblings.exists() else cpu, cpu)
+    if len(cores) < 2:
+        sys.exit("this takes two CPU cores")
+    return list(cores.values())[:2]
 
 
-def measure(chapter):
-    first, second = sorted(os.sched_getaffinity(0))[:2]
+def ways_of(chapter, first, second):
+    """By name: the CPUs and the flags of each program that trains together."""
     half = ["--batch-size", str(SHORT[chapter][1] // 2), "--distribute", "none"]
     xla = ["--no-xla"] if chapter == "chapter03_gan" else []  # it does not divide a step
     ways = {
@@ -89,13 +73,84 @@ def measure(chapter):
     }
     if xla:
         ways["one program, two cores, XLA"] = [({first, second}, ["--distribute", "none"])]
+    return ways
+
+
+def flags_of(chapter, flags, folder):
+    """Those of a short run of train.py."""
+    but = [] if chapter == "chapter09_cyclegan" else MEASURED_BUT
+    short = [*SHORT[chapter][0], "--precision", "float32", *but, *flags]
+    return [*short, "--output-dir", f"{folder}/run"]
+
+
+def environments(count):
+    """Of so many programs that train together, on this machine's CPU: without its GPUs, and without
+    the cluster that this program may be part of."""
+    alone = {name: value for name, value in os.environ.items() if not name.startswith("SLURM")}
+    alone.pop("TF_CONFIG", None)
+    alone["CUDA_VISIBLE_DEVICES"] = ""
+    if count == 1:
+        return [alone]
+    servers = [socket.create_server(("localhost", 0)) for _ in range(count)]
+    addresses = [f"localhost:{server.getsockname()[1]}" for server in servers]
+    for server in servers:
+        server.close()
+    tasks = [{"type": "worker", "index": index} for index in range(count)]
+    return [
+        alone | {"TF_CONFIG": json.dumps({"cluster": {"worker": addresses}, "task": task})}
+        for task in tasks
+    ]
+
+
+def milliseconds(chapter, ways):
+    """Of a step, in a new run: `ways` are the CPUs and the flags of each program.
+
+    Exits with the last lines of each program if one of them fails.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        programs, logs = [], []
+        for (cores, flags), environment in zip(ways, environments(len(ways)), strict=True):
+            script = str(REPOSITORY / chapter / "train.py")
+            logs.append(Path(folder, f"{len(logs)}.log"))
+            with open(logs[-1], "w") as log:
+                programs.append(
+                    subprocess.Popen(
+                        [sys.executable, script, *flags_of(chapter, flags, folder)],
+                        env=environment,
+                        stdout=subprocess.DEVNULL,
+                        stderr=log,
+                        preexec_fn=lambda cores=cores: os.sched_setaffinity(0, cores),
+                    )
+                )
+        if any([program.wait() for program in programs]):
+            said = [log.read_text(errors="replace").splitlines()[-LAST_LINES:] for log in logs]
+            sys.exit("\n".join([f"{chapter}: a run has failed", *itertools.chain(*said)]))
+        results = json.loads(Path(folder, "run", "results.json").read_text())
+    return results["seconds_per_iteration"] * 1000
+
+
+def measure(chapter, rounds):
+    ways = ways_of(chapter, *two_cores())
     times = {way: [] for way in ways}
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         for way, programs in ways.items():
             times[way].append(milliseconds(chapter, programs))
     for way, found in times.items():
-        rounds = ", ".join(f"{each:.1f}" for each in found)
-        print(f"{chapter:<20}{way:<40}{statistics.median(found):8.1f} ms   ({rounds})", flush=True)
+        each = ", ".join(f"{time:.1f}" for time in found)
+        print(f"{chapter:<20}{way:<40}{statistics.median(found):8.1f} ms   ({each})", flush=True)
+
+
+def seconds_of_step(reduced, operations):
+    """What a step takes of a GPU's arithmetic; of communication in a machine; and among all GPUs.
+
+    An all-reduce in a ring of n GPUs moves 2 (n - 1) / n of the bytes.
+
+    Args:
+        reduced: bytes of the gradients that are all-reduced.
+        operations: floating-point operations of a GPU.
+    """
+    within, among_all = (2 * (n - 1) / n for n in (EACH_MACHINE, MACHINES * EACH_MACHINE))
+    return operations / ARITHMETIC, within * reduced / WITHIN, among_all * reduced / BETWEEN
 
 
 def costs():
@@ -104,19 +159,24 @@ def costs():
     from chapter04_dcgan import networks as convolutional
     from chapter06_progan.networks import Discriminator, Generator
     from chapter09_cyclegan import networks as translating
+    from common import cli
+
+    cli.setup(0)
 
     def row(name, updated, passes, images):
         """`updated`: networks and their updates in a step; `passes`: operations an image."""
         reduced = 4 * sum(count * trainable(network) for network, count in updated)
-        eight = 2 * 7 / 8 * reduced / WITHIN
-        many = 2 * 63 / 64 * reduced / BETWEEN
+        seconds = seconds_of_step(reduced, images * passes)
         print(
             f"{name:<30}{reduced / 2**20:8.1f} MiB{passes / 1e9:10.2f} GFLOP{images:8} images"
-            f"{images * passes / ARITHMETIC * 1e3:9.2f}{eight * 1e3:9.2f}{many * 1e3:9.2f}",
+            + "".join(f"{each * 1e3:9.2f}" for each in seconds),
             flush=True,
         )
 
-    print("all-reduced in a step; an image; images a GPU; ms of arithmetic, of 8 and of 64 GPUs")
+    print(
+        "all-reduced in a step; an image; images a GPU; ms of arithmetic, of "
+        f"{EACH_MACHINE} and of {MACHINES * EACH_MACHINE} GPUs"
+    )
     g, d = dense.build_generator(), dense.build_discriminator()
     row("chapter 3, book", [(d, 2), (g, 1)], 9 * flops(d) + 4 * flops(g), 16)
     g, d = convolutional.build_generator(), convolutional.build_discriminator()
@@ -169,15 +229,29 @@ def counted(function, spec):
     return model_analyzer.profile(graph, options=options).total_float_ops
 
 
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(
+def main():
+    flags = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=["measure", "costs"])
-    parser.add_argument("chapters", nargs="*", default=list(SHORT), metavar="CHAPTER")
-    arguments = parser.parse_args()
+    flags.add_argument("what", choices=["measure", "costs"])
+    flags.add_argument("chapters", nargs="*", metavar="CHAPTER", help=", ".join(SHORT))
+    flags.add_argument(
+        "--rounds", type=int, default=ROUNDS, metavar="N", help=f"turns (default: {ROUNDS})"
+    )
+    arguments = flags.parse_args()
+    for name in arguments.chapters:
+        if name not in SHORT:
+            flags.error(f"there is no chapter {name}; choose from {', '.join(SHORT)}")
+    if arguments.rounds < 1:
+        flags.error(f"--rounds {arguments.rounds} is less than 1")
     if arguments.what == "costs":
         costs()
-    else:
-        for chapter in arguments.chapters:
-            measure(chapter)
+        return
+    for chapter in arguments.chapters or SHORT:
+        measure(chapter, arguments.rounds)
+
+
+if __name__ == "__main__":
+    from common import cli
+
+    cli.run(main)

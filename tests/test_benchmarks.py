@@ -4,6 +4,7 @@ import contextlib
 import functools
 import importlib
 import json
+import re
 import sys
 import types
 
@@ -13,6 +14,7 @@ from conftest import REPOSITORY
 sys.path.insert(0, str(REPOSITORY / "benchmarks"))
 import loops
 import quality
+import scaling
 
 
 @pytest.fixture
@@ -112,3 +114,32 @@ def test_defences_trains_with_all_means_and_prints_what_attacks_leave(monkeypatc
     assert lines[0].startswith("epoch 1, loss ")
     before, after = (float(line.split()[-1].rstrip("%")) for line in lines[-2:])
     assert lines[-1].startswith("Auto-PGD") and 0 <= after <= before <= 100
+
+
+def test_operations_are_counted_as_products_and_sums():
+    """A dense layer of m inputs and n outputs takes m·n products and about as many sums."""
+    import keras
+
+    dense = keras.Sequential([keras.Input((20,)), keras.layers.Dense(30, use_bias=False)])
+    assert scaling.flops(dense) == 2 * 20 * 30
+    assert scaling.trainable(dense) == 20 * 30
+    image = keras.Input((None, None, 3))
+    convolution = keras.layers.Conv2D(5, 3, padding="same", use_bias=False)
+    assert scaling.flops(keras.Model(image, convolution(image)), 8) == 2 * 8 * 8 * 9 * 3 * 5
+
+
+@pytest.mark.slow
+def test_costs_are_those_of_the_documentation(capsys):
+    scaling.costs()
+    printed = [
+        [float(number) for number in re.findall(r" ([\d.]+)(?: |$)", line[30:])]
+        for line in capsys.readouterr().out.splitlines()[1:]
+    ]
+    written = [
+        [float(number.replace(",", "")) for number in re.findall(r"\| ([\d.,]+)", line)]
+        for line in (REPOSITORY / "docs" / "scaling.md").read_text(encoding="utf-8").splitlines()
+        if line.startswith("| chapter") and " MiB " in line
+    ]
+    assert len(printed) == len(written) == 5
+    for found, wanted in zip(printed, written, strict=True):
+        assert found == pytest.approx(wanted, rel=0.05, abs=0.005)
