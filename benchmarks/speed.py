@@ -4,8 +4,9 @@
     python benchmarks/speed.py chapter03_gan         one
 
 The loops are in loops/. Both train on the same images, MNIST. Times depend on the machine and on
-what else it does, so the two take turns, and what counts is their ratio. Each has a process of its
-own, as ours runs with deterministic operations and the book's loop does not.
+what else it does, so the two take turns, each going first in every second round, and what counts is
+their ratio. Each has a process of its own, as ours runs with deterministic operations and the
+book's loop does not.
 
 Chapters 5 and 6 are compared with PyTorch in eager mode. Chapter 10 attacks rather than trains, and
 is compared with the adversarial-robustness-toolbox. These need pip install -r
@@ -34,13 +35,13 @@ ROUNDS = 5
 def prepare(chapter, which, precision, data_dir):
     """In a process of its own: makes one of the two loops and compiles it."""
     global train
-    from common import data, device
+    from common import cli, data
 
-    if which == "ours":
-        device.setup(seed=0, precision=precision)
+    ours = which == "ours"
+    cli.setup(0, precision if ours else "float32", deterministic=ours)
     dataset = data.load("mnist", data_dir)
     train = getattr(LOOPS[chapter], which)(dataset)
-    train(LOOPS[chapter].our_iterations if which == "ours" else 5)
+    train(LOOPS[chapter].our_iterations if ours else 5)
 
 
 def milliseconds(iterations):
@@ -52,34 +53,46 @@ def milliseconds(iterations):
 
 def take_turns(chapter, precision, data_dir):
     """Pairs of milliseconds an iteration, the book's loop and ours, one a round."""
+    iterations = {
+        "books": LOOPS[chapter].books_iterations,
+        "ours": LOOPS[chapter].our_iterations,
+    }
     with (
         ProcessPoolExecutor(1, get_context("spawn")) as books,
         ProcessPoolExecutor(1, get_context("spawn")) as ours,
     ):
-        books.submit(prepare, chapter, "books", precision, data_dir).result()
-        ours.submit(prepare, chapter, "ours", precision, data_dir).result()
-        return [
-            (
-                books.submit(milliseconds, LOOPS[chapter].books_iterations).result(),
-                ours.submit(milliseconds, LOOPS[chapter].our_iterations).result(),
-            )
-            for _ in range(ROUNDS)
-        ]
+        processes = {"books": books, "ours": ours}
+        for which, process in processes.items():
+            process.submit(prepare, chapter, which, precision, data_dir).result()
+        turns = []
+        for number in range(ROUNDS):
+            order = ("books", "ours") if number % 2 == 0 else ("ours", "books")
+            taken = {
+                which: processes[which].submit(milliseconds, iterations[which]).result()
+                for which in order
+            }
+            turns.append((taken["books"], taken["ours"]))
+        return turns
+
+
+def short_run(chapter, precision, data_dir, folder):
+    """The chapter's train.py, and its flags for a run with the settings that are compared."""
+    script = REPOSITORY / chapter.split()[0] / "train.py"
+    command = [script, "--preset", getattr(LOOPS[chapter], "preset", "book")]
+    command += ["--output-dir", f"{folder}/run", *LOOPS[chapter].short, "--precision", precision]
+    if "--dataset" not in command:
+        command += ["--data-dir", data_dir] if data_dir else []
+    return command
 
 
 def peak_memory(chapter, precision, data_dir):
     """GiB that the chapter's train.py holds at its peak, with the settings that are compared."""
     with tempfile.TemporaryDirectory() as folder:
-        script = REPOSITORY / chapter.split()[0] / "train.py"
-        command = [sys.executable, script, "--preset", getattr(LOOPS[chapter], "preset", "book")]
-        command += ["--output-dir", f"{folder}/run", *LOOPS[chapter].short]
-        command += ["--precision", precision]
-        if "--dataset" not in command:
-            command += ["--data-dir", data_dir] if data_dir else []
+        command = [sys.executable, *short_run(chapter, precision, data_dir, folder)]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         _, status, usage = os.wait4(process.pid, 0)
     if status:
-        sys.exit(f"{chapter}/train.py failed")
+        sys.exit(f"{chapter.split()[0]}/train.py failed")
     return usage.ru_maxrss / (2**30 if sys.platform == "darwin" else 2**20)  # bytes there, else KiB
 
 
@@ -96,8 +109,6 @@ def main():
     for name in arguments.chapters:
         if name not in chapters:
             flags.error(f"there is no chapter {name}; choose from {', '.join(chapters)}")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ["KERAS_BACKEND"] = "tensorflow"
 
     row = "{:<28}{:<16}{:>16}{:>10}{:>24}{:>10}"
     print(f"milliseconds an iteration, medians of {ROUNDS} turns; the book's loop is in float32")
@@ -121,4 +132,6 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    from common import cli
+
+    cli.run(main)
