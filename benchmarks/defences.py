@@ -15,7 +15,6 @@ by Auto-PGD, APGD-T and the Square attack, one after the other.
 """
 
 import argparse
-import os
 import sys
 import time
 from pathlib import Path
@@ -50,17 +49,17 @@ def main():
     flags.add_argument("--data-dir", metavar="DIR", help="of MNIST; without it the bundled one")
     flags.add_argument("--images", type=int, default=1_000, metavar="N", help="that are attacked")
     arguments = flags.parse_args()
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ["KERAS_BACKEND"] = "tensorflow"
 
-    import keras
+    from common import cli
+
+    cli.setup(arguments.seed)
+
     import numpy as np
 
     from chapter10_adversarial.evaluation import is_right
     from chapter10_adversarial.networks import build_classifier
     from common import data
 
-    keras.utils.set_random_seed(arguments.seed)
     dataset = data.load("mnist", arguments.data_dir, 5_000)
     network = build_classifier(arguments.filters, arguments.units, arguments.binarization)
     started = time.perf_counter()

@@ -1049,11 +1049,13 @@ def test_strength_compares_both_attacks_on_the_networks_of_a_run(run, monkeypatc
         for name in ("undefended", "defended")
         for attack in ("pgd", "autoattack")
     ]
-    for name, _, _, theirs, ours, *_ in lines:
+    for name, _, _, theirs, ours, only_theirs, only_ours, *_ in lines:
         network = keras.models.load_model(run[0] / f"{name}.keras")
         right = np.mean(evaluation.is_right(network, images, labels))
         assert float(theirs.rstrip("%")) / 100 == pytest.approx(right, abs=1e-4)
-        assert float(ours.rstrip("%")) / 100 < right
+        left = float(ours.rstrip("%")) / 100
+        assert left < right
+        assert int(only_ours) - int(only_theirs) == round(200 * (right - left))
 
 
 def test_a_resumed_run_is_checked_with_its_own_settings(tmp_path, capsys):
