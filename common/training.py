@@ -347,6 +347,11 @@ class TrainingRun(Run):
             kept = f"what was done up to {self.unit} {self.saved_iteration} is kept"
         return f"{kept}. Start all workers again, with the same command and --resume auto"
 
+    def _flags_again(self) -> list[str]:
+        """What config.json does not hold: which devices train, and where the data has moved to."""
+        moved = self._record and self.config.data_dir != self._record.settings["data_dir"]
+        return [*self.machine_flags, *(["--data-dir", self.config.data_dir] if moved else [])]
+
     @contextlib.contextmanager
     def resumable(self) -> Iterator[None]:
         """Ends a run at Ctrl-C with a KeyboardInterrupt that says what is kept and how to go on."""
@@ -358,9 +363,10 @@ class TrainingRun(Run):
                 raise
             if self.workers:
                 raise KeyboardInterrupt(f"Stopped; {self.advice()}") from None
+            command = command_line(self.chapter, "--resume", str(self.path), *self._flags_again())
             raise KeyboardInterrupt(
                 f"Stopped; what was done up to {self.unit} {self.saved_iteration} is kept. "
-                f"Go on with\n  {command_line(self.chapter, '--resume', str(self.path))}"
+                f"Go on with\n  {command}"
             ) from None
         finally:
             if self._lock is not None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from datasets import Counter
 
-from common import UserError, checkpoints, files, folders, images, opening, runs
+from common import UserError, checkpoints, files, flags, folders, images, machine, opening, runs
 from common.files import shortened
 from common.settings import GANSettings
 
@@ -296,6 +296,25 @@ def test_ctrl_c_tells_what_the_checkpoint_holds():
         with run.resumable():
             raise KeyboardInterrupt
     assert str(stop.value).endswith("chapter03_gan/train.py --resume begun")
+
+
+def test_ctrl_c_says_which_devices_and_where_the_data_is(tmp_path):
+    """config.json has neither; without them the run would go on otherwise, or not at all."""
+    new_run("begun")
+    options, typed = flags.parse(
+        "",
+        PRESETS,
+        ["--devices", "2", "--distribute", "mirrored", "--no-deterministic", "--data-dir", "moved"],
+    )
+    run = reopen(resume="begun", **typed)
+    run.machine_flags = machine.typed_flags(options)
+    run.start(DATA)
+    with pytest.raises(KeyboardInterrupt) as stop, run.resumable():
+        raise KeyboardInterrupt
+    assert str(stop.value).endswith(
+        "--resume begun --distribute mirrored --devices 2 --no-deterministic "
+        f"--data-dir {tmp_path / 'moved'}"
+    )
 
 
 @pytest.mark.parametrize(
