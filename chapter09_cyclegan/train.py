@@ -56,8 +56,8 @@ class Settings(settings.Settings):
 
     dataset: Annotated[str, AfterValidator(check_dataset)] = "apple2orange"
     """apple2orange, horse2zebra or another of the paper's; the path of a folder or zip with trainA,
-    trainB, testA and testB (./maps, if it is called like one of the paper's); or two classes, as
-    fashion_mnist:shirt:dress"""
+    trainB, testA and testB (with ./ before it, if it has the name of one of the paper's); or two
+    classes, as fashion_mnist:shirt:dress"""
     size: Annotated[int, AfterValidator(check_size)] = 128
     """height and width of the images, a multiple of 16 from 32 on"""
     epochs: Count = 100
