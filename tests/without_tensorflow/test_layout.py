@@ -11,7 +11,7 @@ ABOVE = {
     "common.flags": {"cli", "series"},
     "common.machine": {"flags", "cli"},
     "common.opening": {"parts", "machine", "flags", "cli"},
-    "common.training": {"opening"},
+    "common.training": {"opening", "series"},
     "common.runs": {"training", "opening", "machine", "parts"},
     "common.checkpoints": {"training"},
     "common.callbacks": {"training"},
