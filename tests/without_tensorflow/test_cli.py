@@ -1,7 +1,7 @@
 """Programs from outside: how fast and in which words they answer."""
 
-import contextlib
 import importlib
+import json
 import os
 import re
 import shlex
@@ -46,17 +46,48 @@ def test_interrupt_before_there_is_a_run(capsys):
     assert capsys.readouterr().err == "\nStopped.\n"
 
 
-@pytest.mark.parametrize("path", PROGRAMS, ids=name_of)
-def test_help_and_dry_run_need_no_tensorflow(program, tmp_path, path):
-    """TensorFlow takes seconds to import; without it, --help answers at once."""
+# For `python -c`: runs scripts by their paths, one after the other, each as if it were the first
+# that finds `common`; and prints the exit code, what was printed, and which of TensorFlow and Keras
+# were imported.
+ASK_ALL = """
+import contextlib, io, json, runpy, sys
+start = sys.path.copy()
+for path in sys.argv[1:]:
+    for name in [name for name in sys.modules if name.startswith(("chapter", "common"))]:
+        del sys.modules[name]
     for flag in ("--help", "--dry-run"):
-        done = program("-X", "importtime", path, flag)
-        assert done.returncode == 0
-        assert "tensorflow" not in done.stderr and "keras" not in done.stderr
-        assert "batch-size" in done.stdout
+        sys.path[:], sys.argv, code = start, [path, flag], 0
+        with contextlib.redirect_stdout(io.StringIO()) as out:
+            try:
+                runpy.run_path(path, run_name="__main__")
+            except SystemExit as stop:
+                code = stop.code
+        imported = sorted({"tensorflow", "keras"} & set(sys.modules))
+        print(json.dumps([path, flag, code, out.getvalue(), imported]))
+"""
+
+
+@pytest.fixture(scope="module")
+def answers(tmp_path_factory):
+    """What each program answers to --help and --dry-run, all in one process; and its folder."""
+    folder = tmp_path_factory.mktemp("empty")
+    command = [sys.executable, "-c", ASK_ALL, *map(str, PROGRAMS)]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+    lines = map(json.loads, done.stdout.splitlines())
+    return folder, {(path, flag): answer for path, flag, *answer in lines}
+
+
+@pytest.mark.parametrize("path", PROGRAMS, ids=name_of)
+def test_help_and_dry_run_need_no_tensorflow(answers, path):
+    """TensorFlow takes seconds to import; without it, --help answers at once."""
+    folder, answered = answers
+    for flag in ("--help", "--dry-run"):
+        code, out, imported = answered[str(path), flag]
+        assert code == 0 and imported == []
+        assert "batch-size" in out
         if flag == "--help":  # whose commands are this chapter's own
-            assert set(re.findall(r"chapter\d\d_\w+(?=/)", done.stdout)) == {path.parent.name}
-    assert list(tmp_path.iterdir()) == []
+            assert set(re.findall(r"chapter\d\d_\w+(?=/)", out)) == {path.parent.name}
+    assert list(folder.iterdir()) == []
 
 
 @pytest.mark.parametrize("path", PROGRAMS, ids=name_of)
@@ -166,12 +197,22 @@ def documented_commands():
                 yield found[1], found[2].split("  ")[0].split("#")[0].strip()
 
 
-@pytest.mark.parametrize("script, flags", sorted(set(documented_commands())))
+DOCUMENTED = sorted(set(documented_commands()))
+
+
+def test_each_program_has_a_documented_command():
+    documented = {REPOSITORY / script for script, _ in DOCUMENTED}
+    assert documented == set(PROGRAMS) and len(DOCUMENTED) > 2 * len(PROGRAMS)
+
+
+@pytest.mark.parametrize("script, flags", DOCUMENTED)
 def test_documented_commands_are_accepted(script, flags, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     main = importlib.import_module(script.removesuffix(".py").replace("/", ".")).main
-    with contextlib.suppress(SystemExit):  # of --help; a mistake is a UserError here
+    try:
         main([*flags.split(), "--dry-run"])
+    except SystemExit as stop:  # of --help; a mistake is a UserError here
+        assert not stop.code
 
 
 def test_runs_as_a_module_too():

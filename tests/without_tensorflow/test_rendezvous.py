@@ -44,7 +44,7 @@ def test_all_go_on_when_all_are_there_whoever_is_first():
 def test_who_does_not_come_is_named_to_all():
     addresses = free_addresses(3)
     chief, other = together(addresses, [0, 1], seconds=1.0)
-    assert chief == f"{addresses[2]} did not start within 1 seconds; of 3 workers"
+    assert addresses[2] in chief and "did not start within 1 seconds; of 3 workers" in chief
     assert addresses[2] in other or "did not start" in other
 
 
@@ -79,5 +79,5 @@ def test_strangers_do_no_harm(noise):
 
     thread = threading.Thread(target=stranger)
     thread.start()
-    assert together(addresses, [0, 1], late=0.5) == [None, None]
+    assert together(addresses, [0, 1], late=0.3) == [None, None]
     thread.join()

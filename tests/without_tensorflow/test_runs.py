@@ -485,6 +485,10 @@ def test_a_clock_before_1980_is_told_at_once(tmp_path, monkeypatch):
 
 def test_what_is_no_utf8_can_be_written_and_read(tmp_path):
     name = os.fsdecode(b"k\xb0\xa1")
+    try:
+        (tmp_path / name).mkdir()
+    except OSError:
+        pytest.skip("this file system has names in UTF-8 alone")
     run = open_run(output_dir=name)
     run.schedule(20, 10)
     run.start({"source": name, "sha256": "1"})
