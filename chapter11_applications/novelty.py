@@ -25,7 +25,8 @@ class Measurement:
         self.features, _ = self.evaluator.classifier(dataset.x_train)
         self.kinds = np.resize(dataset.y_test, count)  # of the garments to be measured
         self.test = self.novelty(dataset.x_test[:count], dataset.y_test[:count])
-        _, probabilities = self.evaluator.classifier(dataset.x_test)
+        # The evaluator would look at the test images again, for their features.
+        self.evaluator.real_features, probabilities = self.evaluator.classifier(dataset.x_test)
         self.test_label_accuracy = metrics.label_accuracy(probabilities, dataset.y_test)
 
     def novelty(self, images: np.ndarray, kinds: np.ndarray) -> dict[str, np.ndarray]:
