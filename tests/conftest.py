@@ -1,8 +1,11 @@
 """No test needs a network, a data set or a cache of the machine it runs on."""
 
+import atexit
 import collections
 import contextlib
 import gc
+import hashlib
+import json
 import os
 import shutil
 import signal
@@ -22,6 +25,8 @@ os.environ.pop("GANS_DATA", None)
 import imageio.v3 as imageio
 import numpy as np
 import pytest
+
+atexit.register(shutil.rmtree, os.environ["KERAS_HOME"], ignore_errors=True)
 
 # TensorFlow's graphs are many objects that live long. To look through them for garbage as often as
 # Python does by itself takes a fortieth of the suite's time.
@@ -56,14 +61,55 @@ def same_start(request):
         assert ("tensorflow" in sys.modules) == imported
 
 
+@pytest.fixture(scope="session", autouse=True)
+def real_images_are_classified_once():
+    """In each process: many runs are measured against the same images, which are bytes.
+
+    What stands in `without_tensorflow` may not import TensorFlow; alone, it needs no classifier.
+    """
+    if "tensorflow" not in sys.modules:
+        yield
+        return
+    import keras
+
+    from common.classifier import Classifier
+
+    known, classify = {}, Classifier.__call__
+
+    def look_up(self, images):
+        images = np.asarray(images)
+        if images.dtype != np.uint8:
+            return classify(self, images)
+        digest = hashlib.sha256(np.ascontiguousarray(images).data)
+        for weight in self.model.get_weights():
+            digest.update(np.ascontiguousarray(weight).data)
+        key = digest.digest(), images.shape, keras.config.dtype_policy().name
+        if key not in known:
+            known[key] = classify(self, images)
+        return tuple(np.copy(output) for output in known[key])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Classifier, "__call__", look_up)
+        yield
+
+
+@pytest.fixture
+def random():
+    """Random numbers that are the same whichever tests run before."""
+    return np.random.default_rng(0)
+
+
 @contextlib.contextmanager
 def run_eagerly():
     """Without compiling, which takes most of a short run's time."""
     import tensorflow as tf
 
+    before = tf.config.functions_run_eagerly()
     tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
+    try:
+        yield
+    finally:
+        tf.config.run_functions_eagerly(before)
 
 
 @pytest.fixture
@@ -116,8 +162,25 @@ ADDED_LATER = {  # to a finished run, by other programs
 }
 
 
+def without_seconds(results):
+    """What results.json holds, but for how long it took."""
+    if isinstance(results, list):
+        return [without_seconds(value) for value in results]
+    if not isinstance(results, dict):
+        return results
+    return {
+        name: without_seconds(value) for name, value in results.items() if "seconds" not in name
+    }
+
+
+def results_of(run):
+    """What a run's results.json holds, but for how long it took."""
+    return without_seconds(json.loads((run / "results.json").read_text()))
+
+
 def assert_same_run(run, whole):
-    """Two runs' histories, networks and pictures are the same to the bit."""
+    """Two runs' histories, results, networks and pictures are the same to the bit."""
+    assert results_of(run) == results_of(whole)
     for table in whole.glob("*.csv"):
         if table.name != "timings.csv":
             assert (run / table.name).read_bytes() == table.read_bytes()
@@ -125,8 +188,8 @@ def assert_same_run(run, whole):
     assert names[0] == names[1]
     for network in whole.glob("*.keras"):
         assert np.array_equal(weights_of(run / network.name), weights_of(network))
-    for picture in (whole / "samples").iterdir():
-        assert (run / "samples" / picture.name).read_bytes() == picture.read_bytes()
+    for picture in [*(whole / "samples").iterdir(), *whole.glob("*.gif")]:
+        assert (run / picture.relative_to(whole)).read_bytes() == picture.read_bytes()
 
 
 SECOND_CHECKPOINT = ("latest.weights.h5", 2)
@@ -158,9 +221,10 @@ def kept_as_killed(run, kept):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "replace", keep_and_replace)
         yield
+    assert all(copy.exists() for copy in kept), f"of {kept}, a moment never came"
 
 
-def check_resumed(train, command, whole, *, compare=assert_same_run):
+def check_resumed(train, command, whole, *, compare=assert_same_run, draw=False):
     """A run that was killed and goes on ends as the whole one.
 
     Args:
@@ -168,10 +232,18 @@ def check_resumed(train, command, whole, *, compare=assert_same_run):
         command: the flags to go on with; the last of them is the run's folder.
         whole: the folder of the run that was not killed.
         compare: asserts that the two folders are the same.
+        draw: whether it looks into Matplotlib's figures, which take long to draw; else they are
+            blank.
     """
+    from common import images
+
     run = Path(command[-1])
     assert not (run / "results.json").exists()
-    train.main([str(flag) for flag in command])
+    with pytest.MonkeyPatch.context() as patch:
+        if not draw:
+            blank = images.png(np.zeros((2, 2), np.uint8))
+            patch.setattr(images, "figure_png", lambda figure: blank)
+        train.main([str(flag) for flag in command])
     assert not list(run.rglob(".writing-*"))
     compare(run, whole)
 
@@ -187,6 +259,28 @@ def check_killed_and_resumed(train, flags, whole, run, between=lambda: None):
     with kept_as_killed(whole, {run: SECOND_CHECKPOINT}):
         train.main([*flags, "--output-dir", str(whole)])
     check_resumed(train, [*(between() or []), "--resume", run], whole)
+
+
+def assert_goes_down(loss, update, variables, rate):
+    """An update by plain SGD moves variables down the gradient of a loss, by a learning rate.
+
+    Args:
+        loss: called without arguments, before the update; gives a scalar.
+        update: called without arguments.
+    """
+    import tensorflow as tf
+
+    with tf.GradientTape() as tape:
+        value = loss()
+    gradients = [tf.convert_to_tensor(g).numpy() for g in tape.gradient(value, variables)]
+    before = [np.array(variable) for variable in variables]
+    update()
+    largest = max(np.abs(gradient).max() for gradient in gradients)
+    for variable, old, gradient in zip(variables, before, gradients, strict=True):
+        tolerance = 1e-3 * np.abs(gradient).max() + 1e-5 * largest
+        tolerance += 2 * np.spacing(np.abs(old).max()) / rate  # as the weights are rounded
+        move = (old - np.array(variable)) / rate
+        np.testing.assert_allclose(move, gradient, rtol=0, atol=tolerance, err_msg=variable.path)
 
 
 def assert_same_outputs(ours, books):

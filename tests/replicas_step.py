@@ -371,7 +371,7 @@ CASES = (
 
 def train(case, strategy, steps):
     """Weights before and after some steps, and what is reported."""
-    keras.backend.clear_session()
+    keras.backend.clear_session(free_memory=False)
     keras.utils.set_random_seed(0)
     with strategy.scope():
         model, data = case()

@@ -2,36 +2,48 @@
 
 import contextlib
 import io
+import json
 import shutil
 import zipfile
 
 import keras
 import numpy as np
 import pytest
-from conftest import error_of, run_eagerly
+from conftest import error_of
 from keras import layers
 
 from chapter04_dcgan import explore, train
 from common import data, images
 
-# What the generator makes: for each digit, the first training image of it.
-SAMPLE = data.load("sample")
-DIGITS = np.stack([SAMPLE.x_train[SAMPLE.y_train == digit][0] for digit in range(10)])
+
+@pytest.fixture(scope="module")
+def sample():
+    return data.load("sample")
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
+def digits(sample):
+    """What the generator makes: for each digit, the first training image of it."""
+    return np.stack([sample.x_train[sample.y_train == digit][0] for digit in range(10)])
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, sample, digits):
     """A finished run; the largest of the latent point's first ten numbers chooses the digit."""
     folder = tmp_path_factory.mktemp("runs") / "run"
-    with run_eagerly():
-        train.main(["--preset", "smoke", "--iterations", "1", "--output-dir", str(folder)])
+    folder.mkdir()
+    settings = train.PRESETS["smoke"].model_dump()
+    record = {"chapter": "chapter04_dcgan", "preset": "smoke", "settings": settings}
+    record |= {"data": sample.describe(), "versions": {}}
+    (folder / "config.json").write_text(json.dumps(record))
+    (folder / "results.json").write_text("{}")
     choose = layers.Dense(10, "softmax", use_bias=False)
     draw = layers.Dense(784, use_bias=False)
     generator = keras.Sequential(
         [keras.Input((100,)), choose, draw, layers.Reshape((28, 28, 1)), layers.Activation("tanh")]
     )
     choose.set_weights([1e6 * np.eye(100, 10)])
-    draw.set_weights([np.where(DIGITS.reshape(10, 784) > 127, 9.0, -9.0)])
+    draw.set_weights([np.where(digits.reshape(10, 784) > 127, 9.0, -9.0)])
     generator.save(folder / "generator.keras")
     return folder
 
@@ -44,14 +56,14 @@ def explored(run):
     return results, out.getvalue(), (run / "explore" / "interpolation.png").read_bytes()
 
 
-def test_pictures_are_what_the_generator_makes(run, explored):
+def test_pictures_are_what_the_generator_makes(run, explored, sample, digits):
     results, out, _ = explored
     assert results["arithmetic"] == [3] * 9
-    training = SAMPLE.x_train.reshape(-1, 784) / 127.5 - 1
-    made = np.where(DIGITS.reshape(10, 1, 784) > 127, 1.0, -1.0)
+    training = sample.x_train.reshape(-1, 784) / 127.5 - 1
+    made = np.where(digits.reshape(10, 1, 784) > 127, 1.0, -1.0)
     nearest = np.sqrt(np.mean((made - training) ** 2, axis=2)).min(axis=1)
     assert np.min(np.abs(nearest - results["distance"])) < 1e-3  # a median: it is one of the ten
-    test = SAMPLE.x_test[:500].reshape(-1, 784) / 127.5 - 1
+    test = sample.x_test[:500].reshape(-1, 784) / 127.5 - 1
     between = [np.sqrt(np.mean((x - training) ** 2, axis=1)).min() for x in test]
     assert results["test_distance"] == pytest.approx(np.median(between), rel=1e-4)
     strip = images.read(run / "explore" / "interpolation.png")
@@ -64,8 +76,8 @@ def test_pictures_are_what_the_generator_makes(run, explored):
         for r in (0, 1)
     ]
     for made, nearest in zip(*tiles, strict=True):
-        (digit,) = np.flatnonzero([np.array_equal(made, 255 * (x > 127)) for x in DIGITS[..., 0]])
-        assert np.array_equal(nearest, DIGITS[digit, ..., 0])
+        (digit,) = np.flatnonzero([np.array_equal(made, 255 * (x > 127)) for x in digits[..., 0]])
+        assert np.array_equal(nearest, digits[digit, ..., 0])
     assert images.read(run / "explore" / "arithmetic.png").ndim == 3
     assert str(run / "explore") in out
 
@@ -155,23 +167,39 @@ def test_a_network_that_is_missing_is_one_line(run, tmp_path, capsys):
 
 
 def test_other_data_than_the_runs_is_refused(run, tmp_path, capsys):
-    config = run / "config.json"
-    before = config.read_text()
-    config.write_text(before.replace('"sha256": "', '"sha256": "0'))
-    assert "was begun with other data" in error_of(explore.main, [str(run)], capsys)
-    config.write_text(before)
+    other = tmp_path / "other"
+    shutil.copytree(run, other)
+    config = (other / "config.json").read_text()
+    (other / "config.json").write_text(config.replace('"sha256": "', '"sha256": "0'))
+    assert "was begun with other data" in error_of(explore.main, [str(other)], capsys)
 
 
 def test_it_takes_the_latest_run_and_a_seed_makes_its_pictures(
     run, explored, tmp_path, monkeypatch, capsys
 ):
+    """What takes long, the nearest images and the arithmetic, is only seen to be asked for."""
+    nearest, arithmetic = [], []
+
+    def find_nearest(run, dataset, samples):
+        nearest.append(samples)
+        return 0.0, 0.0
+
+    def calculate(run, dataset, generate, digits, noise, nearby):
+        arithmetic.append((digits, noise))
+        return [0]
+
+    monkeypatch.setattr(explore, "find_nearest", find_nearest)
+    monkeypatch.setattr(explore, "calculate", calculate)
     home = tmp_path / "runs" / "chapter04_dcgan"
     home.mkdir(parents=True)
     (home / "0002").symlink_to(run)
     monkeypatch.chdir(tmp_path)
     explore.main([])
-    assert "8 - 3 + 5: the classifier sees" in capsys.readouterr().out
+    assert "8 - 3 + 5: the classifier sees 0" in capsys.readouterr().out
     picture = run / "explore" / "interpolation.png"
     assert picture.read_bytes() == explored[2]
     explore.main([str(run), "--seed", "1"])
     assert picture.read_bytes() != explored[2]
+    assert [digits for digits, _ in arithmetic] == [(8, 3, 5)] * 2
+    for seen in (nearest, [noise for _, noise in arithmetic]):
+        assert not np.array_equal(*seen)  # of the two seeds

@@ -187,7 +187,6 @@ def small_steps():
     "iterations, optimizer, batch_norm",
     [
         (1, keras.optimizers.Adam, False),
-        (1, keras.optimizers.Adam, True),
         (3, small_steps, True),
     ],
 )

@@ -72,10 +72,16 @@ class LinearClassifier:
         return (flat / 127.5 - 1) @ self.kernel
 
 
-@pytest.fixture
-def linear(monkeypatch):
-    monkeypatch.setattr(applications, "Classifier", LinearClassifier)
+@pytest.fixture(scope="module")
+def one_linear():
+    """For all tests: attacks are compiled anew for each classifier."""
     return LinearClassifier()
+
+
+@pytest.fixture
+def linear(monkeypatch, one_linear):
+    monkeypatch.setattr(applications, "Classifier", lambda *arguments: one_linear)
+    return one_linear
 
 
 def test_a_photo_is_fooled_within_epsilon(linear, flags, photo, tmp_path, capsys):
@@ -177,7 +183,7 @@ def test_transfer_to_another_classifier(monkeypatch, linear, flags, photo, capsy
             return super().__call__(keras.ops.repeat(keras.ops.repeat(images, 2, 1), 2, 2))
 
     def choose(name, *arguments, **settings):
-        return Half() if name == "half" else LinearClassifier()
+        return Half() if name == "half" else linear
 
     monkeypatch.setattr(applications, "Classifier", choose)
     (found,) = imagenet.main([photo, *flags, "--also", "same"])["attacked"]

@@ -1,5 +1,6 @@
 """Chapter 11, design.py: the creative loss, the algorithm, the measures, and the comparison."""
 
+import dataclasses
 import json
 
 import keras
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import (
+    assert_goes_down,
     assert_same_run,
     check_resumed,
     error_of,
@@ -23,11 +25,10 @@ from common.batch_norm import fuse
 SMOKE = ["--preset", "smoke"]
 SHAPE = (8, 8, 1)
 STYLES = 4
-RANDOM = np.random.default_rng(0)
 
 
-def test_creative_loss_is_the_cross_entropy_with_the_uniform_distribution():
-    logits = RANDOM.normal(size=(5, 7)).astype("float32")
+def test_creative_loss_is_the_cross_entropy_with_the_uniform_distribution(random):
+    logits = random.normal(size=(5, 7)).astype("float32")
     p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     assert float(creative_loss(logits)) == pytest.approx(-np.mean(np.log(p)), rel=1e-5)
     even = float(creative_loss(tf.zeros((2, 7))))
@@ -52,7 +53,7 @@ def small_gan(creativity=1.0, rate=0.0, seed=0):
 KINDS = np.array([0, 1, 2, 0, 1, 2], np.int32)
 OF_STYLES = np.array([3, 0, 1, 2, 2, 0], np.int32)
 BATCH = (
-    tf.constant(RANDOM.uniform(-1, 1, (6, *SHAPE)), tf.float32),
+    tf.constant(np.random.default_rng(0).uniform(-1, 1, (6, *SHAPE)), tf.float32),
     tf.constant(combine(KINDS, OF_STYLES, STYLES), tf.int32),
 )
 
@@ -72,6 +73,45 @@ def test_logged_numbers_are_those_of_the_heads():
     assert logs["creative_loss"] == pytest.approx(float(creative_loss(made_styles)), rel=1e-4)
     assert logs["kind_accuracy"] == pytest.approx(np.mean(kinds.argmax(1) == KINDS))
     assert logs["style_accuracy"] == pytest.approx(np.mean(of_styles.argmax(1) == OF_STYLES))
+
+
+def name_loss(names, logits):
+    return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(names, logits))
+
+
+def test_the_discriminators_step_goes_down_its_loss():
+    """Of judging, of naming kind and style, and of half of R1 by its weight; written out here."""
+    gan, (pictures, _) = small_gan(rate=0.1), BATCH
+    gan.g_optimizer.learning_rate = 0.0
+    fakes = gan.generator([gan.noise(0, 6)[0], tf.constant(KINDS)], training=True)
+
+    def loss():
+        with tf.GradientTape() as tape:
+            tape.watch(pictures)
+            real, kinds, of_styles = gan.discriminator(pictures, training=True)
+        slopes = tape.gradient(real, pictures)
+        fake, _, _ = gan.discriminator(fakes, training=True)
+        judging = tf.reduce_mean(tf.nn.softplus(-real)) + tf.reduce_mean(tf.nn.softplus(fake))
+        r1 = tf.reduce_mean(tf.reduce_sum(slopes**2, axis=(1, 2, 3)))
+        return judging + name_loss(KINDS, kinds) + name_loss(OF_STYLES, of_styles) + 2.0 / 2 * r1
+
+    variables = gan.discriminator.trainable_variables
+    assert_goes_down(loss, lambda: gan.train_step(BATCH), variables, rate=0.1)
+
+
+def test_the_generators_step_goes_down_its_loss():
+    """To pass for real, of the kind that is asked for, and of no style by its weight."""
+    gan = small_gan(creativity=3.0, rate=0.1)
+    gan.d_optimizer.learning_rate = 0.0
+
+    def loss():
+        fakes = gan.generator([gan.noise(0, 6)[0], tf.constant(KINDS)], training=True)
+        fake, kinds, of_styles = gan.discriminator(fakes, training=True)
+        no_style = -tf.reduce_mean(tf.nn.log_softmax(of_styles))
+        return tf.reduce_mean(tf.nn.softplus(-fake)) + name_loss(KINDS, kinds) + 3.0 * no_style
+
+    variables = gan.generator.trainable_variables
+    assert_goes_down(loss, lambda: gan.train_step(BATCH), variables, rate=0.1)
 
 
 def test_the_creative_loss_moves_the_generator_alone():
@@ -99,9 +139,20 @@ def test_the_discriminator_learns_kinds_and_styles_from_real_images_alone(monkey
     assert len(seen) == 3 and seen[2].tolist() == KINDS.tolist()  # the generator's
 
 
+def few_clothes(tests=300):
+    clothes = data.load("fashion_sample")
+    return dataclasses.replace(
+        clothes,
+        x_train=clothes.x_train[:1_000],
+        y_train=clothes.y_train[:1_000],
+        x_test=clothes.x_test[:tests],
+        y_test=clothes.y_test[:tests],
+    )
+
+
 @pytest.fixture(scope="module")
 def measurement():
-    clothes = data.load("fashion_sample").hold_out(7_000)  # a thousand to look for the nearest in
+    clothes = few_clothes(tests=100)
     found = styles.find(clothes.x_train, clothes.y_train, 6)
     return novelty.Measurement(clothes, found, 40)
 
@@ -136,14 +187,21 @@ def test_entropy_of_the_named_styles():
     assert novelty.entropy(gan, pictures) == pytest.approx(-np.mean(np.sum(p * np.log(p), 1)), 1e-4)
 
 
+SHORT = [*SMOKE, "--iterations", "2", "--sample-interval", "1"]
+
+
 @pytest.fixture(scope="module")
 def finished_run(tmp_path_factory):
+    """Of few images, as are the runs that the tests below resume."""
     folder = tmp_path_factory.mktemp("chapter11") / "run"
     in_the_second_variant = ("latest.weights.h5", 4)
     kept = {folder.with_name("killed"): in_the_second_variant}
-    with run_eagerly(), kept_as_killed(folder, kept):
-        design.main([*SMOKE, "--output-dir", str(folder)])
-    return folder
+    clothes = few_clothes()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(data, "load", lambda *arguments: clothes)
+        with run_eagerly(), kept_as_killed(folder, kept):
+            design.main([*SHORT, "--output-dir", str(folder)])
+        yield folder
 
 
 def test_run_leaves_what_the_readme_promises(finished_run):
@@ -151,7 +209,7 @@ def test_run_leaves_what_the_readme_promises(finished_run):
     assert list(results) == ["plain", "creative"]
     for name, found in results.items():
         folder = finished_run / name
-        assert found["iterations"] == 4 and found["pixels_distance"] > found["test_pixels_distance"]
+        assert found["iterations"] == 2 and found["pixels_distance"] > found["test_pixels_distance"]
         assert 0.8 < found["test_label_accuracy"] < 1
         assert 0 < found["style_entropy"] <= np.log(6) and 0 <= found["label_accuracy"] <= 1
         generator = keras.models.load_model(folder / "generator.keras")
@@ -175,13 +233,13 @@ def assert_same_variants(run, whole):
 def test_run_killed_in_the_second_variant_and_resumed_ends_in_the_same_bits(finished_run):
     run = finished_run.with_name("killed")
     assert (run / "plain" / "results.json").exists()
-    check_resumed(design, ["--resume", run], finished_run, compare=assert_same_variants)
+    check_resumed(design, ["--resume", run], finished_run, compare=assert_same_variants, draw=True)
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("eagerly")
 def test_a_variant_alone_is_the_same_as_beside_the_other(finished_run, tmp_path):
-    design.main([*SMOKE, "--variant", "creative", "--output-dir", str(tmp_path / "run")])
+    design.main([*SHORT, "--variant", "creative", "--output-dir", str(tmp_path / "run")])
     assert_same_run(tmp_path / "run", finished_run / "creative")
 
 

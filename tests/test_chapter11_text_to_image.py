@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 from conftest import (
     REPOSITORY,
+    assert_goes_down,
     assert_same_run,
     check_resumed,
     error_of,
@@ -217,6 +218,25 @@ def test_each_term_is_in_the_update_by_its_weight(some_scenes):
         np.testing.assert_allclose(variable, value, rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.parametrize("stage", [0, 1])
+def test_each_term_is_in_the_generators_update_by_its_weight(some_scenes, stage):
+    """To fit the captions, to show the facts, and near the captions: the loss is written out."""
+    pictures, labels = batch(some_scenes, stage)
+    words, facts = labels[:, 0], labels[:, 1]
+    gan = small_gan(lambda: keras.optimizers.SGD(0.1), facts_weight=0.5, kl_weight=4.0)
+    gan.begin(stage)
+    gan.d_optimizers[stage].learning_rate = 0.0
+
+    def loss():
+        fakes, kl = gan.make(words, gan.noise(6, 0))
+        fit, shown = gan.discriminators[stage]([fakes, words[:, None]], training=True)
+        fits = tf.reduce_mean(tf.nn.softplus(-fit))
+        return fits + 0.5 * text_losses.facts_loss(shown, facts) + 4.0 * kl
+
+    variables = gan.generator_variables(stage)
+    assert_goes_down(loss, lambda: gan.train_step((pictures, labels)), variables, rate=0.1)
+
+
 def test_compiled_steps_are_those_of_python(some_scenes):
     logs = []
     for eagerly in (True, False):
@@ -243,16 +263,17 @@ def test_conditions_are_drawn_around_the_captions_mean(some_scenes):
 @pytest.fixture(scope="module")
 def finished_run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "run"
+    short = ["--first-iterations", "2", "--second-iterations", "2", "--sample-interval", "1"]
     # When a checkpoint is about to be written, the one before it is what a kill leaves.
     moments = {folder.with_name(f"killed{n}"): ("latest.weights.h5", n) for n in (2, 4)}
     with run_eagerly(), kept_as_killed(folder, moments):
-        text_to_image.main([*SMOKE, "--output-dir", str(folder)])
+        text_to_image.main([*SMOKE, *short, "--output-dir", str(folder)])
     return folder
 
 
 def test_smoke_run_leaves_what_the_readme_promises(finished_run):
     results = json.loads((finished_run / "results.json").read_text())
-    assert results["iterations"] == 8
+    assert results["iterations"] == 4
     with open(finished_run / "measured.csv", encoding="utf-8") as file:
         rows = {row["images"]: row for row in csv.DictReader(file)}
     assert list(rows) == [
@@ -268,7 +289,7 @@ def test_smoke_run_leaves_what_the_readme_promises(finished_run):
         assert results[f"{name}_right"] == float(row["all"])
     for name in ("stacked", "first_size", "second_stroke"):
         assert float(rows["real"][name]) > 0.95
-    page = images.read(finished_run / "samples" / "000008.png")
+    page = images.read(finished_run / "samples" / "000004.png")
     assert page.shape == (4 * 98 + 2, 8 * 98 + 2)
     assert images.read(finished_run / "captions.png").std() > 10
     assert frames_of(finished_run / "progress.gif") == 5

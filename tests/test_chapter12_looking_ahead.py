@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import (
+    assert_goes_down,
     assert_same_run,
     check_resumed,
     error_of,
@@ -15,7 +16,16 @@ from conftest import (
     run_eagerly,
 )
 
-from chapter12_looking_ahead import attacks, attention, membership, networks, pairs, truncation
+from chapter12_looking_ahead import (
+    attacks,
+    attention,
+    membership,
+    membership_figures,
+    networks,
+    pairs,
+    sagan,
+    truncation,
+)
 from chapter12_looking_ahead.attention_figures import attention_weights
 from chapter12_looking_ahead.sagan import SAGAN, generator_loss, hinge_loss
 from chapter12_looking_ahead.target_networks import (
@@ -25,21 +35,21 @@ from chapter12_looking_ahead.target_networks import (
     build_generator,
 )
 from chapter12_looking_ahead.targets import GAN, VAE
-from common import UserError, data, images
+from common import UserError, data, images, spectral
 from common.batch_norm import fuse, unfuse
 from common.spectral import SpectralLayer
 
-RANDOM = np.random.default_rng(0)
 SMOKE = ["--preset", "smoke"]
 
 
 def randomly(network):
     """The network with random biases and a γ that is not 0."""
+    random = np.random.default_rng(0)
     for layer in network.layers:
         if isinstance(layer, networks.Gamma):
             layer.gamma.assign(0.7)
         if isinstance(layer, SpectralLayer):
-            layer.bias.assign(RANDOM.normal(size=layer.bias.shape))
+            layer.bias.assign(random.normal(size=layer.bias.shape))
     return network
 
 
@@ -48,15 +58,15 @@ def attention_layer():
     return keras.Model(features, networks.self_attention(features))
 
 
-def test_attention_starts_as_if_it_were_not_there():
-    features = RANDOM.normal(size=(2, 4, 6, 16)).astype("float32")
+def test_attention_starts_as_if_it_were_not_there(random):
+    features = random.normal(size=(2, 4, 6, 16)).astype("float32")
     np.testing.assert_array_equal(attention_layer()(features), features)
 
 
-def test_attention_is_the_papers():
+def test_attention_is_the_papers(random):
     """Equations 1 to 3 in NumPy, with the pooled keys of the authors' code."""
     model = randomly(attention_layer())
-    x = RANDOM.normal(size=(2, 4, 6, 16)).astype("float32")
+    x = random.normal(size=(2, 4, 6, 16)).astype("float32")
 
     def convolve(name, features):
         layer = model.get_layer(name)
@@ -105,21 +115,21 @@ def test_networks_make_and_judge_images_of_a_shape(shape):
 
 
 @pytest.mark.parametrize("attention", [True, False])
-def test_an_exported_network_is_keras_own_and_makes_the_same(attention, tmp_path):
+def test_an_exported_network_is_keras_own_and_makes_the_same(attention, tmp_path, random):
     generator = fuse(randomly(networks.build_generator(8, pairs.SHAPE, attention)))
     for layer in generator.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
-            layer.moving_mean.assign(RANDOM.normal(size=layer.moving_mean.shape))
+            layer.moving_mean.assign(random.normal(size=layer.moving_mean.shape))
     exported = networks.export(unfuse(generator))
     assert {type(layer).__module__.split(".")[0] for layer in exported.layers} == {"keras"}
     exported.save(tmp_path / "generator.keras")
-    noise = RANDOM.normal(size=(3, 8)).astype("float32")
+    noise = random.normal(size=(3, 8)).astype("float32")
     loaded = keras.models.load_model(tmp_path / "generator.keras")
     np.testing.assert_allclose(loaded(noise), generator(noise), atol=1e-5)
 
 
-def test_hinge_losses_are_the_papers():
-    real, fake = (RANDOM.normal(size=(6, 1)).astype("float32") * 2 for _ in range(2))
+def test_hinge_losses_are_the_papers(random):
+    real, fake = (random.normal(size=(6, 1)).astype("float32") * 2 for _ in range(2))
     expected = -np.mean(np.minimum(0, real - 1)) - np.mean(np.minimum(0, -fake - 1))
     assert float(hinge_loss(real, fake)) == pytest.approx(expected, rel=1e-5)
     assert float(generator_loss(fake)) == pytest.approx(-fake.mean(), rel=1e-5)
@@ -138,7 +148,8 @@ def small_gan(kind, rates):
 
 
 def real_images(gan, count=8):
-    return RANDOM.uniform(-1, 1, (count, *gan.generator.output_shape[1:])).astype("float32")
+    shape = (count, *gan.generator.output_shape[1:])
+    return np.random.default_rng(1).uniform(-1, 1, shape).astype("float32")
 
 
 @pytest.mark.parametrize("kind", [SAGAN, GAN])
@@ -154,6 +165,41 @@ def test_each_update_moves_the_network_it_should_and_no_other(kind, moved):
         kernels = [v.ndim > 1 for v in variables]
         same = [np.array_equal(v, old) for v, old in zip(variables, before[name], strict=True)]
         assert {s for s, kernel in zip(same, kernels, strict=True) if kernel} == {name != moved}
+
+
+def sagan_without_power_iterations(monkeypatch, rates):
+    """After one for each network; and a list of the networks for which a step asks for more."""
+    gan, asked = small_gan(SAGAN, rates), []
+    for network in (gan.generator, gan.discriminator):
+        spectral.update_vectors(network)
+    monkeypatch.setattr(sagan, "update_vectors", asked.append)
+    return gan, asked
+
+
+def test_sagans_discriminator_goes_down_the_hinge_loss(monkeypatch):
+    gan, asked = sagan_without_power_iterations(monkeypatch, (0.1, 0.0))
+    real_batch = tf.constant(real_images(gan))
+    fakes = gan.generator(attacks_noise(gan, 8), training=True)
+
+    def loss():
+        real, fake = (gan.discriminator(x, training=True) for x in (real_batch, fakes))
+        return tf.reduce_mean(tf.nn.relu(1 - real)) + tf.reduce_mean(tf.nn.relu(1 + fake))
+
+    variables = gan.discriminator.trainable_variables
+    assert_goes_down(loss, lambda: gan.train_step(real_batch), variables, rate=0.1)
+    assert asked == [gan.generator, gan.discriminator]
+
+
+def test_sagans_generator_goes_up_the_discriminators_logit(monkeypatch):
+    gan, _ = sagan_without_power_iterations(monkeypatch, (0.0, 0.1))
+    real_batch = tf.constant(real_images(gan))
+
+    def loss():
+        fakes = gan.generator(attacks_noise(gan, 8), training=True)
+        return -tf.reduce_mean(gan.discriminator(fakes, training=True))
+
+    variables = gan.generator.trainable_variables
+    assert_goes_down(loss, lambda: gan.train_step(real_batch), variables, rate=0.1)
 
 
 def test_gan_reports_the_losses_of_its_logits():
@@ -174,10 +220,10 @@ def attacks_noise(gan, count):
     return normal_noise((count, gan.latent_dim), gan.seed, 0)
 
 
-def test_bound_of_the_vae_is_the_likelihood_less_the_divergence():
+def test_bound_of_the_vae_is_the_likelihood_less_the_divergence(random):
     vae = VAE(build_encoder(3), build_decoder(3), seed=1)
     vae.compile(keras.optimizers.SGD(0.0), run_eagerly=True)
-    pictures = RANDOM.uniform(size=(5, 28, 28, 1)).astype("float32")
+    pictures = random.uniform(size=(5, 28, 28, 1)).astype("float32")
     pixels = pictures.reshape(5, 784).astype(float)
     mean, log_var = (x.numpy().astype(float) for x in vae.encoder(pixels))
     noise = tf.random.stateless_normal((5, 3), (1, 0), alg="philox").numpy()
@@ -198,8 +244,8 @@ def test_bound_of_the_vae_is_the_likelihood_less_the_divergence():
 class Digits:
     """300 training images and 200 test images, all different."""
 
-    x_train = RANDOM.integers(0, 256, (300, 28, 28, 1), np.uint8)
-    x_test = RANDOM.integers(0, 256, (200, 28, 28, 1), np.uint8)
+    x_train = np.random.default_rng(0).integers(0, 256, (300, 28, 28, 1), np.uint8)
+    x_test = np.random.default_rng(1).integers(0, 256, (200, 28, 28, 1), np.uint8)
 
 
 def as_set(pictures):
@@ -244,9 +290,9 @@ def test_who_publishes_copies_gives_its_members_away(tmp_path):
     assert set(curves) == {attacks.NEAREST, "blind score"}
 
 
-def train_and_keep(main, folder, moment):
+def train_and_keep(main, folder, moment, flags=()):
     with run_eagerly(), kept_as_killed(folder, {folder.with_name("killed"): moment}):
-        main([*SMOKE, "--output-dir", str(folder)])
+        main([*SMOKE, *flags, "--output-dir", str(folder)])
     return folder
 
 
@@ -259,7 +305,8 @@ def attention_run(tmp_path_factory):
 @pytest.fixture(scope="module")
 def membership_run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("membership") / "run"
-    return train_and_keep(membership.main, folder, ("latest.weights.h5", 8))  # of the last VAE
+    in_the_vae = ("latest.weights.h5", 4)
+    return train_and_keep(membership.main, folder, in_the_vae, ["--images", "100"])
 
 
 def assert_same_parts(run, whole):
@@ -304,24 +351,51 @@ def test_membership_run_leaves_what_the_readme_promises(membership_run):
     results = json.loads((membership_run / "results.json").read_text())
     assert len(results) == 4  # two attacks on each of two models
     for attack in results.values():
-        assert list(attack) == ["100", "200"]
+        assert list(attack) == ["100"]
         assert all(0 <= m["auc"]["mean"] <= 1 for m in attack.values())
-    part = membership_run / "gan_200_seed0"
+    part = membership_run / "gan_100_seed0"
     assert images.read(part / "nearest.png").shape == (6 * 86 + 2, 10 * 86 + 2)
     own = json.loads((part / "results.json").read_text())["attacks"]["discriminator's logit"]
-    assert own["auc"] == results["gan, discriminator's logit"]["200"]["auc"]["mean"]
-    assert json.loads((part / "config.json").read_text())["data"]["training_images"] == 200
+    assert own["auc"] == results["gan, discriminator's logit"]["100"]["auc"]["mean"]
+    assert json.loads((part / "config.json").read_text())["data"]["training_images"] == 100
     history = (part / "history.csv").read_text().splitlines()
     assert history[-1].split(",")[-1] == str(own["auc"])
     assert images.read(membership_run / "auc.png").std() > 10
     assert images.read(membership_run / "roc.png").std() > 10
 
 
+def test_membership_of_several_numbers_of_images_is_summarized_by_number(monkeypatch):
+    """Of made-up AUCs, with two seeds for each of two numbers of training images."""
+    config = membership.PRESETS["smoke"].replace(model=["gan"], images=[100, 200], repeats=2)
+    aucs = {(100, 0): 0.9, (100, 1): 0.7, (200, 0): 0.6, (200, 1): 0.6}
+    assert set(config.parts) == {f"gan_{count}_seed{seed}" for count, seed in aucs}
+    found = {}
+    for (count, seed), auc in aucs.items():
+        measured = {"auc": auc, "accuracy": 0.5, "true_positive_rate": 0.1}  # without controls
+        found[f"gan_{count}_seed{seed}"] = {"attacks": {"blind": measured}}
+    results = membership_figures.summarize(config, found)
+    assert list(results) == ["gan, blind"] and list(results["gan, blind"]) == ["100", "200"]
+    of_100, of_200 = (results["gan, blind"][count]["auc"] for count in ("100", "200"))
+    assert of_100 == pytest.approx({"mean": 0.8, "deviation": 0.2 / np.sqrt(2)})
+    assert of_200 == pytest.approx({"mean": 0.6, "deviation": 0})
+    assert results["gan, blind"]["100"]["control_auc"] is None
+    lines = [line.split() for line in membership_figures.table(results).splitlines()]
+    assert lines[1] == "gan, blind 100 80.0% ± 14.1% - 50.0% ± 0.0% 10.0% ± 0.0%".split()
+    assert lines[2][2:6] == "200 60.0% ± 0.0%".split()
+
+    drawn = []
+    monkeypatch.setattr(images, "figure_png", lambda figure: drawn.append(figure) or b"")
+    membership_figures.draw_auc(results, "Title")
+    ((curve,),) = [axes.containers for axes in drawn[0].axes]
+    places, means = curve[0].get_data()
+    assert list(places) == [100, 200] and list(means) == pytest.approx([0.8, 0.6])
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("eagerly")
 def test_membership_run_killed_in_the_last_model_and_resumed_has_the_same_bits(membership_run):
     run = membership_run.with_name("killed")
-    assert (run / "gan_200_seed0" / "results.json").exists()
+    assert (run / "gan_100_seed0" / "results.json").exists()
     check_resumed(membership, ["--resume", run], membership_run, compare=assert_same_parts)
 
 

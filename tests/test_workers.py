@@ -124,9 +124,15 @@ def test_workers_with_different_settings_are_told_apart(tmp_path):
     assert not (tmp_path / "runs").exists()
 
 
-@pytest.mark.parametrize("flags", [["--distribute", "multi-worker"], ["--devices", "0"]])
-def test_flags_that_fit_no_machine_are_one_line(flags, tmp_path):
+@pytest.mark.parametrize(
+    "flags, words",
+    [
+        (["--distribute", "multi-worker"], "neither TF_CONFIG nor Slurm names several workers"),
+        (["--devices", "0"], "--devices: 0 is not a number from 1"),
+    ],
+)
+def test_flags_that_fit_no_machine_are_one_line(flags, words, tmp_path):
     done = subprocess.run([*TRAIN, *flags], env=ALONE, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 2
-    assert done.stderr.startswith("error: ")
+    assert done.stderr.startswith("error: ") and words in done.stderr
     assert done.stderr.count("\n") == 1
