@@ -394,6 +394,8 @@ def few_digits(training, test):
 class Seen:
     """What `Measurement` needs of a run."""
 
+    is_chief = True
+
     def __init__(self, iterations):
         self.iterations, self.history, self.kept, self.config = iterations, [], None, None
 
@@ -422,6 +424,9 @@ def test_the_best_generator_is_the_one_of_the_least_fid_so_far():
         assert np.array_equal(kept, wanted)
     report = measurement.at_end(generator, run)
     assert report["best_iteration"] == 20 and report["best_fid"] < report["fid"]
+
+    run.is_chief, run.kept = False, None  # another worker, which has no best.keras to read
+    assert measurement.at_end(generator, run)["best_iteration"] == 20
 
 
 @pytest.fixture(scope="module")

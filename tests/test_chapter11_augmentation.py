@@ -380,7 +380,7 @@ def test_each_number_of_images_has_its_means_its_differences_and_its_place(monke
         expected = {"classic - none": 0.2, "gan - none": 0.0, "both - classic": -0.1}
         assert means == pytest.approx(expected)
     verdicts = [line.split("  ")[-1] for line in augmentation_report.table(summary).splitlines()]
-    assert verdicts[-6:] == ["gain", "not told from 0", "loss"] * 2
+    assert verdicts[-6:] == ["gain", "not significant", "loss"] * 2
 
     drawn = []
     monkeypatch.setattr(images, "figure_png", lambda figure: drawn.append(figure) or b"")

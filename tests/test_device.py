@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 from conftest import REPOSITORY
 
-from common import UserError, cli, device, machine, training
+from common import UserError, cli, device, machine
 from common.settings import GANSettings
 
 
@@ -61,7 +61,7 @@ def test_the_users_style_of_plots_has_no_part_in_a_run(tmp_path):
 
 
 def test_code_that_tensorflow_cannot_read_is_one_line(monkeypatch):
-    monkeypatch.setattr(training, "REPOSITORY", REPOSITORY / "k\udcb0\udca1")
+    monkeypatch.setattr(machine, "REPOSITORY", REPOSITORY / "k\udcb0\udca1")
     with pytest.raises(UserError, match="its path is not UTF-8"):
         cli.setup(seed=0)
 
@@ -97,7 +97,7 @@ def test_more_devices_than_there_are_gpus_are_refused_and_one_is_no_strategy(mon
 def test_auto_takes_the_most_devices_that_can_divide_the_batch(monkeypatch):
     used = []
     run = SimpleNamespace(config=GANSettings(iterations=1, sample_interval=1, batch_size=100))
-    run.use = used.append
+    run.use_devices = used.append
     monkeypatch.setattr(device, "count_gpus", lambda: 8)
     monkeypatch.setattr(device, "mirrored", lambda count: count)
     options = {"distribute": "auto", "devices": None}
