@@ -19,7 +19,7 @@ not after the other: where the two counts are close, neither attack is clearly t
 
 AutoAttack takes some ten minutes for 1,000 images that a network withstands: well over an hour for
 all 10,000, which are the default, and so long for each network and epsilon. Give --images 1000
---epsilons 0.3.
+--epsilons 0.3; or divide the images among several processes, each with --first and --images.
 """
 
 import argparse
@@ -46,6 +46,7 @@ def main():
     flags.add_argument("--norm", default="inf", choices=["inf", "2"])
     flags.add_argument("--epsilons", type=float, nargs="*", default=[0.1, 0.3], metavar="X")
     flags.add_argument("--images", type=int, default=10_000, metavar="N", help="of the test images")
+    flags.add_argument("--first", type=int, default=0, metavar="N", help="leave out the first N")
     arguments = flags.parse_args()
 
     from common import cli
@@ -64,8 +65,9 @@ def main():
         arguments.data_dir or run.config.data_dir,
         run.config.validation_images,
     )
-    images = dataset.x_test[: arguments.images].astype(np.float32) / 255
-    labels = dataset.y_test[: arguments.images]
+    chosen = slice(arguments.first, arguments.first + arguments.images)
+    images = dataset.x_test[chosen].astype(np.float32) / 255
+    labels = dataset.y_test[chosen]
 
     row = "{:<14}{:<12}{:>8}{:>10}{:>10}{:>13}{:>11}{:>10}{:>10}{:>8}"
     titles = "network", "attack", "epsilon", "theirs", "ours", "only theirs", "only ours"
