@@ -51,11 +51,8 @@ def main(argv: list[str] | None = None) -> dict:
     from common import data
 
     cli.setup(settings.seed)
-    dataset = data.load(
-        run.config.dataset,
-        settings.data_dir or run.config.data_dir,
-        run.config.validation_images,
-    )
+    folder = settings.data_dir or run.config.data_dir
+    dataset = data.load(run.data_name(folder), folder, run.config.validation_images)
     run.check_data(dataset.describe())
     shape = (None, *dataset.x_train.shape[1:])
     generator = run.load_model("generator", [(None, run.config.latent_dim)], [shape])

@@ -55,7 +55,8 @@ def train(config: Settings, run: TrainingRun) -> dict:
     from chapter05_training.measurement import Measurement
     from common import data
 
-    dataset = data.load(config.dataset, config.data_dir, config.validation_images)
+    name = run.data_name(config.data_dir)
+    dataset = data.load(name, config.data_dir, config.validation_images)
     config.check_images(len(dataset.x_train))
     measurement = Measurement(dataset, config)
     if len(config.game) == 1:

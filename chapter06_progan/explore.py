@@ -125,13 +125,9 @@ def read_targets(settings: Settings, run, shape) -> np.ndarray:
 
     height, width, channels = shape
     if not settings.images:
-        config = run.config
-        found = training_images.load(
-            config.dataset,
-            config.size,
-            settings.data_dir or config.data_dir,
-            config.validation_images,
-        )
+        config, folder = run.config, settings.data_dir or run.config.data_dir
+        name = run.data_name(folder)
+        found = training_images.load(name, config.size, folder, config.validation_images)
         run.check_data(found.describe())
         kept = found.test_images if found.dataset else found.images
         return data.scale(kept[np.arange(min(SEARCHED, len(kept)))])

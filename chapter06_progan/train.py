@@ -86,9 +86,8 @@ def train(config: Settings, run: TrainingRun) -> dict:
     from common import stream
     from common.photos import reading_errors
 
-    data = training_images.load(
-        config.dataset, config.size, config.data_dir, config.validation_images
-    )
+    name = run.data_name(config.data_dir)
+    data = training_images.load(name, config.size, config.data_dir, config.validation_images)
     stream.check_batch_size(config.batch_size, data.images)
     plan = config.plan
     run.schedule(plan[-1].end, config.sample_images, "image")

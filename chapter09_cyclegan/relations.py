@@ -93,7 +93,8 @@ def measure_run(run, data_dir: str | None) -> dict[str, dict[str, dict[str, floa
 
     config = run.config
     data_dir = data_dir or config.data_dir
-    domains = load_domains(config.dataset, config.size, data_dir, config.validation_images)
+    name = run.data_name(data_dir)
+    domains = load_domains(name, config.size, data_dir, config.validation_images)
     run.check_data(domains.describe())
     any_size = [(None, None, None, 1)]
     generators = {name: run.load_model(f"g_{name}", any_size, any_size) for name in ("AB", "BA")}

@@ -205,7 +205,8 @@ def train(config: Settings, run: TrainingRun) -> dict:
     from common import images
     from common.photos import reading_errors
 
-    domains = load_domains(config.dataset, config.size, config.data_dir, config.validation_images)
+    name = run.data_name(config.data_dir)
+    domains = load_domains(name, config.size, config.data_dir, config.validation_images)
     domains.check_batch_size(config.batch_size)
     # An epoch is a pass over the larger domain; the other begins anew meanwhile.
     epoch = max(len(domains.train_A), len(domains.train_B)) // config.batch_size

@@ -124,7 +124,7 @@ def train(config: Settings, run: TrainingRun) -> dict:
 
     if run.workers:
         raise UserError("--distribute multi-worker: these are small trainings, for one machine")
-    dataset, names = classes.load(config)
+    dataset, names = classes.load(config, run.data_name(config.data_dir))
     count = len(cells.cells_of(config))
     run.schedule(count, 1, unit="cell")
     experiment = cells.Experiment(config, dataset, names, run)

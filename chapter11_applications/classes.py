@@ -14,7 +14,7 @@ TEST_SHARE = 4  # one in so many of a class's images is for testing, where none 
 PARTS = ("train", "test")
 
 
-def load(config) -> tuple[data.Dataset, tuple[str, ...]]:
+def load(config, name: str | None = None) -> tuple[data.Dataset, tuple[str, ...]]:
     """The images that `--dataset` names, and the names of the classes.
 
     Of a folder or zip, the classes are the folders in `train` and `test`, in capitals or not, by
@@ -24,6 +24,7 @@ def load(config) -> tuple[data.Dataset, tuple[str, ...]]:
 
     Args:
         config: the settings of augmentation.py.
+        name: of the data set, where it is not what `--dataset` names; see `Run.data_name`.
 
     Returns:
         The data set, images uint8, n×height×width×channels, and its classes' names.
@@ -33,7 +34,7 @@ def load(config) -> tuple[data.Dataset, tuple[str, ...]]:
             images, or one of them is broken.
     """
     if config.dataset in data.NAMES:
-        dataset = data.load(config.dataset, config.data_dir, config.validation_images)
+        dataset = data.load(name or config.dataset, config.data_dir, config.validation_images)
         names = data.class_names(config.dataset)
     else:
         dataset, names = _from_photos(config)

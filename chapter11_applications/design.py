@@ -90,7 +90,8 @@ def train(config: Settings, run: TrainingRun) -> dict:
     from chapter11_applications import novelty, side_by_side, styles
     from common import data, stream
 
-    dataset = data.load(config.dataset, config.data_dir, config.validation_images)
+    name = run.data_name(config.data_dir)
+    dataset = data.load(name, config.data_dir, config.validation_images)
     stream.check_batch_size(config.batch_size, dataset.x_train)
     found = styles.find(dataset.x_train, dataset.y_train, config.styles)
     measurement = novelty.Measurement(dataset, found, config.novelty_images)

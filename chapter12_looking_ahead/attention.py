@@ -99,7 +99,8 @@ def train(config: Settings, run: TrainingRun) -> dict:
     from chapter12_looking_ahead.pairs import make_pairs
     from common import data, parts, stream
 
-    dataset = data.load(config.dataset, config.data_dir, config.validation_images)
+    name = run.data_name(config.data_dir)
+    dataset = data.load(name, config.data_dir, config.validation_images)
     images = make_pairs(dataset.x_train) if config.task == "pairs" else dataset.x_train
     stream.check_batch_size(config.batch_size, images)
     measurement = Measurement(dataset, config.task)

@@ -111,7 +111,8 @@ def train(config: Settings, run: TrainingRun) -> dict:
     from chapter12_looking_ahead import membership_figures
     from common import data, metrics, parts
 
-    dataset = data.load(config.dataset, config.data_dir, config.validation_images)
+    name = run.data_name(config.data_dir)
+    dataset = data.load(name, config.data_dir, config.validation_images)
     config.check_images(len(dataset.x_train), len(dataset.x_test))
     evaluator = metrics.Evaluator(dataset.name, dataset.x_test)
 

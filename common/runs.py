@@ -148,6 +148,21 @@ class Run(Files):
         for leftover in self.path.rglob(TEMPORARY + "*"):  # of a run that was killed
             remove(leftover)
 
+    def data_name(self, folder: str | None) -> str:
+        """The data set to load: the settings', or the bundled part that a run on disk began with.
+
+        A run whose download failed stays with that part, even if all of the data is there by now.
+
+        Args:
+            folder: what --data-dir names; if it names one, nothing else is loaded.
+        """
+        from common.data import FASHION_SAMPLE
+
+        name = self.config.dataset
+        if self._record and self._record.data.source.startswith(FASHION_SAMPLE) and not folder:
+            name = name.replace("fashion_mnist", "fashion_sample")
+        return name
+
     def check_data(self, data: dict[str, Any]) -> None:
         """Raises a UserError if data, as described, is not what a run on disk began with."""
         assert self._record

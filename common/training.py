@@ -109,9 +109,8 @@ class TrainingRun(Run):
         """
         from common import data, stream
 
-        config, name = self.config, self.config.dataset
-        if self._record and self._record.data.source == data.FASHION_SAMPLE and not config.data_dir:
-            name = "fashion_sample"  # the download failed when the run began
+        config = self.config
+        name = self.data_name(config.data_dir)
         dataset = data.load(name, config.data_dir, config.validation_images)
         stream.check_batch_size(config.batch_size, dataset.x_train)
         self.schedule(*config.schedule(len(dataset.x_train)))

@@ -8,7 +8,15 @@ import threading
 import pytest
 from datasets import arrays, assert_holds, write_idx
 
-from common import UserError, data, opening
+from chapter04_dcgan import explore as explore04
+from chapter04_dcgan import train as chapter04
+from chapter05_training import train as chapter05
+from chapter06_progan import explore as explore06
+from chapter06_progan import train as chapter06
+from chapter09_cyclegan import train as chapter09
+from chapter11_applications import augmentation, design
+from chapter12_looking_ahead import attention, membership
+from common import UserError, data, opening, runs
 from common.settings import GANSettings
 
 
@@ -104,3 +112,57 @@ def test_a_run_that_began_without_a_network_goes_on_with_the_bundled_part(
         again = opening.open_run("chapter04_dcgan", {"quick": settings}, {}, resume=folder)
         again.start(again.load_data().describe())
         assert requests == []
+
+
+class Loaded(Exception):
+    """The data set of this name was asked for."""
+
+
+def write_run(chapter, folder, presets, dataset):
+    """A run that began on the bundled part, because the download failed."""
+    run = opening.open_run(
+        chapter, presets, {"dataset": dataset}, preset="smoke", output_dir=str(folder)
+    )
+    run.start({"source": data.FASHION_SAMPLE, "sha256": "1"})
+    run._lock.release()
+
+
+@pytest.fixture
+def names_loaded(monkeypatch):
+    def load(name, *_):
+        raise Loaded(name)
+
+    monkeypatch.setattr(data, "load", load)
+
+
+@pytest.mark.parametrize(
+    "program, dataset",
+    [
+        (chapter05, "fashion_mnist"),
+        (chapter06, "fashion_mnist"),
+        (chapter09, "fashion_mnist:sneaker:bag"),
+        (design, "fashion_mnist"),
+        (augmentation, "fashion_mnist"),
+        (attention, "fashion_mnist"),
+        (membership, "fashion_mnist"),
+    ],
+)
+def test_so_do_the_programs_that_load_data_their_own_way(tmp_path, names_loaded, program, dataset):
+    chapter = program.__name__.removesuffix(".train").replace(".", "/")
+    write_run(chapter, tmp_path / "run", program.PRESETS, dataset)
+    with pytest.raises(Loaded, match=r"^fashion_sample$"):
+        program.main(["--resume", str(tmp_path / "run")])
+
+
+def test_and_those_that_look_at_a_finished_run(tmp_path, names_loaded):
+    for chapter, program in (("chapter04_dcgan", chapter04), ("chapter06_progan", chapter06)):
+        folder = tmp_path / chapter
+        write_run(chapter, folder, program.PRESETS, "fashion_mnist")
+        (folder / "results.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(Loaded, match=r"^fashion_sample$"):
+        explore04.main([str(tmp_path / "chapter04_dcgan")])
+    run = runs.find_trained(
+        "chapter06_progan", explore06.TrainingSettings, str(tmp_path / "chapter06_progan")
+    )
+    with pytest.raises(Loaded, match=r"^fashion_sample$"):
+        explore06.read_targets(explore06.Settings(), run, (8, 8, 1))
