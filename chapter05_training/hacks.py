@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from chapter05_training.games import cross_entropy
 from chapter05_training.gan import GameGAN
 from common import distribution
 
@@ -14,10 +15,15 @@ class HackedGAN(GameGAN):
     Args:
         label_smoothing: what the label of a real image is below 1 (Salimans et al. 2016, section
             3.4: for real images alone).
-        label_noise: the share of images whose label the discriminator is told wrongly.
+        label_noise: the share of images whose label the discriminator is told wrongly. Both work
+            only with minimax and non-saturating, whose discriminators minimise a cross-entropy with
+            labels.
         feature_matching: the generator is to match the mean features of the real images, rather
             than to fool (Salimans et al. 2016, section 3.1).
-        arguments: those of a GameGAN. Labels are a matter of cross-entropy alone.
+        arguments, settings: those of a GameGAN.
+
+    Raises:
+        ValueError: soft or noisy labels in a game without labels.
     """
 
     def __init__(
@@ -29,6 +35,8 @@ class HackedGAN(GameGAN):
         **settings,
     ):
         super().__init__(*arguments, **settings)
+        if (label_smoothing or label_noise) and self.game.discriminator_loss is not cross_entropy:
+            raise ValueError("soft and noisy labels work only with minimax and non-saturating")
         self.label_smoothing = label_smoothing
         self.label_noise = label_noise
         self.feature_matching = feature_matching

@@ -7,7 +7,7 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
 
 from chapter05_training.tables import COMMON, NAMES, OF_PAPERS, PAPER, TUNED, GameName
 from common import UserError
-from common.settings import Count, DigitSettings, Fraction, Width
+from common.settings import CHOSEN_FOR, Count, DigitSettings, Fraction, Width
 
 CriticSteps = Annotated[int, Field(ge=1, le=20)]
 Normalization = Literal["none", "batch", "spectral"]
@@ -165,6 +165,17 @@ class Settings(DigitSettings):
                 raise UserError(
                     f"{step} × --measurements {one.measurements}: more than --images {one.images}"
                 )
+
+    def advice(self, images: int) -> str | None:
+        """One line, if there are far fewer training images than the presets were chosen for."""
+        passes = self.images / images
+        if images > CHOSEN_FOR / 2 or passes < 20:
+            return None
+        return (
+            f"{images} training images make {passes:.0f} passes in each game, where the presets "
+            f"were chosen for {CHOSEN_FOR} images; if they lead to mode collapse, lower --images: "
+            f"{round(self.images * images / CHOSEN_FOR)} make as many passes as there"
+        )
 
     def schedule(self, images: int) -> tuple[int, int]:
         """Iterations of a game, and from one measurement to the next: updates of its generator.

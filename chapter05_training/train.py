@@ -1,6 +1,6 @@
-"""Trains one network in the games of "GANs in Action", chapter 5, one after the other.
+"""Trains chapter 4's two networks afresh in each of the games of "GANs in Action", chapter 5.
 
-On two CPU cores:
+One game after the other, each from the same initial kernels. On two CPU cores:
 
     python chapter05_training/train.py                        four games, in five minutes
     python chapter05_training/train.py --game hinge           one game
@@ -58,6 +58,8 @@ def train(config: Settings, run: TrainingRun) -> dict:
     name = run.data_name(config.data_dir)
     dataset = data.load(name, config.data_dir, config.validation_images)
     config.check_images(len(dataset.x_train))
+    if run.is_chief and (advice := config.advice(len(dataset.x_train))):
+        print(advice, file=sys.stderr)
     measurement = Measurement(dataset, config)
     if len(config.game) == 1:
         return train_game(config, run, dataset, measurement)
@@ -67,7 +69,14 @@ def train(config: Settings, run: TrainingRun) -> dict:
 
 
 def train_game(config: Settings, run: TrainingRun, dataset, measurement) -> dict:
-    """Trains in one game, whose settings all have their values."""
+    """Networks → model → fit → results, of one game.
+
+    Args:
+        config: from `Settings.of`, so that each of the game's own settings has its value.
+        run: see common/training.py.
+        dataset: a `data.Dataset`.
+        measurement: a `Measurement` of it.
+    """
     import keras
 
     from chapter05_training.gan import GameGAN

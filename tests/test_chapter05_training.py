@@ -21,7 +21,7 @@ from conftest import (
 )
 from keras import layers
 
-from chapter05_training import dirac, measure, ring, saturation, train
+from chapter05_training import comparison, dirac, measure, ring, saturation, train
 from chapter05_training.figures import rank_correlation
 from chapter05_training.games import GAMES
 from chapter05_training.gan import GameGAN
@@ -312,6 +312,14 @@ def test_soft_and_noisy_labels():
     assert float(gan.discriminator_loss(big_real, big_fake)) == pytest.approx(expected, abs=0.06)
 
 
+@pytest.mark.parametrize("hack", ["label_smoothing", "label_noise"])
+def test_labels_are_refused_in_a_game_without_them(hack):
+    small_gan("non-saturating", kind=HackedGAN, **{hack: 0.1})
+    small_gan("hinge", kind=HackedGAN, feature_matching=True)
+    with pytest.raises(ValueError, match="only with minimax and non-saturating"):
+        small_gan("hinge", kind=HackedGAN, **{hack: 0.1})
+
+
 def test_feature_matching_compares_mean_features(random):
     gan = small_gan(kind=HackedGAN, feature_matching=True)
     real, fake = (tf.constant(random.normal(size=(4, 2)), tf.float32) for _ in range(2))
@@ -436,6 +444,13 @@ def finished_run(tmp_path_factory):
     with kept_as_killed(folder, {folder.with_name("killed"): in_the_second_game}):
         train.main([*SMOKE, "--output-dir", str(folder)])
     return folder
+
+
+def test_few_images_get_advice_before_training(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(comparison, "compare", lambda *_: {})
+    flags = ["--images", "80000", "--output-dir", str(tmp_path / "run")]
+    train.main([*SMOKE, *flags])
+    assert "4000 training images make 20 passes in each game" in capsys.readouterr().err
 
 
 def test_comparison_leaves_what_the_readme_promises(finished_run):

@@ -57,6 +57,14 @@ def test_too_few_images_for_a_step_or_an_interval_are_refused():
         config.replace(images=1599).check_images(60_000)
 
 
+def test_few_images_get_advice():
+    book = typed("--preset", "book", "--game", "hinge", "wgan")
+    advice = book.advice(8_000)
+    assert advice.startswith("8000 training images make 320 passes in each game, where")
+    assert "lower --images: 341333 make as many passes" in advice
+    assert book.advice(60_000) is None and typed().advice(8_000) is None  # six passes
+
+
 def test_dry_run_shows_what_each_game_has(capsys):
     train.main(["--game", "hinge", "minimax", "--dry-run"])
     printed = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
