@@ -32,13 +32,14 @@ class GameGAN(BaseGAN):
         discriminator: images to logits, n×1.
         game: what the two minimise.
         critic_steps: updates of the discriminator for one of the generator.
-        r1: weight of the R1 penalty, which is multiplied with a half of it; 0 for none.
-        gradient_penalty: weight of the gradient penalty between real and generated images, the λ of
-            Gulrajani et al. 2017; 0 for none.
+        r1: γ; the discriminator's loss gets γ/2 · E |∂f/∂x|² at real images. 0 for none.
+        gradient_penalty: λ; it gets λ · E (|∂f/∂x| - 1)² between real and generated images. 0 for
+            none.
         clip: limit for the discriminator's weights; None for none.
         seed: with the iteration, sets all that is random in a training step.
     """
 
+    # The penalty is R1 or the gradient penalty, weighted; d_loss is without it.
     METRICS = ("d_loss", "g_loss", "penalty", "real_logit", "fake_logit")
     PLOTS: ClassVar = {
         "loss": {"d_loss": "discriminator", "g_loss": "generator"},

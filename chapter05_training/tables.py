@@ -22,7 +22,7 @@ COMMON: dict[str, Any] = {
 
 # What each paper, or its authors' code, trains with; on chapter 4's networks, not on theirs.
 PAPER: dict[str, dict[str, Any]] = {
-    # Goodfellow et al. 2014 name no rates: these are Radford et al. 2016's.
+    # Goodfellow et al. 2014 name none: these two games have Radford et al. 2016's settings.
     "minimax": {
         "generator_learning_rate": 2e-4,
         "discriminator_learning_rate": 2e-4,
