@@ -32,7 +32,7 @@ class Settings(EpochSettings):
     learning_rate: PositiveFloat = 1e-3  # RMSprop's default in Keras
     """of RMSprop"""
     xla: bool = True
-    """compile the training loop with XLA; --no-xla if your machine has trouble with it"""
+    """compile the training step with XLA; --no-xla if your machine has trouble with it"""
 
 
 BOOK = Settings(epochs=50, batch_size=100)

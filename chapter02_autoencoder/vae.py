@@ -77,7 +77,7 @@ class VAE(ChapterModel):
     def train_step(self, images):
         images = ops.reshape(images, (ops.shape(images)[0], -1))  # n×28×28×1 → n×784
         with tf.GradientTape() as tape:
-            reconstruction, kl = self.loss_terms(images, self.iterations)
+            reconstruction, kl = self.loss_terms(images, self.iterations, training=True)
             # Minimize E[-log p(x|z)] + KL(q(z|x) ‖ p(z)): the negative of the ELBO, the evidence
             # lower bound, which is at most log p(x).
             loss = ops.mean(reconstruction + kl)
@@ -85,16 +85,18 @@ class VAE(ChapterModel):
         minimize(self.optimizer, tape, loss, variables)
         return self.report(loss=loss, reconstruction=reconstruction, kl=kl)
 
-    def loss_terms(self, images, iteration):
+    def loss_terms(self, images, iteration, training):
         """Reconstruction and KL loss of each image in nats, both n, with one code drawn for each.
 
         Args:
             images: n×784 in [0, 1].
             iteration: sets the noise, with the seed.
+            training: whether the networks run in training mode.
         """
-        z_mean, z_log_var = self.encoder(images)
+        z_mean, z_log_var = self.encoder(images, training=training)
         codes = self.reparameterize(z_mean, z_log_var, iteration)
-        return reconstruction_loss(images, self.decoder(codes)), kl_loss(z_mean, z_log_var)
+        logits = self.decoder(codes, training=training)
+        return reconstruction_loss(images, logits), kl_loss(z_mean, z_log_var)
 
     def reparameterize(self, z_mean, z_log_var, iteration):
         """Codes drawn from N(z_mean, exp(z_log_var)), n×latent_dim: the reparameterization trick.
@@ -106,12 +108,12 @@ class VAE(ChapterModel):
 
     def encode(self, images):
         """Codes of images without noise, n×latent_dim: the means of their distributions."""
-        z_mean, _ = self.encoder(images)
+        z_mean, _ = self.encoder(images, training=False)
         return z_mean
 
     def decode(self, codes):
         """Images of codes, n×784 in [0, 1]."""
-        return ops.sigmoid(self.decoder(codes))
+        return ops.sigmoid(self.decoder(codes, training=False))
 
     def generate(self, count):
         """Images of codes drawn from the prior, n×784 in [0, 1]: the same codes each time."""
@@ -119,7 +121,8 @@ class VAE(ChapterModel):
 
     def test_losses(self, images):
         """Mean losses of images that training does not see, in nats an image, by name."""
-        reconstruction, kl = (np.mean(loss) for loss in self.loss_terms(images, TEST_NOISE))
+        terms = self.loss_terms(images, TEST_NOISE, training=False)
+        reconstruction, kl = (np.mean(loss) for loss in terms)
         return {
             "test_reconstruction": float(reconstruction),
             "test_kl": float(kl),
