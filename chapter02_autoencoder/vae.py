@@ -48,7 +48,7 @@ class VAE(ChapterModel):
         seed: with the iteration, sets the noise of each training step.
     """
 
-    METRICS = ("loss", "reconstruction", "kl")  # in nats an image
+    METRICS: tuple[str, ...] = ("loss", "reconstruction", "kl")  # in nats an image
     PLOTS: ClassVar = {
         "loss (nats an image)": {
             "loss": "training",
