@@ -5,13 +5,14 @@ r"""Walks through a generator's latent space, and finds given images in it (sect
     python chapter06_progan/explore.py --keras-file generator.keras --output-dir explored \
         --images photo.png                                        any Keras generator
 
-What it makes goes into the run's folder, under explore/, or for --keras-file into --output-dir:
+What it makes goes into explore/ in the run's folder, or for --keras-file in --output-dir:
 
     interpolation.png   walks from one latent point to the next; interpolation.gif animates them
     straight.png        the same by straight lines
     search.png          images, what the search for their latent points began with, and found
 """
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -40,7 +41,7 @@ class Settings(Frozen):
     """instead of a run's, a generator in this .keras file, from a vector of noise to images in
     [-1, 1]; it is read with none of our code"""
     output_dir: Folder | None = None
-    """where the pictures of --keras-file go; a new folder"""
+    """of --keras-file: a new folder, in which the pictures go into explore/"""
     images: list[str] = Field(default_factory=list)
     """images to look for; without it, the first of the run's test images, or, where it was trained
     on photos, of these"""
@@ -61,6 +62,9 @@ class Settings(Frozen):
             raise ValueError("--keras-file and --output-dir go together")
         if self.keras_file and not self.images:
             raise ValueError("--keras-file needs --images: without a run, there is no data set")
+        for name, typed in (("run", f"the run {self.run}"), ("data_dir", "--data-dir")):
+            if self.keras_file and name in self.model_fields_set:
+                raise ValueError(f"{typed} has no part in --keras-file, which is explored alone")
         return self
 
 
@@ -107,7 +111,7 @@ def load_generator(settings: Settings, run):
     from common.files import foreign
 
     path = Path(settings.keras_file) if settings.keras_file else run.path / "generator.keras"
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise UserError(f"{path}: there is no such file")
     with foreign(path, "cannot be loaded"):
         generator = keras.models.load_model(path, compile=False)

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, NonNegativeFloat, PositiveFloat, mod
 from chapter06_progan.levels import GROUP, LEAST_FILTERS, filters_of, level_of, levels_of
 from chapter06_progan.schedule import Phase, phases
 from common import UserError, settings
-from common.settings import CHOSEN_FOR, Count, DigitSet, Fraction, Width, absolute
+from common.settings import CHOSEN_FOR, Count, DigitSet, Folder, Fraction, Width, absolute
 
 # Settings that have no effect, by model.
 OF_THE_OTHER = {
@@ -31,6 +31,11 @@ def check_size(size: int) -> int:
 class Settings(settings.Settings):
     """GANs in Action, chapter 6; batch size, seed and precision: common/settings.py."""
 
+    data_dir: Folder | None = None
+    """a folder with MNIST or Fashion-MNIST, as NAME.npz or IDX files; without it, MNIST is the
+    bundled one, and Fashion-MNIST is looked for in the folder that the environment's GANS_DATA
+    names, in Keras' cache, and then downloaded. Of photos, where their folder or zip is now, if it
+    has moved since the run began"""
     dataset: Annotated[str, AfterValidator(check_dataset)] = "mnist"
     """mnist, fashion_mnist, sample or fashion_sample, padded to 32×32; or the path of a folder or
     zip of photos"""

@@ -4,8 +4,9 @@ On two CPU cores:
 
     python chapter06_progan/train.py                               digits, in eight minutes
     python chapter06_progan/train.py --dataset fashion_mnist       clothes
-    python chapter06_progan/train.py --dataset photos/ --size 64 \
-        --batch-size 16 --total-filters 512                        a folder or zip of photos
+    python chapter06_progan/train.py --dataset my_photos --size 64 --batch-size 16 \
+        --total-filters 512 --phase-images 12800 --last-images 64000
+                                                                   a folder or zip of photos
     python chapter06_progan/train.py --preset stylegan             digits, style-based
     python chapter06_progan/train.py --resume                      goes on with a stopped run
 """
@@ -111,7 +112,7 @@ def train(config: Settings, run: TrainingRun) -> dict:
             continue
         print(f"\n{name_of(phase)}: images {phase.begin} to {phase.end} of {plan[-1].end}")
         steps = run.interval // phase.batch_size
-        gan.begin(phase, steps_per_execution=max(n for n in range(1, 11) if steps % n == 0))
+        gan.begin(phase, run.steps_per_execution(most=10, steps=steps))
         batches = run.batches(
             data.at_level(phase.level),
             batch_size=phase.batch_size,

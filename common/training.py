@@ -227,14 +227,16 @@ class TrainingRun(Run):
             self._digests = checkpoints.save(self, iteration, content, self._digests)
         self.saved_iteration = iteration
 
-    def steps_per_execution(self, most: int = 100) -> int:
+    def steps_per_execution(self, most: int = 100, steps: int | None = None) -> int:
         """For `compile`: how many steps run as one program, a number that divides the interval.
 
         Args:
             most: at most so many; 100 is where more stops paying for the smallest networks. For
                 larger ones fewer are enough, and Ctrl-C and the progress bar wait for fewer steps.
+            steps: of an interval, where that is not counted in steps.
         """
-        return max(n for n in range(1, most + 1) if self.interval % n == 0)
+        steps = steps or self.interval
+        return max(n for n in range(1, most + 1) if steps % n == 0)
 
     def batches(self, images, labels=None, **settings):
         """`stream.batches` with the run's batch size and seed, from the checkpoint's iteration on.

@@ -88,6 +88,8 @@ def test_steps_per_execution_divide_the_interval(interval, most, steps):
     run = open_run()
     run.schedule(interval, interval)
     assert run.steps_per_execution(most) == steps
+    run.schedule(64 * interval, 64 * interval, "image")
+    assert run.steps_per_execution(most, interval) == steps
 
 
 def test_report_gives_means_and_refuses_other_names():
