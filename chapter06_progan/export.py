@@ -19,14 +19,14 @@ def export(generator: Generator | StyleGenerator) -> keras.Model:
     """The last level's generator, noise to images; a style-based one has no noise in its layers."""
     noise = keras.Input((generator.latent_dim,))
     export_layers = export_styled if isinstance(generator, StyleGenerator) else export_plain
-    images = export_layers(generator, pixel_norm()(noise))
+    images = export_layers(generator, pixel_norm_layer()(noise))
     return keras.Model(noise, images, name="generator")
 
 
 def export_plain(generator: Generator, features):
     for number, block in enumerate(generator.blocks):
         if number:
-            features = double()(features)
+            features = double_layer()(features)
         for layer in block.layers:
             features = keras_layer(layer)(features)
     return keras_layer(generator.to_images[-1])(features)
@@ -41,7 +41,7 @@ def export_styled(generator: StyleGenerator, style):
     features = layers.Reshape(constant.shape)(features)
     for number, block in enumerate(generator.blocks):
         if number:
-            features = double()(features)
+            features = double_layer()(features)
         for layer in block:
             features = export_layer(layer, features, style)
     return keras_layer(generator.to_images[-1])(features)
@@ -65,12 +65,12 @@ def export_layer(layer: StyledLayer, features, style):
     return layers.Add()([scaled, one_pixel(shift)])
 
 
-def pixel_norm():
+def pixel_norm_layer():
     """A mean square of 1, as `layers.pixel_norm`; Keras' own scale stays 1."""
     return layers.RMSNormalization(epsilon=EPSILON, **FLOAT32)
 
 
-def double():
+def double_layer():
     return layers.UpSampling2D(2, interpolation="nearest", **FLOAT32)
 
 
@@ -84,7 +84,7 @@ def dense(kernel, bias):
 def keras_layer(layer):
     """Keras' own layer that computes what a layer of ours does."""
     if isinstance(layer, PixelNorm):
-        return pixel_norm()
+        return pixel_norm_layer()
     if isinstance(layer, EqualizedDense):
         return dense(layer.kernel.numpy() * layer.scale, layer.bias.numpy() * layer.rate)
     if isinstance(layer, EqualizedConv2D):

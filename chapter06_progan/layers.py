@@ -13,6 +13,8 @@ import math
 import keras
 from keras import layers, ops
 
+from chapter06_progan.levels import GROUP
+
 EPSILON = 1e-8  # as the paper and its authors' code
 
 
@@ -70,7 +72,7 @@ class MinibatchDeviation(layers.Layer):
         group: images in a group; a smaller batch is one group. It must divide larger batches.
     """
 
-    def __init__(self, group: int = 4, **kwargs):
+    def __init__(self, group: int = GROUP, **kwargs):
         super().__init__(**kwargs)
         self.group = group
 

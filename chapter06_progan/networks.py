@@ -57,7 +57,6 @@ class Generator(keras.Model):
         **kwargs,
     ):
         super().__init__(autocast=False, **kwargs)  # images are mixed by `fade` in float32
-        self.levels = levels
         self.latent_dim = latent_dim
 
         def activate():
@@ -86,12 +85,13 @@ class Generator(keras.Model):
             below = filters
         self.built = True  # all weights are made
 
-    def call(self, noise, *, level: int, fade=None):
+    def call(self, noise, *, level: int, fade=None, training=False):
         """Images of a level.
 
         Args:
             level: from 0.
             fade: how far the level is faded in, from 0 to 1, a scalar; None for wholly.
+            training: whether it is a step of training; Keras tells all layers that are called here.
         """
         features = self.blocks[0](pixel_norm(noise))  # 4×4
         if level == 0:
@@ -155,8 +155,8 @@ class Discriminator(keras.Model):
             self.blocks[-1].build((None, size, size, filters))
         self.built = True  # all weights are made
 
-    def call(self, images, *, level: int, fade=None):
-        """Scores of a level's images; `fade` as in `Generator.call`."""
+    def call(self, images, *, level: int, fade=None, training=False):
+        """Scores of a level's images; `fade` and `training` as in `Generator.call`."""
         features = self.from_images[level](images)
         if level > 0:
             features = self.blocks[level](features)

@@ -103,7 +103,8 @@ class ProGAN(ChapterModel):
         """The averaged generator at the phase's level, as one program of noise and fade."""
         level = self.phase.level
         self.make_pictures = tf.function(
-            lambda noise, fade: self.averaged(noise, level=level, fade=fade), reduce_retracing=True
+            lambda noise, fade: self.averaged(noise, level=level, fade=fade, training=False),
+            reduce_retracing=True,
         )
 
     def train_step(self, real_images):
@@ -154,10 +155,10 @@ class ProGAN(ChapterModel):
 
     def make(self, noise, number: int):
         """Images for a step's update of the critic (0) or of the generator (1)."""
-        return self.generator(noise, level=self.phase.level, fade=self.fade)
+        return self.generator(noise, level=self.phase.level, fade=self.fade, training=True)
 
     def score(self, images):
-        return self.discriminator(images, level=self.phase.level, fade=self.fade)
+        return self.discriminator(images, level=self.phase.level, fade=self.fade, training=True)
 
     def generator_loss(self, scores):
         return -ops.mean(scores)
@@ -189,12 +190,12 @@ class ProGAN(ChapterModel):
         """A seed for a training step, another for each purpose, 1, 2, …"""
         return tf.random.fold_in(tf.stack([self.seed, self.images_seen.value]), purpose)
 
-    def noise(self, count: int):
+    def fixed_noise(self, count: int):
         """Noise for pictures and metrics, count×latent_dim: the same each time, new to training."""
         return normal_noise((count, self.generator.latent_dim), self.seed, -1)
 
     def generate(self, count: int):
-        """Images of `noise` by the averaged generator, as far as it has grown, NumPy's."""
+        """Images of `fixed_noise` by the averaged generator, as far as it has grown, NumPy's."""
         at_once = made_at_once(size_of(self.phase.level))
-        parts = np.array_split(self.noise(count), -(-count // at_once))
+        parts = np.array_split(self.fixed_noise(count), -(-count // at_once))
         return np.concatenate([self.make_pictures(noise, self.fade).numpy() for noise in parts])

@@ -67,7 +67,7 @@ class Evaluator:
             labels = style_figures.labels_kept(gan, self.evaluator.classifier)
         run.write("truncation.png", style_figures.truncations(gan, title, rows))
         return {
-            f"label, {name} styles swapped, {what}": share
+            f"{name}_styles_swapped_{what}": share
             for name, shares in labels.items()
             for what, share in shares.items()
         }

@@ -34,7 +34,7 @@ def swap(gan, styles, others, levels: list[int]) -> list:
 
 def mixing(gan, title: str) -> bytes:
     """Rows get the coarse, middle or fine styles of columns: PNG."""
-    styles = gan.averaged.styles(gan.noise(6 + 3)).numpy()
+    styles = gan.averaged.styles(gan.fixed_noise(6 + 3)).numpy()
     columns, rows = styles[:6], styles[6:]
     groups = groups_of(gan.phase.level)
     of_columns = made(gan, columns)
@@ -65,7 +65,7 @@ def show(ax, pictures, columns: int) -> None:
 
 def noise(gan, title: str) -> bytes:
     """Images without noise, with two draws of it, and how much each pixel varies: PNG."""
-    styles = gan.averaged.styles(gan.noise(6))
+    styles = gan.averaged.styles(gan.fixed_noise(6))
     styles = [styles] * gan.averaged.layers_of(gan.phase.level)
     drawn = np.stack([bring_down(gan.draw(styles, pixel_seed=s), 256) for s in range(20)])
     deviation = drawn.std(axis=0).mean(axis=-1, keepdims=True)
@@ -119,7 +119,7 @@ def labels_kept(gan, classifier) -> dict[str, dict[str, float]]:
     def classes(pictures):
         return np.argmax(classifier(as_digits(pictures))[1], axis=1)
 
-    styles = gan.averaged.styles(gan.noise(2 * MIXED)).numpy()
+    styles = gan.averaged.styles(gan.fixed_noise(2 * MIXED)).numpy()
     first, second = styles[:MIXED], styles[MIXED:]
     own, others = classes(made(gan, first)), classes(made(gan, second))
     differ = own != others
@@ -129,7 +129,7 @@ def labels_kept(gan, classifier) -> dict[str, dict[str, float]]:
     for name, levels in groups_of(gan.phase.level).items():
         mixed = classes(gan.draw(swap(gan, first, second, levels)))
         found[name] = {
-            "kept": float(np.mean(mixed[differ] == own[differ])),
-            "becomes the other's": float(np.mean(mixed[differ] == others[differ])),
+            "label_kept": float(np.mean(mixed[differ] == own[differ])),
+            "label_of_other": float(np.mean(mixed[differ] == others[differ])),
         }
     return found

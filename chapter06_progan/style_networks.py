@@ -103,7 +103,6 @@ class StyleGenerator(keras.Model):
         **kwargs,
     ):
         super().__init__(autocast=False, **kwargs)
-        self.levels = levels
         self.latent_dim = latent_dim
 
         self.mapping = keras.Sequential()
@@ -133,44 +132,48 @@ class StyleGenerator(keras.Model):
             below = filters
         self.built = True  # all weights are made
 
-    def call(self, noise, *, level: int, fade=None, pixel_noise=None):
+    def call(self, noise, *, level: int, fade=None, pixel_noise=None, training=False):
         """Images of a level: of one style each, or with `styles` and `synthesize`, of several.
 
         Args:
             level: from 0.
             fade: how far the level is faded in, from 0 to 1; None for wholly.
             pixel_noise: for each layer, n×h×w×1; None for no noise.
+            training: whether it is a step of training.
         """
-        styles = self.styles(noise)
-        return self.synthesize([styles] * self.layers_of(level), level, fade, pixel_noise)
+        styles = self.styles(noise, training=training)
+        return self.synthesize([styles] * self.layers_of(level), level, fade, pixel_noise, training)
 
     @staticmethod
     def layers_of(level: int) -> int:
         """How many layers of a level's images have a style."""
         return 2 * (level + 1)
 
-    def styles(self, noise, truncation: float = 1.0):
+    def styles(self, noise, truncation: float = 1.0, training=False):
         """Styles w of noise z, n×latent_dim each.
 
         Args:
             truncation: how far from the average style they may be, the paper's ψ: 1 leaves them, 0
                 is the average style.
+            training: see `call`.
         """
-        styles = ops.cast(self.mapping(pixel_norm(noise)), "float32")
+        styles = ops.cast(self.mapping(pixel_norm(noise), training=training), "float32")
         return self.average_style + truncation * (styles - self.average_style)
 
-    def synthesize(self, styles, level: int, fade=None, pixel_noise=None):
+    def synthesize(self, styles, level: int, fade=None, pixel_noise=None, training=False):
         """Images of styles.
 
         Args:
             styles: for each layer, n×latent_dim.
-            level, fade, pixel_noise: see `call`.
+            level, fade, pixel_noise, training: see `call`.
         """
         pixel_noise = pixel_noise or [None] * len(styles)
 
         def layer(features, number):
             block, which = divmod(number, 2)
-            return self.blocks[block][which](features, styles[number], noise=pixel_noise[number])
+            return self.blocks[block][which](
+                features, styles[number], noise=pixel_noise[number], training=training
+            )
 
         count = ops.shape(styles[0])[0]
         features = ops.broadcast_to(self.constant, (count, *self.constant.shape[1:]))
@@ -180,10 +183,10 @@ class StyleGenerator(keras.Model):
                 former = features
                 features = double(features)
             features = layer(features, number)
-        images = self.to_images[level](features)
+        images = self.to_images[level](features, training=training)
         if fade is None:
             return images
-        return fade_in(double(self.to_images[level - 1](former)), images, fade)
+        return fade_in(double(self.to_images[level - 1](former, training=training)), images, fade)
 
     def variables_of(self, level: int, fading: bool) -> list[keras.Variable]:
         """The weights that make a level's images."""

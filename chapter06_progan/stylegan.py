@@ -21,7 +21,7 @@ class StyleGAN(ProGAN):
     """Trains a `style_networks.StyleGenerator` and a discriminator.
 
     Args:
-        r1: weight of the R1 penalty, γ, which is multiplied with a half of it.
+        r1: γ; the discriminator's loss gets γ/2 · E |∂f/∂x|² at real images.
         mixing: how often an image is made of two styles.
         style_average: how much of the average style is left after a step.
         settings: as `ProGAN`'s.
@@ -48,7 +48,7 @@ class StyleGAN(ProGAN):
         level = self.phase.level
         seed = self.step_seed(10 + number)
         count = ops.shape(noise)[0]
-        styles = self.generator.styles(noise)
+        styles = self.generator.styles(noise, training=True)
         if number == 1:
             self.follow(styles)
         other = distribution.draw(
@@ -57,10 +57,9 @@ class StyleGAN(ProGAN):
             tf.random.fold_in(seed, 1),
             alg="philox",
         )
-        mixed = self.mix(styles, self.generator.styles(other), seed)
-        return self.generator.synthesize(
-            mixed, level, self.fade, pixel_noise(level, count, tf.random.fold_in(seed, 2))
-        )
+        mixed = self.mix(styles, self.generator.styles(other, training=True), seed)
+        added = pixel_noise(level, count, tf.random.fold_in(seed, 2))
+        return self.generator.synthesize(mixed, level, self.fade, added, training=True)
 
     def mix(self, styles, others, seed):
         """For each layer its styles: from some layer on, another one's for each image.
@@ -97,10 +96,10 @@ class StyleGAN(ProGAN):
         means = {"real_score": ops.mean(real), "fake_score": ops.mean(fake)}
         return {"d_loss": loss, "penalty": penalty, **means}
 
-    def generate(self, count: int, truncation: float = 1.0, noisy: bool = True):
+    def generate(self, count: int, truncation: float = 1.0):
         """As `ProGAN.generate`; `truncation` as in `StyleGenerator.styles`."""
-        styles = self.averaged.styles(self.noise(count), truncation)
-        return self.draw([styles] * self.averaged.layers_of(self.phase.level), noisy)
+        styles = self.averaged.styles(self.fixed_noise(count), truncation)
+        return self.draw([styles] * self.averaged.layers_of(self.phase.level))
 
     def draw(self, styles, noisy: bool = True, pixel_seed: int = 0) -> np.ndarray:
         """Images of styles by the averaged generator, as far as it has grown.

@@ -261,6 +261,21 @@ def check_killed_and_resumed(train, flags, whole, run, between=lambda: None):
     check_resumed(train, [*(between() or []), "--resume", run], whole)
 
 
+def listen(monkeypatch):
+    """A list of the modes, training or not, in which LeakyReLUs that are made from now on run."""
+    import keras
+
+    modes = []
+
+    class Listening(keras.layers.LeakyReLU):
+        def call(self, inputs, training=None):
+            modes.append(training)
+            return super().call(inputs)
+
+    monkeypatch.setattr(keras.layers, "LeakyReLU", Listening)
+    return modes
+
+
 def assert_goes_down(loss, update, variables, rate):
     """An update by plain SGD moves variables down the gradient of a loss, by a learning rate.
 

@@ -147,13 +147,16 @@ def test_adam_moves_all_equalized_weights_by_the_same_share_of_their_size():
         np.testing.assert_allclose(moved(inputs, equalized=False), 0.01, rtol=1e-3)
 
 
-# The book's listing of the mini-batch standard deviation, and issue 8 of its repository. The book's
-# layer is n×W×H×C; reshaped to G×M×W×H×C, it has the variance over the group, M×W×H×C; then
+# The English edition's listing of the mini-batch standard deviation, and issue 8 of the book's
+# repository. The layer is n×W×H×C; reshaped to G×M×W×H×C, it has the variance over the group,
+# M×W×H×C; then
 #
 #     minibatch = K.backend.square(minibatch + 1e8)
 #     minibatch = tf.reduce_mean(minibatch, axis=[1,2,4], keepdims=True)
 #     minibatch = K.backend.tile(minibatch, [group_size, 1, shape[2], shape[3]])
 #     return K.backend.concatenate([layer, minibatch], axis=1)
+#
+# The Korean edition's has 1e-8 and axis=[1,2,3], and the square and the tiling too.
 
 
 def printed_variance(images, group=4):
@@ -172,7 +175,10 @@ DIFFERENT = normal(4, 4, 4, 3, seed=1)
 
 
 def test_with_the_printed_1e8_images_all_alike_are_as_different_as_any():
-    """Should be 1e-8. In float32 the variance is lost in 100,000,000, and the square is 1e16."""
+    """English edition; should be 1e-8.
+
+    In float32 the variance is lost in 100,000,000, and the square is 1e16.
+    """
     printed = [np.square(printed_variance(x) + np.float32(1e8)).mean() for x in (ALIKE, DIFFERENT)]
     assert printed[0] == printed[1] == pytest.approx(1e16)
     assert our_deviation(ALIKE) == pytest.approx(1e-4, rel=1e-3)
@@ -180,7 +186,7 @@ def test_with_the_printed_1e8_images_all_alike_are_as_different_as_any():
 
 
 def test_with_the_printed_square_for_the_root_it_is_no_deviation():
-    """With 1e-8 put right: the square of the variance grows with the fourth power of differences.
+    """With 1e-8, as in the Korean edition: it grows with the fourth power of differences.
 
     Images that differ a tenth as much get a ten-thousandth, and by our layer a tenth.
     """
@@ -190,7 +196,10 @@ def test_with_the_printed_square_for_the_root_it_is_no_deviation():
 
 
 def test_the_printed_axes_are_not_there():
-    """The mean over the group has left four: 0 to 3. Pixels and features are 1, 2 and 3."""
+    """English edition. The mean over the group has left four: 0 to 3.
+
+    Pixels and features are 1, 2 and 3, as in the Korean edition.
+    """
     deviation = np.sqrt(printed_variance(np.concatenate([ALIKE, DIFFERENT])) + 1e-8)
     assert deviation.shape == (2, 4, 4, 3)
     with pytest.raises(np.exceptions.AxisError, match="axis 4 is out of bounds"):
@@ -200,7 +209,7 @@ def test_the_printed_axes_are_not_there():
 
 
 def test_the_printed_tiling_adds_a_row_of_pixels_and_no_feature():
-    """It is for channels first; the book's images have them last, as ours."""
+    """Both editions. It is for channels first; the book's images have them last, as ours."""
     mean = np.ones((1, 1, 1, 1), np.float32)  # M×1×1×1
     printed = np.concatenate([DIFFERENT, np.tile(mean, [4, 1, 4, 3])], axis=1)
     assert printed.shape == (4, 5, 4, 3)

@@ -17,6 +17,7 @@ from conftest import (
     check_killed_and_resumed,
     error_of,
     frames_of,
+    listen,
     needs_bfloat16,
 )
 
@@ -214,6 +215,18 @@ def test_a_step_moves_exactly_the_variables_of_its_phase(number):
         weights = zip(network.variables, before[name], strict=True)
         moved = {variable.path for variable, old in weights if not np.array_equal(variable, old)}
         assert moved == {v.path for v in network.variables_of(phase.level, phase.fading)}
+
+
+@pytest.mark.usefixtures("eagerly")
+def test_networks_are_told_whether_they_train(monkeypatch):
+    modes = listen(monkeypatch)
+    gan = small_gan()
+    begin(gan, PHASES[1])  # 8×8, fading in
+    step(gan)
+    assert set(modes) == {True}
+    modes.clear()
+    gan.generate(2)
+    assert set(modes) == {False}
 
 
 def test_averages_follow_the_generators_weights():

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import FEWER_BITS, check_killed_and_resumed, error_of, frames_of
+from conftest import FEWER_BITS, check_killed_and_resumed, error_of, frames_of, listen
 
 from chapter06_progan import explore, style_figures, train
 from chapter06_progan.export import export
@@ -163,12 +163,23 @@ def test_exported_generator_makes_the_same_images_without_noise(tmp_path):
     np.testing.assert_allclose(loaded(noise), generator(noise, level=1), rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.usefixtures("eagerly")
+def test_networks_are_told_whether_they_train(monkeypatch):
+    modes = listen(monkeypatch)
+    gan = small_gan(FADING)
+    gan.train_step(tf.constant(normal(4, 8, 8, 1)))
+    assert set(modes) == {True}
+    modes.clear()
+    gan.generate(2)
+    assert set(modes) == {False}
+
+
 def test_styles_are_swapped_at_the_levels_that_are_named():
     assert style_figures.groups_of(3) == {"coarse": [0, 1], "middle": [2], "fine": [3]}
     assert style_figures.groups_of(1) == {"coarse": [0], "middle": [1]}
     gan = small_gan()
     assert style_figures.swap(gan, "own", "other", [1]) == ["own", "own", "other", "other"]
-    styles = gan.averaged.styles(gan.noise(3))
+    styles = gan.averaged.styles(gan.fixed_noise(3))
     np.testing.assert_array_equal(gan.draw([styles] * 4), gan.generate(3))
     assert not np.array_equal(gan.draw([styles] * 4), gan.draw([styles[::-1]] * 4))
 
@@ -185,7 +196,7 @@ def finished_run(tmp_path_factory):
 
 def test_smoke_run_leaves_what_the_readme_promises(finished_run):
     results = json.loads((finished_run / "results.json").read_text())
-    kept = [results[f"label, {name} styles swapped, kept"] for name in ("coarse", "middle")]
+    kept = [results[f"{name}_styles_swapped_label_kept"] for name in ("coarse", "middle")]
     assert all(0 <= share <= 1 for share in kept)
     for name in ("mixing.png", "noise.png", "truncation.png"):
         assert images.read(finished_run / name).std() > 10
@@ -220,6 +231,20 @@ def test_explore_takes_any_generator(finished_run, tmp_path, capsys):
     path.write_bytes(b"no network")
     line = error_of(explore.main, [*flags, "--output-dir", str(tmp_path / "other")], capsys)
     assert "own.keras: cannot be loaded" in line
+
+
+def test_explore_of_a_file_takes_no_run_and_no_data(tmp_path, capsys):
+    flags = ["--keras-file", "own.keras", "--images", "a.png"]
+    flags += ["--output-dir", str(tmp_path / "new")]
+    assert "the run 3 has no part in" in error_of(explore.main, ["3", *flags], capsys)
+    line = error_of(explore.main, [*flags, "--data-dir", str(tmp_path)], capsys)
+    assert "--data-dir has no part in --keras-file" in line
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_explore_of_a_name_that_is_too_long_is_one_line(tmp_path, capsys):
+    flags = ["--keras-file", "x" * 5000, "--images", "a.png", "--output-dir", str(tmp_path / "new")]
+    assert "there is no such file" in error_of(explore.main, flags, capsys)
 
 
 @pytest.mark.slow
