@@ -2,9 +2,9 @@
 
 All are functions of the same things, given by name:
 
-    logits      the classifier: a function of images that gives logits, n×K. A Keras model is one,
-                in inference mode. Preprocessing belongs inside it, so that epsilon has the unit of
-                the images.
+    logits      the classifier: a function of images that gives logits, n×K. A Keras model is one;
+                it is called with `training=False`. Preprocessing belongs inside it, so that epsilon
+                has the unit of the images.
     images      n×height×width×channels, within `bounds`; both are taken as float32.
     labels      whole numbers, n: the true classes, which the classifier is to miss; with
                 targeted=True the classes that it is to see instead.
@@ -129,14 +129,16 @@ def pgd(
     Args:
         norm: "inf" or "2".
         steps: how many.
-        step_size: of each, times epsilon. By default 2.5 / steps, with which the steps lead from
-            any start to any end, and along the border (Madry et al.'s rule). For MNIST, they have
+        step_size: of each, times epsilon. By default 2.5 / steps (Madry et al.'s rule): all steps
+            together are then 2.5 ε long, more than the ball's diameter of 2 ε. For MNIST, they have
             1/30: 40 steps of .01 for an epsilon of .3.
         random_start: begin at a random point of the ball rather than at the image.
         restarts: begin so often, and keep for each image what fools the classifier most.
         seed: two whole numbers, of what is random.
     """
     calling.check_counts(steps=steps, restarts=restarts)
+    if step_size is not None:
+        calling.check_step_size(step_size)
     return calling.run(
         _pgd,
         tf.cast(steps, tf.int32),

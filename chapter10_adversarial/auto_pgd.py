@@ -7,7 +7,13 @@ with steps of twice epsilon and halves them, image by image, where they no longe
 import tensorflow as tf
 
 from chapter10_adversarial import calling
-from chapter10_adversarial.objective import dlr, dlr_towards, likeliest_others, log_odds
+from chapter10_adversarial.objective import (
+    dlr,
+    dlr_towards,
+    keep_better,
+    likeliest_others,
+    log_odds,
+)
 
 LOSSES = {"ce": log_odds, "dlr": dlr}
 CLASSES_NEEDED = {"ce": 2, "dlr": 3}
@@ -122,9 +128,7 @@ def _apgd_t(objective, ball, seed, classes, steps):
         seed_of_target = tf.random.experimental.stateless_fold_in(seed, number)
         adversarial = _climb(objective, ball, seed_of_target, loss, steps)
         margins = objective.margins(adversarial)
-        better = margins > best_margins
-        best = _where(better, adversarial, best)
-        best_margins = tf.where(better, margins, best_margins)
+        best, best_margins = keep_better(adversarial, margins, best, best_margins)
     return best
 
 
@@ -153,9 +157,7 @@ def _climb(objective, ball, seed, loss, steps):
         former_losses = losses
         losses, margins, gradient = objective.evaluate(images, loss)
 
-        better = margins > best_margins
-        best = _where(better, images, best)
-        best_margins = tf.where(better, margins, best_margins)
+        best, best_margins = keep_better(images, margins, best, best_margins)
         higher = losses > highest_loss
         highest = _where(higher, images, highest)
         highest_gradient = _where(higher, gradient, highest_gradient)

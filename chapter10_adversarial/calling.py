@@ -2,13 +2,14 @@
 
 import functools
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from chapter10_adversarial import geometry
-from chapter10_adversarial.objective import Objective
+from chapter10_adversarial.objective import Objective, in_inference_mode, keep_better
 from common import distribution
 
 CACHE_SIZE = 100
@@ -80,14 +81,29 @@ def run(
     if n is None or n <= batch_size:
         return attack(images, labels, epsilon, low, high, seed, *settings)
     epsilon = tf.broadcast_to(epsilon, (n, 1, 1, 1))
-    parts = []
+    found = [
+        attack(images[part], labels[part], epsilon[part], low, high, part_seed, *settings)
+        for part, part_seed in parts(n, batch_size, seed)
+    ]
+    return tf.concat(found, axis=0)
+
+
+def parts(n: int, batch_size: int, seed) -> Iterator[tuple[slice, Any]]:
+    """So many of n images at a time: which, and a seed for them; all at once have `seed` itself."""
+    if n <= batch_size:
+        yield slice(0, n), seed
+        return
     for number, start in enumerate(range(0, n, batch_size)):
-        part = slice(start, start + batch_size)
         part_seed = tf.random.experimental.stateless_fold_in(seed, number)
-        parts.append(
-            attack(images[part], labels[part], epsilon[part], low, high, part_seed, *settings)
-        )
-    return tf.concat(parts, axis=0)
+        yield slice(start, start + batch_size), part_seed
+
+
+def check_step_size(step_size) -> None:
+    """Raises a ValueError for what is no number above 0."""
+    if tf.is_tensor(step_size) and not tf.executing_eagerly():
+        return  # inside a tf.function its value is not known yet
+    if not 0 < step_size < math.inf:
+        raise ValueError(f"step_size {step_size} is not a number above 0")
 
 
 def check_counts(**counts):
@@ -146,14 +162,13 @@ def _best_of(attempts, attempt, seed, objective):
     for number in tf.range(1, attempts):
         adversarial = attempt(tf.random.experimental.stateless_fold_in(seed, number))
         margins = objective.margins(adversarial)
-        best = tf.where((margins > best_margins)[:, None, None, None], adversarial, best)
-        best_margins = tf.where(margins > best_margins, margins, best_margins)
+        best, best_margins = keep_better(adversarial, margins, best, best_margins)
     return best
 
 
 def _count_classes(logits, shape, least):
     """How many classes the classifier has; a ValueError if it does not give logits, n×K."""
-    output = tf.convert_to_tensor(logits(tf.zeros((1, *shape))))
+    output = tf.convert_to_tensor(in_inference_mode(logits)(tf.zeros((1, *shape))))
     classes = output.shape
     if len(classes) != 2 or classes[1] < least:
         raise ValueError(
@@ -169,7 +184,7 @@ def _check_logits(logits, shape):
     It is shown noise that is far from any image: logits are then hardly all from 0 to 1.
     """
     noise = 100 * tf.random.stateless_normal((4, *shape), (0, 0), alg="philox")
-    outputs = tf.cast(logits(noise), tf.float32)
+    outputs = tf.cast(in_inference_mode(logits)(noise), tf.float32)
     if not tf.reduce_all((outputs >= 0) & (outputs <= 1)) or tf.reduce_all(outputs == 0):
         return
     kind, function = "numbers from 0 to 1", "sigmoid"
@@ -210,7 +225,11 @@ def _as_images(images):
 def _round_down(number):
     """As float32, or where that would be more, the next smaller one: epsilon never grows."""
     if tf.is_tensor(number) and not tf.executing_eagerly():
-        return tf.cast(number, tf.float32)
+        nearest = tf.cast(number, tf.float32)
+        if number.dtype == tf.float32:
+            return nearest
+        too_large = tf.cast(nearest, tf.float64) > tf.cast(number, tf.float64)
+        return tf.where(too_large, tf.math.nextafter(nearest, -math.inf), nearest)
     exact = np.asarray(number, np.float64)
     rounded = exact.astype(np.float32)
     smaller = np.nextafter(rounded, np.float32(-math.inf))

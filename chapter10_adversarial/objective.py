@@ -1,7 +1,9 @@
 """The losses that attacks ascend, and the margin: which of two images fools the classifier more."""
 
+import functools
 import warnings
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -16,7 +18,7 @@ class Objective:
     """
 
     def __init__(self, logits, labels, targeted: bool):
-        self.logits = logits
+        self.logits = in_inference_mode(logits)
         self.labels = labels
         self.sign = -1.0 if targeted else 1.0
 
@@ -60,6 +62,23 @@ class Objective:
     def margins(self, images):
         """How far the attack has got with each image, n: above 0, it has succeeded."""
         return _lowest_if_nan(self.sign * margin(self.logits(images), self.labels))
+
+
+def in_inference_mode(logits):
+    """A classifier as it is called by attacks: a Keras model with `training=False`."""
+    return functools.partial(logits, training=False) if isinstance(logits, keras.Model) else logits
+
+
+def keep_better(images, margins, best, best_margins):
+    """Of two sets of images, for each image the one with the larger margin; and that margin.
+
+    Args:
+        images, best: n×height×width×channels.
+        margins, best_margins: n. Where they are equal, `best` is kept.
+    """
+    better = margins > best_margins
+    best = tf.where(better[:, None, None, None], images, best)
+    return best, tf.where(better, margins, best_margins)
 
 
 def margin(logits, labels) -> tf.Tensor:

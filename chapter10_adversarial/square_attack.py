@@ -7,6 +7,7 @@ classifier more, and the squares become smaller. Gradient masking is no defence 
 import tensorflow as tf
 
 from chapter10_adversarial import calling, geometry
+from chapter10_adversarial.objective import keep_better
 
 
 def square(
@@ -71,9 +72,7 @@ def _square_linf(objective, ball, seed, queries):
         opposite = ball.project(tf.where(inside, ball.images - perturbation, adversarial))
         candidate = tf.where(same, opposite, candidate)
         margins = objective.margins(candidate)
-        better = (margins > best_margins)[:, None, None, None]
-        adversarial = tf.where(better, candidate, adversarial)
-        best_margins = tf.where(margins > best_margins, margins, best_margins)
+        adversarial, best_margins = keep_better(candidate, margins, adversarial, best_margins)
     return adversarial
 
 
@@ -111,9 +110,7 @@ def _square_l2(objective, ball, seed, queries):
 
         candidate = ball.project(ball.images + ball.epsilon * ball.unit(change))
         margins = objective.margins(candidate)
-        better = (margins > best_margins)[:, None, None, None]
-        adversarial = tf.where(better, candidate, adversarial)
-        best_margins = tf.where(margins > best_margins, margins, best_margins)
+        adversarial, best_margins = keep_better(candidate, margins, adversarial, best_margins)
     return adversarial
 
 

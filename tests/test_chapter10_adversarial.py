@@ -293,6 +293,16 @@ def test_images_stay_within_epsilon_and_bounds_exactly(network, labels, norm):
                 assert size > 0.9 * epsilon, case  # and it is used
 
 
+@pytest.mark.parametrize("dtype", [tf.float64, tf.float32])
+def test_epsilon_is_not_exceeded_inside_a_compiled_function_either(network, labels, dtype):
+    """Of 1/3 the nearest float32 is larger."""
+    epsilon = tf.constant(1 / 3, dtype)
+    given = {"logits": network, "labels": labels, "bounds": (-9, 9)}
+    compiled = tf.function(lambda x, epsilon: attacks.fgsm(images=x, epsilon=epsilon, **given))
+    change = compiled(tf.zeros((8, *SHAPE)), epsilon).numpy().astype(np.float64)
+    assert float(epsilon) - 1e-7 < np.abs(change).max() <= float(epsilon)
+
+
 def test_an_epsilon_for_each_image(network, images, labels):
     epsilons = np.linspace(0, 0.2, 8)
     for batch_size in (8, 3):
@@ -497,6 +507,10 @@ def test_mistakes_are_told(network, images, labels, wrong, said):
         (attacks.pgd, {"norm": "1"}, "norm '1' is not 'inf' or '2'"),
         (attacks.pgd, {"steps": -1}, "steps -1 is less than 1"),
         (attacks.pgd, {"restarts": 0}, "restarts 0 is less than 1"),
+        (attacks.pgd, {"step_size": 0}, "step_size 0 is not a number above 0"),
+        (attacks.pgd, {"step_size": -0.1}, "step_size -0.1 is not a number above 0"),
+        (attacks.pgd, {"step_size": float("nan")}, "step_size nan is not a number above 0"),
+        (attacks.pgd, {"step_size": float("inf")}, "step_size inf is not a number above 0"),
         (attacks.random_perturbation, {"tries": 0}, "tries 0 is less than 1"),
         (attacks.square, {"queries": 0}, "queries 0 is less than 1"),
         (attacks.square, {"norm": "1"}, "norm '1' is not 'inf' or '2'"),
@@ -677,6 +691,27 @@ def test_dropout_and_batch_norm_are_off(images, labels, policy):
     one, again = (attacks.pgd(**given, bounds=(0, 1)).numpy() for _ in range(2))
     assert np.array_equal(one, again) and one.dtype == np.float32
     assert all(map(np.array_equal, state, network.variables))
+
+
+class TrainsByDefault(keras.Model):
+    """Logits that fall with the brightness; in training mode, which is its default, they rise."""
+
+    def call(self, images, training=True):
+        score = keras.ops.mean(images, axis=(1, 2, 3))[:, None] * (1 if training else -1)
+        return keras.ops.concatenate([score, -score, -score], axis=1) - 0.25
+
+
+class HasNoMode(keras.Model):
+    def call(self, images):
+        score = -keras.ops.mean(images, axis=(1, 2, 3))[:, None]
+        return keras.ops.concatenate([score, -score, -score], axis=1) - 0.25
+
+
+@pytest.mark.parametrize("kind", [TrainsByDefault, HasNoMode])
+def test_a_keras_model_is_attacked_in_inference_mode(images, kind):
+    given = {"images": images, "labels": np.zeros(8, int), "epsilon": 0.1, "bounds": (-9, 9)}
+    for attack in (attacks.fgsm, attacks.pgd):
+        assert np.allclose(attack(logits=kind(), **given), images + 0.1, atol=1e-6)
 
 
 def make_training(defend=True, **settings):
