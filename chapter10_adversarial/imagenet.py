@@ -43,9 +43,9 @@ class Settings(Frozen):
     alpha: PositiveFloat | None = None
     """its width, of those that have several, as MobileNet: 0.25, 0.5, 0.75 or 1"""
     target: str | None = None
-    """the class to be seen (without it: anything but what is)"""
+    """the class that the classifier is to see (default: any other than it sees now)"""
     label: str | None = None
-    """the class that is not to be seen (without it: what the classifier sees in the photo)"""
+    """the class that the classifier is to miss (default: the one that it sees in the photo)"""
     also: str | None = None
     """another classifier, which is shown what was made for the first: does the attack transfer?"""
     also_weights: str = "imagenet"
@@ -72,8 +72,7 @@ class Settings(Frozen):
     @model_validator(mode="before")
     @classmethod
     def _choose_epsilon(cls, values: dict[str, Any]) -> dict[str, Any]:
-        epsilon = 4.0 if values.get("target") is None else 8.0
-        return {"epsilon": epsilon if values.get("confidence") is None else 64.0, **values}
+        return {"epsilon": _epsilon(values.get("target"), values.get("confidence")), **values}
 
     @model_validator(mode="after")
     def _check_together(self) -> Self:
@@ -84,6 +83,7 @@ class Settings(Frozen):
         for path in self.photos:
             if not os.path.isfile(path):
                 raise ValueError(f"{path}: there is no such file")
+        self._check_effects()
         if self.also is None and {"also_weights", "also_alpha"} & self.model_fields_set:
             raise ValueError("--also-weights and --also-alpha have no part without --also")
         if self.attack == "pgd" and self.steps * self.step_size < 1:
@@ -92,6 +92,32 @@ class Settings(Frozen):
                 "epsilon; take more or longer ones"
             )
         return self
+
+    def _check_effects(self) -> None:
+        """A ValueError for a flag that was typed and would change nothing."""
+        typed = set(self.model_fields_set)
+        if self.epsilon == _epsilon(self.target, self.confidence):
+            typed.remove("epsilon")  # the default, which `_choose_epsilon` has set
+        nothing_attacked = not self.photos and self.target is None
+        for name in ("attack", "also", "confidence", "label", "epsilon", "steps", "step_size"):
+            if name in typed and nothing_attacked:
+                raise ValueError(
+                    f"{_flag(name)} needs an attack: give a photo, or --noise with --target"
+                )
+        for name, attacks in (("steps", ("pgd", "apgd")), ("step_size", ("pgd",))):
+            if name in typed and self.attack not in attacks:
+                raise ValueError(f"{_flag(name)} has no part in --attack {self.attack}")
+
+
+def _epsilon(target, confidence):
+    """The default."""
+    if confidence is not None:
+        return 64.0
+    return 4.0 if target is None else 8.0
+
+
+def _flag(name):
+    return "--" + name.replace("_", "-")
 
 
 def main(argv: list[str] | None = None) -> dict:
@@ -112,11 +138,10 @@ def main(argv: list[str] | None = None) -> dict:
     name_of_class = config.label if config.target is None else config.target
     label = None if name_of_class is None else classes.number(name_of_class)
     targeted = config.target is not None
-    seed = (config.seed, 0)
     attack: Any = {
-        "fgsm": attacks.fgsm,
-        "pgd": partial(attacks.pgd, steps=config.steps, step_size=config.step_size, seed=seed),
-        "apgd": partial(attacks.apgd, steps=config.steps, seed=seed),
+        "fgsm": lambda seed, **given: attacks.fgsm(**given),  # nothing in it is random
+        "pgd": partial(attacks.pgd, steps=config.steps, step_size=config.step_size),
+        "apgd": partial(attacks.apgd, steps=config.steps),
     }[config.attack]
 
     images = [(photo, photos.read(photo, classifier.size)) for photo in config.photos]
@@ -139,7 +164,10 @@ def main(argv: list[str] | None = None) -> dict:
             **config.model_dump(include={"epsilon", "confidence", "seed"}),
         )
         print(f"\n{name}, epsilon {found.epsilon:g} of 255")
-        if config.confidence is not None and not found.fooled:
+        if found.already:
+            does = "sees" if targeted else "does not see"
+            print(f"before the attack, too, the classifier {does} {name_of_class}")
+        if config.confidence is not None and not found.enough:
             print(
                 f"no epsilon up to {config.epsilon:g} makes the classifier "
                 f"{config.confidence:.0%} sure; the one that comes closest is shown"

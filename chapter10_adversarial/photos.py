@@ -3,12 +3,11 @@
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
 
-from chapter10_adversarial import applications, attacks, figures
+from chapter10_adversarial import applications, attacks, calling, figures
 from common import images
 from common.files import Files, shortened
 
@@ -31,8 +30,9 @@ class Attacked:
         label: the class that was not to be seen any more; or the target, to be seen.
         image: whole numbers from 0 to 255, as in a file: float32, size×size×3.
         epsilon: how far its values may differ from the original's.
-        fooled: whether the classifier sees in it what the attack was after, with the confidence
-            that was asked for, and did not do so before.
+        enough: whether the classifier sees in it what the attack was after, with the confidence
+            that was asked for.
+        already: whether it did so before the attack, with whatever confidence.
         seen: the likeliest classes, by what is looked at: "before", "after", "after, saved" (in
             whole numbers, as in a file), "random".
     """
@@ -40,8 +40,14 @@ class Attacked:
     label: int
     image: np.ndarray
     epsilon: float
-    fooled: bool
+    enough: bool
+    already: bool
     seen: dict[str, dict[str, float]]
+
+    @property
+    def fooled(self) -> bool:
+        """Whether the attack has achieved what it was after."""
+        return self.enough and not self.already
 
 
 def fool(
@@ -60,7 +66,7 @@ def fool(
 
     Args:
         image: float32, size×size×3, whole numbers from 0 to 255.
-        attack: a function of `attacks`, whose own settings it has.
+        attack: a function of `attacks`, whose own settings it has, and which takes a seed.
         label: the class that is not to be seen any more, by default the one that is seen; with
             `targeted` the class to be seen.
         epsilon: how far a value may be changed, at least 1.
@@ -70,40 +76,39 @@ def fool(
     """
     (before,) = applications.probabilities(classifier, image[np.newaxis])
     wanted = int(before.argmax()) if label is None else label
-    tried = np.array([epsilon] if confidence is None else np.arange(1.0, np.floor(epsilon) + 1))
-    given: dict[str, Any] = {
-        "logits": classifier,
-        "images": np.repeat(image[np.newaxis], len(tried), axis=0),
-        "labels": np.full(len(tried), wanted),
-        "epsilon": tried,
-        "bounds": applications.BOUNDS,
-        "targeted": targeted,
-        "batch_size": applications.BATCH_SIZE,
-    }
-    adversarial = attack(**given).numpy()
-    # As a file can hold it: whole numbers, and those within epsilon.
-    limits = np.floor(tried)[:, None, None, None].astype(np.float32)
-    saved = image + np.clip(np.round(adversarial - image), -limits, limits)
-    probabilities = applications.probabilities(classifier, saved)
-    best = probabilities.argmax(axis=1)
-    if targeted:
-        fooled, already = best == wanted, before.argmax() == wanted
-        confidences = probabilities[:, wanted]
-    else:
-        fooled, already = best != wanted, before.argmax() != wanted
-        confidences = np.delete(probabilities, wanted, axis=1).max(axis=1)
-    enough = fooled & (confidences >= (confidence or 0))
+    epsilons = np.array([epsilon] if confidence is None else np.arange(1.0, np.floor(epsilon) + 1))
+
+    def change(how, epsilons, seed):
+        return how(
+            logits=classifier,
+            images=np.repeat(image[np.newaxis], len(epsilons), axis=0),
+            labels=np.full(len(epsilons), wanted),
+            epsilon=epsilons,
+            bounds=applications.BOUNDS,
+            targeted=targeted,
+            batch_size=applications.BATCH_SIZE,
+            seed=seed,
+        ).numpy()
+
+    found: list[tuple[np.ndarray, ...]] = []
+    for part, part_seed in calling.parts(len(epsilons), applications.BATCH_SIZE, (seed, 0)):
+        tried = epsilons[part]
+        adversarial = change(attack, tried, part_seed)
+        # As a file can hold it: whole numbers, and those within epsilon.
+        limits = np.floor(tried)[:, None, None, None].astype(np.float32)
+        saved = image + np.clip(np.round(adversarial - image), -limits, limits)
+        probabilities = applications.probabilities(classifier, saved)
+        fooled, confidences = _success(probabilities, wanted, targeted)
+        enough = fooled & (confidences >= (confidence or 0))
+        found.append((tried, adversarial, saved, probabilities, confidences, enough))
+        if enough.any():
+            break  # larger ones are not asked for
+    tried, adversarial, saved, probabilities, confidences, enough = map(
+        np.concatenate, zip(*found, strict=True)
+    )
     chosen = int(enough.argmax() if enough.any() else confidences.argmax())
 
-    random = attacks.random_perturbation(
-        **given
-        | {
-            "images": image[np.newaxis],
-            "labels": [wanted],
-            "epsilon": tried[chosen],
-            "seed": (seed, 0),
-        }
-    ).numpy()
+    random = change(attacks.random_perturbation, tried[chosen : chosen + 1], (seed, 0))
     after, by_random = applications.probabilities(
         classifier, np.concatenate([adversarial[chosen : chosen + 1], random])
     )
@@ -117,9 +122,18 @@ def fool(
         label=wanted,
         image=saved[chosen],
         epsilon=float(tried[chosen]),
-        fooled=bool(enough[chosen] and not already),
+        enough=bool(enough[chosen]),
+        already=bool(_success(before[np.newaxis], wanted, targeted)[0][0]),
         seen={name: classes.likeliest(of_image) for name, of_image in seen.items()},
     )
+
+
+def _success(probabilities, wanted, targeted):
+    """Whether the classifier sees what an attack is after, and how surely: bool and float, n."""
+    best = probabilities.argmax(axis=1)
+    if targeted:
+        return best == wanted, probabilities[:, wanted]
+    return best != wanted, np.delete(probabilities, wanted, axis=1).max(axis=1)
 
 
 def transfer(

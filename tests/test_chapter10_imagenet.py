@@ -1,5 +1,6 @@
 """Chapter 10's program for photos, on stand-ins for classifiers and made-up classes."""
 
+import functools
 import json
 from urllib.error import URLError
 
@@ -41,8 +42,7 @@ def files(tmp_path_factory):
 def flags(files, tmp_path):
     weights = str(files / "mobile.weights.h5")
     model = ["--model", "mobilenet", "--alpha", "0.25", "--weights", weights]
-    steps = ["--steps", "10"]
-    return [*model, *steps, "--output-dir", str(tmp_path / "run")]
+    return [*model, "--output-dir", str(tmp_path / "run")]
 
 
 @pytest.fixture
@@ -155,7 +155,7 @@ def test_the_smallest_epsilon_of_a_target(linear, flags, photo, capsys):
     assert next(iter(seen)) == "zebra" and seen["zebra"] >= 0.9 and found["fooled"]
 
 
-def test_a_limit_is_no_whole_number(monkeypatch, flags, photo):
+def test_a_limit_is_no_whole_number(monkeypatch, flags, photo, capsys):
     """Of epsilons up to 2.5 the largest is 2; and none fools a classifier that sees one class."""
 
     class Stubborn(LinearClassifier):
@@ -169,8 +169,54 @@ def test_a_limit_is_no_whole_number(monkeypatch, flags, photo):
     (found,) = imagenet.main(flags)["attacked"]
     assert found["epsilon"] in (1, 2) and not found["fooled"]
     flags[-1] += "2"
+    capsys.readouterr()
     (found,) = imagenet.main([*flags, "--target", "zebra"])["attacked"]  # which it has always seen
     assert not found["fooled"]
+    out = capsys.readouterr().out
+    assert "before the attack, too, the classifier sees zebra\n" in out and "no epsilon" not in out
+    flags[-1] += "2"
+    imagenet.main([*flags, "--label", "school bus", "--confidence", "0.9"])
+    out = capsys.readouterr().out
+    assert "before the attack, too, the classifier does not see school bus\n" in out
+    assert "no epsilon up to 2.5 makes the classifier 90% sure" in out  # it has 83 %
+
+
+@pytest.mark.parametrize("attack", [["fgsm"], ["pgd", "--steps", "10"]])
+def test_epsilons_beyond_what_is_enough_are_not_tried(monkeypatch, flags, photo, attack):
+    """And what is found is what it would be if all were attacked at once."""
+
+    class Weak(LinearClassifier):
+        def __init__(self, *arguments):
+            super().__init__()
+            self.kernel *= 0.2
+
+    monkeypatch.setattr(applications, "Classifier", Weak)
+    made = []
+
+    def kept(original, **given):
+        made.append((given, original(**given)))
+        return made[-1][1]
+
+    for name in ("fgsm", "pgd"):
+        monkeypatch.setattr(attacks, name, functools.partial(kept, getattr(attacks, name)))
+    run = [photo, "--confidence", "0.9", *flags, "--attack", *attack]
+    (found,) = imagenet.main(run)["attacked"]
+    sizes = [len(given["images"]) for given, _ in made]
+    assert sizes == [applications.BATCH_SIZE] * len(sizes) and sum(sizes) < 64
+    assert sum(sizes) - applications.BATCH_SIZE < found["epsilon"] <= sum(sizes)
+    first, _ = made[0]
+    whole = getattr(attacks, attack[0]).args[0](
+        **first
+        | {
+            "images": np.repeat(first["images"][:1], 64, axis=0),
+            "labels": np.repeat(first["labels"][:1], 64),
+            "epsilon": np.arange(1.0, 65),
+        }
+        | ({} if attack[0] == "fgsm" else {"seed": (0, 0)})
+    )
+    np.testing.assert_array_equal(
+        np.concatenate([images for _, images in made]), whole[: sum(sizes)]
+    )
 
 
 def test_transfer_to_another_classifier(monkeypatch, linear, flags, photo, capsys):
@@ -190,6 +236,11 @@ def test_transfer_to_another_classifier(monkeypatch, linear, flags, photo, capsy
     assert found["also"]["fooled"] is True
     assert "1 of 1 fooled same, which they were not made for" in capsys.readouterr().out
     flags[-1] += "2"
+    target = ["--target", "zebra"]
+    (found,) = imagenet.main([photo, *flags, "--also", "same", *target])["attacked"]
+    assert found["also"]["fooled"] is True and next(iter(found["also"]["seen"]["after"])) == "zebra"
+    assert "1 of 1 fooled same, which they were not made for" in capsys.readouterr().out
+    flags[-1] += "2"
     (found,) = imagenet.main([photo, *flags, "--also", "half"])["attacked"]
     assert list(found["also"]["seen"]) == ["before", "after"]
     # It never saw the label, so that it does not see it afterwards is nobody's merit.
@@ -200,7 +251,7 @@ def test_transfer_to_another_classifier(monkeypatch, linear, flags, photo, capsy
 def test_mobilenet_itself_is_attacked(flags, photo, tmp_path):
     """A network of keras.applications, from its file of weights to the picture. Whether ten steps
     fool random weights is a matter of rounding, and not looked at."""
-    (found,) = imagenet.main([photo, *flags])["attacked"]
+    (found,) = imagenet.main([photo, "--steps", "10", *flags])["attacked"]
     assert len(found["seen"]["after"]) == 5
     adversarial = imageio.imread(tmp_path / "run" / "01-photo" / "adversarial.png")
     original = photos.read(photo, 224)
@@ -326,16 +377,29 @@ class TestClasses:
         (["--noise", "--epsilon", "-1"], "--epsilon -1: should be greater than or equal to 1"),
         (["--noise", "--epsilon", "0.5"], "--epsilon 0.5: should be greater than or equal to 1"),
         (["--noise", "--epsilon", "300"], "--epsilon 300: should be less than or equal to 255"),
-        (["--noise", "--steps", "2"], "--steps 2 of --step-size 0.1 do not get as far"),
+        (["PHOTO", "--steps", "2"], "--steps 2 of --step-size 0.1 do not get as far"),
         (["--noise", "--target", ""], "ImageNet has none"),
         (["--noise", "--confidence", "1"], "--confidence 1: should be less than 1"),
         (["--noise", "--attack", "cw"], "--attack: invalid choice: 'cw'"),
         (["--noise", "--also-alpha", "0.5"], "have no part without --also"),
         (["--noise", "--target", "zebra", "--label", "zebra"], "--target and --label both name"),
+        (["--noise", "--also", "vgg16"], "--also needs an attack: give a photo, or --noise with"),
+        (["--noise", "--confidence", "0.9"], "--confidence needs an attack"),
+        (["--noise", "--attack", "fgsm"], "--attack needs an attack"),
+        (["--noise", "--label", "zebra"], "--label needs an attack"),
+        (["--noise", "--epsilon", "5"], "--epsilon needs an attack"),
+        (["--noise", "--step-size", "0.5"], "--step-size needs an attack"),
+        (["PHOTO", "--attack", "fgsm", "--steps", "5"], "--steps has no part in --attack fgsm"),
+        (["PHOTO", "--attack", "fgsm", "--step-size", "1"], "--step-size has no part in --attack"),
+        (["PHOTO", "--attack", "apgd", "--step-size", "1"], "--step-size has no part in --attack"),
     ],
 )
-def test_a_mistake_is_one_line(linear, flags, tmp_path, capsys, wrong, said):
+def test_a_mistake_is_one_line(linear, flags, photo, tmp_path, capsys, wrong, said):
+    wrong = [photo if word == "PHOTO" else word for word in wrong]
     check_mistake(flags, tmp_path, capsys, wrong, said)
+
+
+ATTACKED = ["--noise", "--target", "zebra"]
 
 
 @pytest.mark.parametrize(
@@ -346,12 +410,9 @@ def test_a_mistake_is_one_line(linear, flags, tmp_path, capsys, wrong, said):
         (["--noise", "--weights", "none.h5"], "none.h5: there is no such file"),
         (["--noise", "--weights", "TEXT"], "text.txt: cannot be loaded"),
         (["--noise", "--alpha", "0.5"], "cannot be loaded"),
-        (["--noise", "--also", "resnet51"], "--also resnet51: Keras has"),
-        (["--noise", "--also", "resnet50", "--also-alpha", "1"], "--also-alpha: resnet50 comes in"),
-        (
-            ["--noise", "--also", "mobilenet", "--also-weights", "none"],
-            "--also-weights none: there",
-        ),
+        ([*ATTACKED, "--also", "resnet51"], "--also resnet51: Keras has"),
+        ([*ATTACKED, "--also", "resnet50", "--also-alpha", "1"], "--also-alpha: resnet50 comes in"),
+        ([*ATTACKED, "--also", "mobilenet", "--also-weights", "no"], "--also-weights no: there"),
     ],
 )
 def test_a_mistake_in_the_classifier_is_one_line(flags, tmp_path, capsys, wrong, said):
