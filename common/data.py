@@ -91,7 +91,7 @@ def load(name: str, folder: str | None = None, validation_images: int = 0) -> Da
         name: "mnist" or "fashion_mnist"; "sample", the first images of MNIST; or "fashion_sample",
             the bundled part of Fashion-MNIST.
         folder: a folder that holds `mnist.npz` in Keras' layout or the four IDX files, gzipped or
-            not, itself or in a folder `mnist` of its own.
+            not, itself or in a folder `mnist` in it.
         validation_images: if not 0, so many of the last training images take the test images'
             place, so that settings can be chosen without looking at the test images.
 
@@ -186,10 +186,12 @@ def _fashion_sample() -> Dataset:
 
 def _from_folder(name: str, folder: Path) -> Dataset | None:
     spellings = (name, name.replace("_", "-"))
-    for npz in [folder / f"{spelling}.npz" for spelling in spellings]:
-        if os.path.isfile(npz):
-            return Dataset(name, str(npz), *formats.read_npz(name, npz))
-    for place in [folder / spelling for spelling in spellings] + [folder]:
+    subfolders = [folder / spelling for spelling in spellings]
+    for place in [folder, *subfolders]:
+        for npz in [place / f"{spelling}.npz" for spelling in spellings]:
+            if os.path.isfile(npz):
+                return Dataset(name, str(npz), *formats.read_npz(name, npz))
+    for place in [*subfolders, folder]:
         if any(place.glob("*-ubyte*")):
             return Dataset(name, str(place), *formats.read_idx(name, place))
     return None

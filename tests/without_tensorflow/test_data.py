@@ -51,6 +51,16 @@ def test_idx_folders(tmp_path, compress, subfolder):
     assert_holds(data.load("fashion_mnist", str(tmp_path)), contents)
 
 
+@pytest.mark.parametrize("subfolder", ["fashion_mnist", "fashion-mnist"])
+def test_npz_in_a_folder_of_its_own(tmp_path, subfolder):
+    contents = arrays()
+    (tmp_path / subfolder).mkdir()
+    np.savez(tmp_path / subfolder / "fashion_mnist.npz", **contents)
+    dataset = data.load("fashion_mnist", str(tmp_path))
+    assert_holds(dataset, contents)
+    assert dataset.source == str(tmp_path / subfolder / "fashion_mnist.npz")
+
+
 def test_npz_folder_comes_before_the_environments(tmp_path, monkeypatch):
     contents = arrays()
     np.savez(tmp_path / "fashion_mnist.npz", **contents)
