@@ -97,7 +97,10 @@ def run(main: Callable) -> None:
         _fail(f"what is printed cannot be written: {error.strerror}")
     except Exception as error:
         if problem := _nondeterministic(error):
-            _fail(f"{problem} --no-deterministic trains without it; the bits may differ each time")
+            _fail(
+                f"{problem} Programs that train go without it by --no-deterministic (the bits may "
+                "differ each time); by CUDA_VISIBLE_DEVICES=-1 any program computes on the CPU"
+            )
         if not _is_of_memory(error):
             raise
         _fail("this does not fit in memory; smaller batches, images or networks need less")
