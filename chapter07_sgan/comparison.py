@@ -8,12 +8,11 @@ import keras
 import numpy as np
 
 from chapter07_sgan import figures, variants
+from chapter07_sgan.figures import BASELINE
 from chapter07_sgan.networks import CLASSES
 from chapter07_sgan.split import Split
 from common import data
 from common.model import predict
-
-BASELINE = "labelled images alone"  # the baseline's name in the table and the figures
 
 
 def train_baseline(config, split: Split, batch_size: int) -> keras.Model:
@@ -50,10 +49,16 @@ def classify(network: keras.Model, images: np.ndarray) -> np.ndarray:
     return np.argmax(logits[:, :CLASSES], axis=1)  # without the logit of "fake"
 
 
-def accuracies(network: keras.Model, split: Split, dataset: data.Dataset) -> dict[str, float]:
+def classifier_accuracies(
+    network: keras.Model, split: Split, dataset: data.Dataset
+) -> dict[str, float]:
     """The share of the labelled images, and of the test images, that a discriminator gets right."""
+    return _shares_right(network, split, dataset, classify(network, dataset.x_test))
+
+
+def _shares_right(network, split, dataset, predicted):
     labeled = classify(network, split.labeled_images) == split.labels
-    test = classify(network, dataset.x_test) == dataset.y_test
+    test = predicted == dataset.y_test
     return {"labeled_accuracy": float(np.mean(labeled)), "test_accuracy": float(np.mean(test))}
 
 
@@ -66,18 +71,24 @@ def compare(
         run: the `runs.Run`, with its history.
         title: of the learning curve.
         networks: "SGAN" and BASELINE, discriminators: images to logits.
+        dataset: in the figure, the classes of a data set of your own are numbers.
 
     Returns:
         What results.json says of them: accuracies, the baseline's with "baseline_" before them.
     """
-    rows = {name: accuracies(network, split, dataset) for name, network in networks.items()}
+    predictions = {name: classify(network, dataset.x_test) for name, network in networks.items()}
+    rows = {
+        name: _shares_right(network, split, dataset, predictions[name])
+        for name, network in networks.items()
+    }
     print(f"{'accuracy':<24}{'on labelled':>16}{'on test images':>16}")
     for name, row in rows.items():
         print(f"{name:<24}{row['labeled_accuracy']:>16.2%}{row['test_accuracy']:>16.2%}")
 
     curve = figures.learning_curve(run.history, rows[BASELINE]["test_accuracy"], title)
     run.write("learning_curve.png", curve)
-    predictions = {name: classify(network, dataset.x_test) for name, network in networks.items()}
-    class_names = data.class_names(dataset.name)
+    class_names = data.CLASS_NAMES.get(dataset.name, ())
+    if len(class_names) != CLASSES:
+        class_names = tuple(map(str, range(CLASSES)))
     run.write("confusion.png", figures.confusion(dataset.y_test, predictions, class_names))
     return rows["SGAN"] | {f"baseline_{name}": value for name, value in rows[BASELINE].items()}

@@ -59,7 +59,10 @@ class FeatureMatchingSGAN(SGAN):
                     d_loss_real = loss_real(self.logits(outputs_unlabeled))
                     d_loss_fake = loss_fake(self.logits(outputs_fake))
                     loss = c_loss + (d_loss_real + d_loss_fake) / 2
-                    loss += self.loss_unlabeled(batch[1], self.logits(outputs_unlabeled))
+                    further, reported = self.loss_unlabeled(
+                        batch[1], self.logits(outputs_unlabeled)
+                    )
+                    loss += further
                 variables = self.discriminator.trainable_variables
                 minimize(self.d_optimizer, d_tape, loss, variables)
                 real_features = tf.split(ops.cast(features, "float32"), sizes)[1]
@@ -74,14 +77,18 @@ class FeatureMatchingSGAN(SGAN):
             c_loss=c_loss,
             d_loss=(d_loss_real + d_loss_fake) / 2,
             g_loss=g_loss,
-            **self.accuracies(outputs_labeled, labels, outputs_unlabeled, outputs_fake),
+            **self.head_accuracies(outputs_labeled, labels, outputs_unlabeled, outputs_fake),
+            **reported,
         )
 
     def loss_unlabeled(self, images, logits):
-        """A further loss of the discriminator on images without labels, a scalar; here none.
+        """A further loss of the discriminator on images without labels; here none.
 
         Args:
             images: not augmented, n×28×28×1 in [-1, 1].
             logits: of the classes, n×K, for the same images, augmented.
+
+        Returns:
+            The loss, a scalar; and what is reported of it, by name.
         """
-        return 0.0
+        return 0.0, {}

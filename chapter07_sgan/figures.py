@@ -7,6 +7,8 @@ from matplotlib.figure import Figure
 
 from common import images
 
+BASELINE = "labelled images alone"  # the baseline's name in the table and the figures
+
 
 def learning_curve(history: Sequence[dict[str, float]], baseline: float, title: str) -> bytes:
     """Test accuracy against the iteration, with the baseline's as a line, as PNG.
@@ -19,7 +21,7 @@ def learning_curve(history: Sequence[dict[str, float]], baseline: float, title: 
     ax = figure.subplots()
     iterations = [row["iteration"] for row in history]
     ax.plot(iterations, [row["test_accuracy"] for row in history], ".-", label="SGAN")
-    ax.axhline(baseline, color="grey", linestyle="--", label="labelled images alone")
+    ax.axhline(baseline, color="grey", linestyle="--", label=BASELINE)
     ax.set(xlabel="iteration", ylabel="test accuracy", title=title)
     ax.grid(alpha=0.3)
     ax.legend()

@@ -4,6 +4,8 @@ Lee (2013) takes them from the network itself; here a slower copy of it gives th
 its weights (the teacher of Tarvainen and Valpola 2017, *Mean teachers*).
 """
 
+from typing import ClassVar
+
 import keras
 import tensorflow as tf
 from keras import ops
@@ -13,18 +15,22 @@ from common.averages import early_decay, update_averages
 
 
 def loss_pseudo_labels(logits, teacher_logits, confidence: float):
-    """Mean of -log P(pseudo-label), a scalar; images that the teacher is not sure of count as 0.
+    """The loss on images that have a pseudo-label, and the share of images that have one.
 
     Args:
         logits: of the classes, by the network that learns, n×K.
         teacher_logits: of the same images, n×K; no gradient flows through them.
         confidence: an image has a pseudo-label if the teacher gives a class more than that.
+
+    Returns:
+        The mean of -log P(pseudo-label) over all images, where those without one count as 0; and
+        the share. Two scalars.
     """
     probabilities = ops.stop_gradient(ops.softmax(teacher_logits))
     sure = ops.cast(ops.max(probabilities, axis=-1) > confidence, "float32")
     labels = ops.argmax(probabilities, axis=-1)
     losses = keras.losses.sparse_categorical_crossentropy(labels, logits, from_logits=True)
-    return ops.mean(sure * losses)
+    return ops.mean(sure * losses), ops.mean(sure)
 
 
 class PseudoLabelSGAN(FeatureMatchingSGAN):
@@ -40,6 +46,14 @@ class PseudoLabelSGAN(FeatureMatchingSGAN):
         average: how much of the teacher is left after a step; less in the first steps, in which
             the average would otherwise be that of the initial weights.
     """
+
+    METRICS = (*FeatureMatchingSGAN.METRICS, "pseudo_label_loss", "pseudo_label_share")
+    PLOTS: ClassVar = FeatureMatchingSGAN.PLOTS | {
+        "pseudo-labels": {
+            "pseudo_label_loss": "loss, without its weight",
+            "pseudo_label_share": "share of images that have one",
+        }
+    }
 
     def __init__(
         self, *args, weight=1.0, confidence=0.95, ramp=3_000, average=0.99, **keyword_arguments
@@ -61,4 +75,6 @@ class PseudoLabelSGAN(FeatureMatchingSGAN):
     def loss_unlabeled(self, images, logits):
         grown = ops.minimum(1.0, tf.cast(self.iterations, "float32") / self.ramp)
         teacher_logits = self.logits(self.teacher(images, training=False))
-        return self.weight * grown * loss_pseudo_labels(logits, teacher_logits, self.confidence)
+        loss, share = loss_pseudo_labels(logits, teacher_logits, self.confidence)
+        reported = {"pseudo_label_loss": loss, "pseudo_label_share": share}
+        return self.weight * grown * loss, reported

@@ -148,7 +148,7 @@ class SGAN(BaseGAN):
             c_loss=c_loss,
             d_loss=(d_loss_real + d_loss_fake) / 2,
             g_loss=g_loss,
-            **self.accuracies(outputs_labeled, labels, outputs_unlabeled, outputs_fake),
+            **self.head_accuracies(outputs_labeled, labels, outputs_unlabeled, outputs_fake),
         )
 
     def train_discriminator(self, images, loss_function, optimizer):
@@ -181,8 +181,8 @@ class SGAN(BaseGAN):
         """Logits of the classes, n×classes, from the discriminator's outputs."""
         return class_logits(outputs, self.classes)
 
-    def accuracies(self, outputs_labeled, labels, outputs_unlabeled, outputs_fake):
-        """Of both heads, by name: the discriminator's outputs for the three kinds of images."""
+    def head_accuracies(self, outputs_labeled, labels, outputs_unlabeled, outputs_fake):
+        """Accuracies of both heads, by name, from the outputs for the three kinds of images."""
         predicted = ops.cast(ops.argmax(self.logits(outputs_labeled), axis=-1), labels.dtype)
         logits_real, logits_fake = self.logits(outputs_unlabeled), self.logits(outputs_fake)
         return {

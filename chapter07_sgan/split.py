@@ -9,7 +9,7 @@ from common import UserError, data
 
 @dataclasses.dataclass(frozen=True)
 class Split:
-    """The training images: images uint8, n×28×28×1; labels of the first part, n, 0 to 9."""
+    """The training images: images uint8, n×28×28×1; `labels`: of `labeled_images`, n, 0 to 9."""
 
     labeled_images: np.ndarray
     labels: np.ndarray

@@ -170,7 +170,7 @@ def train(config: Settings, run: TrainingRun) -> dict:
 
     def evaluate():
         fid = {"fid": evaluator.fid(gan.generate(config.fid_images))} if config.fid else {}
-        return comparison.accuracies(gan.discriminator, split, dataset) | fid
+        return comparison.classifier_accuracies(gan.discriminator, split, dataset) | fid
 
     run.begin(gan, dataset.describe())
     print(f"{len(split.labels)} with labels, {np.bincount(split.labels)} of each class")

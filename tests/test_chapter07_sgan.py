@@ -4,6 +4,7 @@ import contextlib
 import functools
 import io
 import json
+import types
 
 import keras
 import numpy as np
@@ -22,7 +23,7 @@ from conftest import (
     kept_as_killed,
 )
 
-from chapter07_sgan import figures, networks, split, train
+from chapter07_sgan import comparison, figures, networks, split, train
 from chapter07_sgan.augmentation import build_augmentation
 from chapter07_sgan.dense_networks import build_dense_discriminator, build_dense_generator
 from chapter07_sgan.feature_matching import FeatureMatchingSGAN, loss_features
@@ -285,11 +286,12 @@ def test_pseudo_labels_are_the_teachers_where_it_is_sure():
     logits = tf.constant([[0.0, 1, 2], [3, 1, 0], [1, 1, 1]])
     teacher = tf.Variable([[9.0, 0, 0], [0, 1, 0], [0, 0, 9]])  # unsure of the second
     with tf.GradientTape() as tape:
-        loss = loss_pseudo_labels(logits, teacher, confidence=0.9)
+        loss, share = loss_pseudo_labels(logits, teacher, confidence=0.9)
     first, third = (
         np.log(np.sum(np.exp(row))) - row[i] for row, i in ((logits[0], 0), (logits[2], 2))
     )
     assert float(loss) == pytest.approx(float(first + third) / 3, rel=1e-6)
+    assert float(share) == pytest.approx(2 / 3)
     assert tape.gradient(loss, teacher) is None
 
 
@@ -310,9 +312,12 @@ def test_a_step_with_pseudo_labels():
     with tf.GradientTape() as tape:
         loss = loss_labeled(gan.discriminator(labeled), labels)
         loss += loss_real(gan.discriminator(real)) / 2 + loss_fake(gan.discriminator(fakes)) / 2
-        loss += 3.0 / 2 * loss_labeled(gan.discriminator(real), classes)
+        pseudo_label_loss = loss_labeled(gan.discriminator(real), classes)
+        loss += 3.0 / 2 * pseudo_label_loss
     expected = [v - 0.1 * g for v, g in zip(variables, tape.gradient(loss, variables), strict=True)]
-    gan.train_step(((labeled, labels), real))
+    logs = gan.train_step(((labeled, labels), real))
+    assert float(logs["pseudo_label_loss"]) == pytest.approx(float(pseudo_label_loss), rel=1e-4)
+    assert float(logs["pseudo_label_share"]) == 1  # with so little confidence
     for ours, value in zip(variables, expected, strict=True):
         np.testing.assert_allclose(ours, value, atol=1e-5)
     average = 5 / 14  # of the first steps; later 0.75
@@ -382,6 +387,46 @@ def test_confusion_matrix_has_a_row_for_each_true_class():
     labels, predicted = np.array([0, 0, 0, 0, 2]), np.array([0, 1, 1, 2, 2])
     expected = [[0.25, 0.5, 0.25], [0, 0, 0], [0, 0, 1]]
     np.testing.assert_allclose(figures.confusion_matrix(labels, predicted, 3), expected)
+
+
+@pytest.mark.parametrize(
+    "name, classes, names",
+    [
+        ("mnist", 10, tuple("0123456789")),
+        ("fashion_mnist", 10, data.CLASS_NAMES["fashion_mnist"]),
+        ("own", 10, tuple("0123456789")),
+        ("own", 12, (*"0123456789", "10", "11")),
+    ],
+)
+def test_comparison_on_data_of_any_name(monkeypatch, name, classes, names):
+    """Each network classifies the test images once."""
+    labels = (np.arange(36) % classes).astype(np.int32)
+    pictures = np.random.default_rng(0).integers(0, 256, (36, 28, 28, 1), dtype=np.uint8)
+    dataset = data.Dataset(name, "own", pictures, labels, pictures[:24], labels[:24])
+    classified, written, shown = [], {}, []
+
+    def classify(network, images):  # all right, but for the baseline's first
+        classified.append((network, len(images)))
+        return np.where(np.arange(len(images)) < (network == "B"), 1, labels[: len(images)])
+
+    def confusion(*arguments):
+        shown.append(arguments)
+        return original(*arguments)
+
+    original = figures.confusion
+    monkeypatch.setattr(comparison, "CLASSES", classes)
+    monkeypatch.setattr(comparison, "classify", classify)
+    monkeypatch.setattr(figures, "confusion", confusion)
+    labeled = split.Split(pictures[:classes], labels[:classes], pictures[classes:])
+    run = types.SimpleNamespace(
+        history=[{"iteration": 1, "test_accuracy": 0.5}], write=written.__setitem__
+    )
+    both = {"SGAN": "S", comparison.BASELINE: "B"}
+    found = comparison.compare(run, "title", both, labeled, dataset)
+    assert found["test_accuracy"] == found["labeled_accuracy"] == 1
+    assert found["baseline_test_accuracy"] == pytest.approx(23 / 24)
+    assert sorted(classified) == sorted((n, count) for n in "SB" for count in (classes, 24))
+    assert tuple(shown[0][2]) == names and set(written) == {"learning_curve.png", "confusion.png"}
 
 
 BOOK = [*SMOKE, "--labeled", "60", "--head", "k-plus-1"]
