@@ -7,13 +7,13 @@ network, and not to PGD. So the accuracy under one attack is only an upper bound
 
 import numpy as np
 
-from chapter10_adversarial.evaluation import Attacks, is_right, predict
+from chapter10_adversarial.evaluation import Attacker, is_right, predict
 from chapter10_adversarial.training import cross_entropy
 
 HALVINGS = 7
 
 
-def smallest_epsilon(network, images, labels, largest: float, attack: Attacks) -> np.ndarray:
+def smallest_epsilon(network, images, labels, largest: float, attack: Attacker) -> np.ndarray:
     """For each image an epsilon at which PGD fools the network, as small as bisection finds it.
 
     Args:
@@ -45,7 +45,7 @@ def check_strength(
     images,
     labels,
     epsilon,
-    attack: Attacks,
+    attack: Attacker,
     *,
     steps: int,
     classes: int,
@@ -96,7 +96,7 @@ def check_strength(
     return {name: float(np.mean(found)) for name, found in reported.items()}
 
 
-def by_setting(network, images, labels, epsilon, attack: Attacks, name: str, values) -> list[dict]:
+def by_setting(network, images, labels, epsilon, attack: Attacker, name: str, values) -> list[dict]:
     """What PGD achieves with other steps: for each value, loss (nats an image) and accuracy.
 
     Args:

@@ -30,7 +30,7 @@ def accuracy(network: keras.Model, images: np.ndarray, labels: np.ndarray) -> fl
     return float(np.mean(is_right(network, images, labels)))
 
 
-class Attacks:
+class Attacker:
     """The attacks on images in [0, 1], at any epsilon, L∞, with the settings given here.
 
     Args:
@@ -80,7 +80,7 @@ class Attacks:
         ).numpy()
 
 
-class Evaluator:
+class AttackEvaluator:
     """Attacks networks with test images, at one epsilon.
 
     Args:
@@ -95,7 +95,7 @@ class Evaluator:
     def __init__(
         self,
         networks: Mapping[str, keras.Model],
-        attack: Attacks,
+        attack: Attacker,
         x_test: np.ndarray,
         y_test: np.ndarray,
         epsilon: float,
@@ -152,7 +152,7 @@ def compare(
     images: np.ndarray,
     labels: np.ndarray,
     epsilons: Sequence[float],
-    attack: Attacks,
+    attack: Attacker,
 ) -> list[dict]:
     """Accuracy by attack and epsilon: of the network that is attacked, and of the others.
 

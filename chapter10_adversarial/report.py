@@ -24,7 +24,7 @@ class Report:
         title: of the figures.
     """
 
-    def __init__(self, files: Files, evaluator: evaluation.Evaluator, title: str):
+    def __init__(self, files: Files, evaluator: evaluation.AttackEvaluator, title: str):
         self.files = files
         self.networks = evaluator.networks
         self.attacked = evaluator.attacked

@@ -2,10 +2,10 @@
 
 On two CPU cores:
 
-    python chapter10_adversarial/train.py                            three minutes
-    python chapter10_adversarial/train.py --defend                   seven: also one that withstands
-    python chapter10_adversarial/train.py --defend --preset book     the same at length
-    python chapter10_adversarial/train.py --resume                   goes on with a stopped run
+    python chapter10_adversarial/train.py                         three minutes
+    python chapter10_adversarial/train.py --defend                seven to nine: a defended one too
+    python chapter10_adversarial/train.py --defend --preset book  the same at length
+    python chapter10_adversarial/train.py --resume                goes on with a stopped run
 
 The book's own experiment, on photos, is imagenet.py.
 """
@@ -25,8 +25,8 @@ from common.training import TrainingRun
 
 
 class Settings(EpochSettings):
-    """None is the book's, which attacks networks that others have trained. In comments: those of
-    Madry et al. (2018), MNIST."""
+    """The book trains no classifier, so no setting is the book's. Comments give Madry et al.'s (2018)
+    values for MNIST."""
 
     defend: bool = False
     """also train a network on adversarial images, and attack it beside the others"""
@@ -114,7 +114,7 @@ PRESETS = {
 
 def train(config: Settings, run: TrainingRun) -> dict:
     """Data → networks → model → fit → results. What `run` does is in common/training.py."""
-    from chapter10_adversarial.evaluation import Attacks, Evaluator
+    from chapter10_adversarial.evaluation import Attacker, AttackEvaluator
     from chapter10_adversarial.networks import build_classifier
     from chapter10_adversarial.report import Report
     from chapter10_adversarial.training import BOUNDS
@@ -138,8 +138,8 @@ def train(config: Settings, run: TrainingRun) -> dict:
             jit_compile=run.xla,
         )
 
-    attack = Attacks(config.attack_steps, config.attack_step_size, config.seed)
-    evaluator = Evaluator(
+    attack = Attacker(config.attack_steps, config.attack_step_size, config.seed)
+    evaluator = AttackEvaluator(
         classifiers, attack, dataset.x_test, dataset.y_test, config.epsilon, count
     )
 
@@ -196,10 +196,13 @@ def check_defence(config, run):
 
 
 def count_attacked(config, run, test_images):
-    """How many images are attacked: of a preset's number as many as there are; of one's own all.
+    """How many images are attacked.
+
+    A preset's `attacked_images` is lowered to the number of test images; a typed one must not
+    exceed it.
 
     Raises:
-        UserError: --attacked-images was typed, and there are not so many.
+        UserError: it does.
     """
     if config.attacked_images > test_images and "attacked_images" in run.typed:
         raise UserError(

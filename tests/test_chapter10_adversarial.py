@@ -868,7 +868,7 @@ class TestEvaluation:
 
     @pytest.fixture
     def attack(self):
-        return evaluation.Attacks(steps=10, step_size=0.3, seed=0)
+        return evaluation.Attacker(steps=10, step_size=0.3, seed=0)
 
     def test_smallest_epsilon(self, bright, grey, attack):
         found = checks.smallest_epsilon(bright, grey, np.array([0, 0, 1, 1]), 0.2, attack)
@@ -891,7 +891,7 @@ class TestEvaluation:
         assert [own["pgd", epsilon] for epsilon in (0, 0.1, 0.45)] == [1, 0.75, 0]
 
     def test_smallest_epsilon_of_an_attack_that_fails_with_more(self, bright, grey, attack):
-        class Fails(evaluation.Attacks):
+        class Fails(evaluation.Attacker):
             def __call__(self, name, network, images, labels, epsilon):
                 usable = np.where(np.asarray(epsilon) > 0.19, 0, epsilon)
                 return super().__call__(name, network, images, labels, usable)
@@ -908,7 +908,7 @@ class TestEvaluation:
         network = keras.Model(inputs, dense(steps))
         dense.set_weights([np.float32([[-1, 1, 0, 0]]), np.float32([1.5, -1.5, -99, -99])])
         labels = evaluation.predict(network, grey).argmax(axis=1)
-        still = evaluation.Attacks(steps=10, step_size=0.01, seed=0)
+        still = evaluation.Attacker(steps=10, step_size=0.01, seed=0)
         still.settings["pgd"]["random_start"] = False
         with pytest.warns(UserWarning, match="gives no gradient"):
             found = checks.check_strength(
@@ -1006,7 +1006,7 @@ def test_the_results_are_those_of_the_saved_networks(run):
     for name, network in nets.items():
         right = evaluation.is_right(network, images, labels)
         assert results[f"{name}_accuracy"] == pytest.approx(np.mean(right))
-    attack = evaluation.Attacks(steps=3, step_size=0.8, seed=0)
+    attack = evaluation.Attacker(steps=3, step_size=0.8, seed=0)
     for made_for in ("undefended", "defended"):
         changed = attack("pgd", nets[made_for], images, labels, 0.3)
         seen = np.mean(evaluation.is_right(nets[made_for], changed, labels))
@@ -1036,7 +1036,7 @@ def test_settings_reach_what_they_set(monkeypatch, tmp_path):
         return call
 
     for module, name in (
-        (evaluation, "Attacks"),
+        (evaluation, "Attacker"),
         (checks, "check_strength"),
         (training_module, "AdversarialTraining"),
         (networks, "build_classifier"),
@@ -1061,7 +1061,7 @@ def test_settings_reach_what_they_set(monkeypatch, tmp_path):
     counts = {"steps": 3, "classes": 2, "tries": 4, "queries": 5}
     assert given["check_strength"][1] == counts
     assert [settings[2] for settings in built] == [0, 0, 20]
-    assert given["Attacks"][0] == (2, 0.75, 0)
+    assert given["Attacker"][0] == (2, 0.75, 0)
     trained = {"epsilon": 0.2, "warmup": 4, "steps": 3, "step_size": 0.6, "trades": 2, "seed": 0}
     assert trained.items() <= given["AdversarialTraining"][1].items()
     averaging = {"use_ema": True, "ema_momentum": 0.25}  # less than 0.9, as there are 8 updates
