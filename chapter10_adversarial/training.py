@@ -108,8 +108,8 @@ class AdversarialTraining(Training):
             batch_size=10**9,  # all at once: parts would have random starts of their own
         )
 
-        # 2. … are what it learns from: with TRADES to give them the probabilities that it gives
-        # the images as they are, whose labels it learns; without it the labels.
+        # 2. … are what it learns from. With TRADES it learns the labels of the clean images, and to
+        # predict the same for the adversarial ones; without it, the adversarial images' labels.
         if self.trades:
             with tf.GradientTape() as tape:
                 logits = self.defended(images, training=True)
