@@ -6,6 +6,8 @@
 
     pgd         the adversarial-robustness-toolbox's, and ours: 40 steps of epsilon / 30 from one
                 random start
+    apgd        Auto-PGD on cross-entropy alone: its authors' own, of 100 steps from one start, and
+                ours, with the run's own --apgd-steps
     autoattack  the authors' own, standard version; and ours: Auto-PGD, APGD-T and Square, with the
                 run's own --apgd-steps, --apgd-classes and --square-queries. (AutoAttack has 100, 9
                 and 5,000, and FAB-T besides.)
@@ -41,7 +43,7 @@ def main():
     flags.add_argument("run", metavar="RUN", help="the folder of a finished run of chapter 10")
     flags.add_argument("--data-dir", metavar="DIR", help="where the run's data is, if it moved")
     flags.add_argument(
-        "--attacks", nargs="*", default=["pgd"], choices=["pgd", "autoattack", "flat"]
+        "--attacks", nargs="*", default=["pgd"], choices=["pgd", "apgd", "autoattack", "flat"]
     )
     flags.add_argument("--norm", default="inf", choices=["inf", "2"])
     flags.add_argument("--epsilons", type=float, nargs="*", default=[0.1, 0.3], metavar="X")
@@ -83,7 +85,7 @@ def main():
                 # The toolbox compiles for the size of a batch, ours for any; PyTorch does not.
                 first = FEW if attack == "autoattack" else BATCH_SIZE
                 for generate in theirs, ours:
-                    if attack != "autoattack" or generate is ours:
+                    if attack not in ("apgd", "autoattack") or generate is ours:
                         generate(images[:first], labels[:first])
                     started = time.perf_counter()
                     adversarial = generate(images, labels)
@@ -127,19 +129,18 @@ def pair(attack, network, config, epsilon, norm):
                 adversarial[fooled] = found.numpy()[np.isin(left, fooled)]
         return adversarial
 
+    def our_apgd(logits):
+        settings = given | {"logits": logits, "steps": config.apgd_steps}
+        return lambda images, labels: attacks.apgd(images=images, labels=labels, **settings).numpy()
+
     if attack == "flat":
-
-        def ours(logits):
-            settings = given | {"logits": logits, "steps": config.apgd_steps}
-            return lambda images, labels: attacks.apgd(
-                images=images, labels=labels, **settings
-            ).numpy()
-
         flat = build_classifier(config.filters, config.units, FLAT)
         flat.set_weights(network.get_weights())
-        return ours(network), ours(flat)
+        return our_apgd(network), our_apgd(flat)
     if attack == "pgd":
         return chapter10.toolbox_pgd(network, epsilon, BATCH_SIZE, norm), our_pgd
+    if attack == "apgd":
+        return chapter10.autoattack(network, epsilon, norm, ["apgd-ce"]), our_apgd(network)
     return chapter10.autoattack(network, epsilon, norm), our_strongest
 
 

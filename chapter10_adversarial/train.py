@@ -25,8 +25,8 @@ from common.training import TrainingRun
 
 
 class Settings(EpochSettings):
-    """The book trains no classifier, so no setting is the book's. Comments give Madry et al.'s (2018)
-    values for MNIST."""
+    """The book trains no classifier, so no setting is the book's. Comments give Madry et al.'s
+    (2018) values for MNIST."""
 
     defend: bool = False
     """also train a network on adversarial images, and attack it beside the others"""

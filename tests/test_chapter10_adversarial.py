@@ -1090,7 +1090,7 @@ def test_strength_compares_both_attacks_on_the_networks_of_a_run(run, monkeypatc
 
     for name in ("toolbox_pgd", "autoattack"):
         monkeypatch.setattr(chapter10, name, lambda *settings: lambda images, labels: images)
-    flags = ["--images", "200", "--epsilons", "0.3", "--attacks", "pgd", "autoattack"]
+    flags = ["--images", "200", "--epsilons", "0.3", "--attacks", "pgd", "apgd", "autoattack"]
     monkeypatch.setattr(sys, "argv", ["", str(run[0]), *flags])
     strength.main()
     lines = [line.split() for line in capsys.readouterr().out.splitlines()[1:]]
@@ -1099,7 +1099,7 @@ def test_strength_compares_both_attacks_on_the_networks_of_a_run(run, monkeypatc
     assert [line[:3] for line in lines] == [
         [name, attack, "0.3"]
         for name in ("undefended", "defended")
-        for attack in ("pgd", "autoattack")
+        for attack in ("pgd", "apgd", "autoattack")
     ]
     for name, _, _, theirs, ours, only_theirs, only_ours, *_ in lines:
         network = keras.models.load_model(run[0] / f"{name}.keras")

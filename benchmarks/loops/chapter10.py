@@ -91,9 +91,10 @@ def toolbox_pgd(network, epsilon, batch_size, norm="inf"):
     return attack.generate
 
 
-def autoattack(network, epsilon, norm):
-    """Croce and Hein's own AutoAttack, standard: APGD-CE, APGD-T, FAB-T and Square. A function of
-    images and labels. It needs PyTorch, as does its FAB; so the network is copied there.
+def autoattack(network, epsilon, norm, attacks=None):
+    """Croce and Hein's own AutoAttack, standard: APGD-CE, APGD-T, FAB-T and Square; or those of its
+    attacks that are named. A function of images and labels. It needs PyTorch, as does its FAB; so
+    the network is copied there.
     """
     import numpy as np
     import torch
@@ -107,6 +108,8 @@ def autoattack(network, epsilon, norm):
         verbose=False,
         seed=0,
     )
+    if attacks:  # with the standard version's settings
+        attack.attacks_to_run = attacks
 
     def generate(images, labels):
         channels_first = torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
