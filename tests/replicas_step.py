@@ -375,7 +375,8 @@ def train(case, strategy, steps):
     keras.utils.set_random_seed(0)
     with strategy.scope():
         model, data = case()
-    model.run_eagerly = case is not gan  # which is faster, for so few steps; one is compiled
+    # Which is faster, for so few steps; these two are compiled, as training is.
+    model.run_eagerly = case not in (gan, defended)
     model.make_train_function(force=True)  # chapter 6's has one already
     before = values_of(model)
     count = strategy.num_replicas_in_sync

@@ -186,8 +186,9 @@ def test_flags_beyond_all_bounds_are_one_line(tmp_path, monkeypatch, capsys, fla
 
 
 def documented_commands():
-    """Every command of a chapter that a README or a docstring shows."""
-    texts = {REPOSITORY / "README.md", *(path.parent / "README.md" for path in PROGRAMS), *PROGRAMS}
+    """Every command of a chapter that a README, another document or a docstring shows."""
+    texts = {*REPOSITORY.glob("*.md"), *REPOSITORY.glob("*/README.md"), *PROGRAMS}
+    texts |= set((REPOSITORY / "docs").glob("*.md"))
     scripts = "|".join(f"{path.parent.name}/{path.name}" for path in PROGRAMS)
     for text in texts:
         whole_lines = re.sub(r"\\\n\s*", "", text.read_text(encoding="utf-8"))
