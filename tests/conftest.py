@@ -36,11 +36,12 @@ gc.set_threshold(200_000, 20, 50)
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# TensorFlow 2.21 crashes in any product of matrices in bfloat16, if the CPU has instructions for it
-# and oneDNN is kept from them. Where the CPU has none, TensorFlow does not ask oneDNN.
-KEPT_FROM_BFLOAT16 = "ONEDNN_MAX_CPU_ISA" in os.environ
-FEWER_BITS = "float32" if KEPT_FROM_BFLOAT16 else "mixed_bfloat16"
-needs_bfloat16 = pytest.mark.skipif(KEPT_FROM_BFLOAT16, reason="TensorFlow crashes; see conftest")
+# TensorFlow 2.21 crashes in any product of matrices in bfloat16 or float16, if the CPU has
+# instructions for it and oneDNN is kept from them. Where the CPU has none, TensorFlow does not ask
+# oneDNN.
+KEPT_FROM_16_BITS = "ONEDNN_MAX_CPU_ISA" in os.environ
+FEWER_BITS = "float32" if KEPT_FROM_16_BITS else "mixed_bfloat16"
+needs_16_bits = pytest.mark.skipif(KEPT_FROM_16_BITS, reason="TensorFlow crashes; see conftest")
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import needs_bfloat16
+from conftest import needs_16_bits
 from keras import layers
 
 from common import batch_norm
@@ -83,7 +83,7 @@ def test_averages_move_in_training_alone():
     assert sum(moved) == 4 + 2  # and in each layer the number of updates
 
 
-@needs_bfloat16
+@needs_16_bits
 def test_mixed_precision_keeps_statistics_in_float32():
     exact = network()
     keras.config.set_dtype_policy("mixed_bfloat16")

@@ -13,6 +13,7 @@ from conftest import (
     check_resumed,
     error_of,
     kept_as_killed,
+    needs_16_bits,
 )
 
 from chapter02_autoencoder import figures, train
@@ -218,6 +219,7 @@ def test_reconstructions_stand_under_their_originals():
     assert [int(row.mean()) for row in rows] == [0, 255, 0, 255]
 
 
+@needs_16_bits
 def test_in_float16_the_loss_is_scaled_once():
     """By `minimize`, and not by an optimiser of Keras' around ours, too."""
     keras.config.set_dtype_policy("mixed_float16")

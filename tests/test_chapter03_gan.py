@@ -21,7 +21,7 @@ from conftest import (
     check_resumed,
     error_of,
     kept_as_killed,
-    needs_bfloat16,
+    needs_16_bits,
 )
 from keras import layers
 
@@ -57,7 +57,7 @@ def test_networks_are_the_books():
     assert discriminator(pictures).shape == (5, 1)
 
 
-@needs_bfloat16
+@needs_16_bits
 def test_networks_give_float32_under_mixed_precision():
     device.setup(seed=0, precision="mixed_bfloat16")
     generator, discriminator = build_generator(), build_discriminator()

@@ -18,7 +18,7 @@ from conftest import (
     error_of,
     frames_of,
     listen,
-    needs_bfloat16,
+    needs_16_bits,
 )
 
 from chapter06_progan import progan, report, train, training_images
@@ -164,7 +164,7 @@ def test_without_its_ideas_a_network_has_none_of_their_layers():
     }
 
 
-@needs_bfloat16
+@needs_16_bits
 def test_in_mixed_precision_images_and_scores_are_float32_and_fades_exact():
     device.setup(seed=0, precision="mixed_bfloat16")
     generator, discriminator = small_generator(), small_discriminator()
@@ -452,7 +452,7 @@ def test_exported_generator_makes_the_same_images_and_is_read_without_our_code(t
     assert all(type(layer).__module__.startswith("keras.") for layer in loaded.layers)
 
 
-@needs_bfloat16
+@needs_16_bits
 def test_generator_trained_in_mixed_precision_is_exported_in_float32():
     device.setup(seed=0, precision="mixed_bfloat16")
     mixed, noise = small_generator(), normal(5, LATENT)

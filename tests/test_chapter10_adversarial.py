@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import REPOSITORY, check_resumed, error_of, kept_as_killed, needs_bfloat16
+from conftest import REPOSITORY, check_resumed, error_of, kept_as_killed, needs_16_bits
 
 from chapter10_adversarial import (
     attacks,
@@ -677,9 +677,7 @@ def test_fewer_steps_are_longer(network, images, labels):
         assert np.abs(changed - images).max() > 0.099
 
 
-@pytest.mark.parametrize(
-    "policy", [pytest.param("mixed_bfloat16", marks=needs_bfloat16), "float32"]
-)
+@pytest.mark.parametrize("policy", [pytest.param("mixed_bfloat16", marks=needs_16_bits), "float32"])
 def test_dropout_and_batch_norm_are_off(images, labels, policy):
     keras.config.set_dtype_policy(policy)
     layers = [keras.layers.BatchNormalization(), keras.layers.Flatten()]

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from conftest import needs_16_bits
 
 from common import device, stream
 from common.distribution import minimize
@@ -40,6 +41,7 @@ def test_replicas_take_the_step_of_one_device(count, steps, cases):
     assert {name: reported for name, _, reported in results if reported > 1e-3} == {}
 
 
+@needs_16_bits
 def test_float16_keeps_gradients_that_it_has_no_numbers_for():
     def update(precision):
         device.setup(seed=0, precision=precision)

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from conftest import needs_bfloat16
+from conftest import needs_16_bits
 
 from common import UserError, data, device, metrics
 from common.classifier import WEIGHTS, Classifier
@@ -151,7 +151,7 @@ def test_classifiers_know_their_data(name, least):
     assert (WEIGHTS / f"{dataset.name}.weights.h5").stat().st_size < 600_000
 
 
-@needs_bfloat16
+@needs_16_bits
 def test_classifier_reads_bytes_and_floats_alike_under_any_precision():
     images = data.load("sample").x_test[:50]
     first, _ = Classifier("mnist")(images)
