@@ -92,7 +92,8 @@ def train(chapter, preset, settings, seed, arguments):
         command += ["--data-dir", arguments.data_dir] if arguments.data_dir else []
         folder.parent.mkdir(parents=True, exist_ok=True)
         with open(folder.parent / f"{folder.name}.log", "a") as log:
-            subprocess.run(command, check=True, stdout=log)
+            if subprocess.run(command, stdout=log).returncode:
+                sys.exit(f"{folder}: the run failed; what it said is above and in {log.name}")
     return folder
 
 
@@ -164,6 +165,8 @@ def measure_chapter(chapter, arguments):
     presets = loops.presets(chapter)
     chosen = arguments.presets or loops.measured_presets(chapter)
     for preset in chosen:
+        if preset not in presets:
+            sys.exit(f"--presets {preset}: {chapter} has {', '.join(presets)}")
         for seed in arguments.seeds:
             folder = folder_of(chapter, preset, seed, arguments)
             check_found(preset, presets[preset], folder, arguments)
@@ -193,8 +196,8 @@ def main():
     flags.add_argument(
         "--presets",
         nargs="+",
-        help="default: quick and book; for chapter 2, where both are one, book; for chapter 9, "
-        "whose book needs a GPU, quick",
+        help="default: quick and book; quick alone where book needs a GPU or hours, and in "
+        "chapters 11 and 12; in chapter 2, where both are one, book",
     )
     flags.add_argument(
         "--flags",

@@ -1,9 +1,10 @@
 """Compares the speed of a chapter's training with the book's own loop, in turns in one run.
 
-    python benchmarks/speed.py                       every chapter
+    python benchmarks/speed.py                       every chapter that has a loop
     python benchmarks/speed.py chapter03_gan         one
 
-The loops are in loops/. Both train on the same images, MNIST. Times depend on the machine and on
+The loops are in loops/. Both train on the same images: MNIST, or in
+chapter 9 noise, which takes as long. Times depend on the machine and on
 what else it does, so the two take turns, each going first in every second round, and what counts is
 their ratio. Each has a process of its own, as ours runs with deterministic operations and the
 book's loop does not.

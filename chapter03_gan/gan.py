@@ -34,6 +34,14 @@ class GAN(BaseGAN):
     """
 
     def train_step(self, real_images):
+        """One iteration.
+
+        Args:
+            real_images: n×height×width×channels in [-1, 1].
+
+        Returns:
+            By the names of METRICS, the means since the epoch began.
+        """
         # Two batches of noise: one for the discriminator's generated images, one for the generator.
         noise_for_d, noise_for_g = tf.unstack(self.noise(self.iterations, tf.shape(real_images)[0]))
 
@@ -54,6 +62,7 @@ class GAN(BaseGAN):
         )
 
     def train_discriminator(self, images, loss_function):
+        """Update 1 or 2. Its loss, a scalar, and logits, n×1: those of before the update."""
         with tf.GradientTape() as tape:
             logits = self.discriminator(images, training=True)
             loss = loss_function(logits)
@@ -62,6 +71,7 @@ class GAN(BaseGAN):
         return loss, logits
 
     def train_generator(self, noise):
+        """Update 3. Its loss, a scalar: that of before the update."""
         with tf.GradientTape() as tape:
             fake_images = self.generator(noise, training=True)
             # Labelled "real", as the generator is to be mistaken for it.

@@ -108,7 +108,7 @@ def find_nearest(run, dataset, samples) -> tuple[float, float]:
 
     training = data.scale(dataset.x_train)
     test = data.scale(dataset.x_test[: len(samples)])
-    indices, distances = metrics.nearest_images(np.concatenate([samples, test]), training)
+    indices, distances = metrics.nearest(np.concatenate([samples, test]), training)
     pairs = np.concatenate([samples[:10], training[indices[:10]]])
     run.write("explore/nearest.png", images.png(images.grid(pairs, columns=10)))
     of_samples, of_test = distances[: len(samples)], distances[len(samples) :]

@@ -3,6 +3,7 @@
 On two CPU cores:
 
     python chapter04_dcgan/train.py                            digits, in four and a half minutes
+    python chapter04_dcgan/train.py --precision float32        on a CPU without bfloat16, in 7½
     python chapter04_dcgan/train.py --preset book              the book's settings
     python chapter04_dcgan/train.py --dataset fashion_mnist    clothes
     python chapter04_dcgan/train.py --resume                   goes on with a stopped run
@@ -33,7 +34,8 @@ class Settings(GANSettings):
     learning_rate_decay: bool = False
     """lower both learning rates linearly to 0"""
     gradient_penalty: NonNegativeFloat = 0.0
-    """weight of R1, half the squared gradient of the discriminator's logit at real images"""
+    """weight of R1, half the squared gradient of the discriminator's logit at real images; with
+    batch normalisation, of the sum of a batch's logits, as each depends on all of its images"""
     shared_fakes: bool = False
     """train both networks on the same generated images, which is faster; the book makes new ones
     for the generator"""

@@ -66,7 +66,8 @@ class RegularizedDCGAN(DCGAN):
 
         Penalising the squared gradient at real images (R1, Mescheder et al. 2018) makes the
         discriminator flat there. A discriminator that is steep at the real images pushes the
-        generated images past them.
+        generated images past them. With batch normalisation each logit depends on the whole batch,
+        and the gradient is that of the sum of the logits.
         """
         return r1_penalty(lambda x: self.discriminator(x, training=True), images)
 

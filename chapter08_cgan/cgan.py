@@ -42,6 +42,14 @@ class CGAN(BaseGAN):
         self.classes = classes
 
     def train_step(self, batch):
+        """One iteration.
+
+        Args:
+            batch: images, n×28×28×1 in [-1, 1], and their labels, n, int32.
+
+        Returns:
+            By the names of METRICS, the means since the epoch began.
+        """
         real_images, labels = batch
         batch_size = tf.shape(labels)[0]
         noise_for_d, noise_for_g = tf.unstack(self.noise(self.iterations, batch_size))

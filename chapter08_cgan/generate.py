@@ -88,10 +88,13 @@ def main(argv: list[str] | None = None) -> Path:
     if settings.digits and not set(settings.digits) <= set(names):
         raise UserError(
             f"{run.path} has learned no digits, but {known}; ask for one of these with --class, or "
-            f"name another run: generate.py 1 --digits {settings.digits}"
+            "name a run of digits, by its number or folder, before --digits"
         )
     if not settings.digits and settings.class_name not in names:
-        raise UserError(f"--class {settings.class_name}: {run.path} has learned {known}")
+        raise UserError(
+            f"--class {settings.class_name}: {run.path} has learned {known}; name another run, by "
+            "its number or folder, before --class"
+        )
     cli.setup(settings.seed)
     latent_dim = run.config.latent_dim
     inputs = [(None, latent_dim), (None,)]  # noise and label

@@ -3,6 +3,7 @@
 On two CPU cores:
 
     python chapter08_cgan/train.py                            digits, in four minutes
+    python chapter08_cgan/train.py --precision float32        on a CPU without bfloat16, in 6½
     python chapter08_cgan/train.py --preset book              the book's settings
     python chapter08_cgan/train.py --dataset fashion_mnist    clothes
     python chapter08_cgan/train.py --model acgan              the auxiliary classifier GAN
@@ -33,7 +34,7 @@ class Settings(GANSettings):
     given the label but predicts it"""
     condition: Literal["embedding", "one-hot"] = "embedding"
     """how the networks are given the label: as a learned embedding, as in the book, or one-hot
-    (Mirza & Osindero 2014)"""
+    (Mirza & Osindero 2014); ACGAN's discriminator is given none"""
     generator_learning_rate: PositiveFloat = 1e-3  # Adam's defaults in Keras
     """of the generator's Adam optimiser"""
     discriminator_learning_rate: PositiveFloat = 1e-3  # the Korean edition has 1e-5
@@ -43,7 +44,8 @@ class Settings(GANSettings):
     learning_rate_decay: bool = False
     """lower both learning rates linearly to 0"""
     gradient_penalty: NonNegativeFloat = 0.0
-    """weight of R1, half the squared gradient of the discriminator's logit at real images"""
+    """weight of R1, half the squared gradient of the discriminator's logit at real images; with
+    batch normalisation, of the sum of a batch's logits, as each depends on all of its images"""
     shared_fakes: bool = False
     """train both networks on the same generated images, which is faster; the book makes new ones
     for the generator"""

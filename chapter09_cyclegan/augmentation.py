@@ -15,7 +15,7 @@ def flip(images, seed):
     """Mirrors half of the images left to right, as the book does.
 
     Args:
-        images: n×height×width×channels.
+        images: n×height×width×channels in [-1, 1].
         seed: two whole numbers that set which.
     """
     chance = uniform((tf.shape(images)[0], 1, 1, 1), seed)
@@ -28,7 +28,7 @@ def jitter(images, seed):
     As in TensorFlow's tutorial on CycleGAN, where 256×256 becomes 286×286.
 
     Args:
-        images: n×height×width×channels.
+        images: n×height×width×channels in [-1, 1].
         seed: two whole numbers that set which part is cut out, and which are mirrored.
     """
     cut_seed, flip_seed = tf.unstack(tf.random.split(seed, 2))
@@ -36,7 +36,12 @@ def jitter(images, seed):
 
 
 def cut(images, seed):
-    """Enlarges images by 1.117, and cuts out as much as there was, each at a place of its own."""
+    """Enlarges images by 1.117, and cuts out as much as there was, each at a place of its own.
+
+    Args:
+        images: n×height×width×channels in [-1, 1].
+        seed: two whole numbers that set the places.
+    """
     n, height, width, _ = tf.unstack(tf.shape(images))
     larger = tf.image.resize(images, (height * 286 // 256, width * 286 // 256))
     spare = tf.shape(larger)[1:3] - tf.stack([height, width])

@@ -39,6 +39,7 @@ def build_model(config, image_shape: tuple[int, int, int]) -> CycleGAN:
 
 
 def build_generator(config, channels: int):
+    """Images to images, n×height×width×channels in [-1, 1]: the one that `--generator` names."""
     if config.generator == "encoder-decoder":
         return fuse(discogan_networks.build_generator(channels, config.generator_filters))
     if config.generator == "unet":
@@ -48,6 +49,7 @@ def build_generator(config, channels: int):
 
 
 def build_discriminator(config, image_shape: tuple[int, int, int]):
+    """Images, n×height×width×channels in [-1, 1], to scores, n×h×w×1: that of the generator."""
     if config.generator == "encoder-decoder":
         return discogan_networks.build_discriminator(image_shape, config.discriminator_filters)
     paper = config.generator == "resnet"

@@ -17,25 +17,37 @@ from common.model import ChapterModel
 
 
 def loss_real(scores):
-    """Least squares: mean of (score - 1)², small where the discriminator says "real".
+    """Least squares (Mao et al. 2017): mean of (score - 1)², small where scores say "real".
 
-    Scores n×h×w×1, a scalar (Mao et al. 2017).
+    Args:
+        scores: of a discriminator, n×h×w×1.
+
+    Returns:
+        A scalar.
     """
     return ops.mean(ops.square(scores - 1))
 
 
 def loss_fake(scores):
-    """Least squares: mean of score², small where the discriminator says "fake"."""
+    """Least squares: mean of score², a scalar, small where scores, n×h×w×1, say "fake"."""
     return ops.mean(ops.square(scores))
 
 
 def loss_cycle(images, reconstructed):
-    """Mean absolute difference of images and what comes back from a cycle, a scalar."""
+    """Mean absolute difference of images and what comes back from a cycle, a scalar.
+
+    Args:
+        images, reconstructed: n×height×width×channels in [-1, 1].
+    """
     return ops.mean(ops.abs(images - reconstructed))
 
 
 def loss_identity(images, translated):
-    """Mean absolute change of images that are in the generator's target domain already."""
+    """Mean absolute change of images that are in the generator's target domain already, a scalar.
+
+    Args:
+        images, translated: n×height×width×channels in [-1, 1].
+    """
     return ops.mean(ops.abs(images - translated))
 
 
@@ -76,6 +88,8 @@ class CycleGAN(ChapterModel):
         augmentation=None,
         seed=0,
     ):
+        if not lambda_identity:  # then the identity loss is not computed
+            self.METRICS = tuple(name for name in self.METRICS if name != "identity_loss")
         super().__init__()
         self.g_AB = g_AB
         self.g_BA = g_BA
@@ -108,6 +122,14 @@ class CycleGAN(ChapterModel):
         return tf.random.split(tf.stack([self.seed, tf.cast(self.iterations, tf.int32)]), 4)
 
     def train_step(self, batch):
+        """One iteration.
+
+        Args:
+            batch: images of A and images of B, each n×height×width×channels in [-1, 1].
+
+        Returns:
+            By the names of METRICS, the means since the epoch began.
+        """
         real_A, real_B = batch
         if self.augmentation:
             seed_A, seed_B, *_ = tf.unstack(self.seeds())
@@ -115,8 +137,8 @@ class CycleGAN(ChapterModel):
             real_B = self.augmentation(real_B, seed_B)
 
         with tf.GradientTape() as tape:
-            fake_B, same_B = self.translate(self.g_AB, real_A, real_B)
-            fake_A, same_A = self.translate(self.g_BA, real_B, real_A)
+            fake_B, same_B = self.translate_with_identity(self.g_AB, real_A, real_B)
+            fake_A, same_A = self.translate_with_identity(self.g_BA, real_B, real_A)
 
             # 1. The discriminators, on real images and generated ones.
             with tape.stop_recording():  # the generators' gradients need none of these updates
@@ -139,20 +161,26 @@ class CycleGAN(ChapterModel):
         variables = self.g_AB.trainable_variables + self.g_BA.trainable_variables
         minimize(self.g_optimizer, tape, g_loss, variables)
 
+        identity = {"identity_loss": identity_loss / 2} if self.lambda_identity else {}
         return self.report(
             d_A_loss=d_A_loss,
             d_B_loss=d_B_loss,
             adversarial_loss=adversarial_loss / 2,  # means of the two directions
             cycle_loss=cycle_loss / 2,
-            identity_loss=identity_loss / 2,
+            **identity,
             g_loss=g_loss,
         )
 
-    def translate(self, generator, images, of_target_domain):
+    def translate_with_identity(self, generator, images, of_target_domain):
         """Translates images, and images of the target domain; in one pass, which is faster.
 
         Instance normalisation treats each image apart, so the numbers are those of two passes.
-        Without an identity loss, the images of the target domain are given back as they are.
+
+        Args:
+            images, of_target_domain: n×height×width×channels in [-1, 1].
+
+        Returns:
+            Both, translated; the second as they are, if the identity loss has no weight.
         """
         if not self.lambda_identity:
             return generator(images, training=True), of_target_domain

@@ -5,7 +5,7 @@ from keras import layers
 
 
 def build_generator(channels: int = 3, filters: int = 64) -> keras.Model:
-    """An encoder and a decoder: n×height×width×channels to the same, in (-1, 1).
+    """An encoder and a decoder: n×height×width×channels in [-1, 1] to the same in (-1, 1).
 
     Four halvings of the size and four doublings, without the skip connections of a U-Net. So no
     outline is passed on: what the decoder makes, it makes from what the encoder says of the

@@ -176,7 +176,7 @@ def _two_classes(name: str, size: int, folder: str | None, validation_images: in
     if len(chosen) != 2 or chosen[0] == chosen[1] or not set(chosen) <= set(names):
         raise UserError(
             f"--dataset {name}: must be {set_name}:CLASS:CLASS, with two classes of "
-            f"{', '.join(names)}"
+            f"{', '.join(names)}; a folder of that name is ./{set_name}"
         )
     dataset = data.load(set_name, folder)
     parts, digest = {}, hashlib.sha256()

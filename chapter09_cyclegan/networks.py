@@ -106,7 +106,8 @@ def build_discriminator(
 ) -> keras.Model:
     """A PatchGAN: n×height×width×channels in [-1, 1] to a map of scores, n×h×w×1.
 
-    Each score is of one patch×patch pixels, its receptive field.
+    Each score is of one patch×patch pixels, the receptive field of its convolutions. The rest of
+    the image enters through the statistics of instance normalisation alone.
 
     Args:
         patch: 94, the book's, whose map of a 128×128 image is 8×8; 70, the paper's; 34 or 16 for

@@ -172,7 +172,7 @@ def retrieval(originals: np.ndarray, returned: np.ndarray) -> float:
     """
     from common import metrics
 
-    nearest, _ = metrics.nearest_images(returned, originals)
+    nearest, _ = metrics.nearest(returned, originals)
     return float(np.mean(nearest == np.arange(len(originals))))
 
 

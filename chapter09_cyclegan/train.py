@@ -3,6 +3,7 @@
 On two CPU cores:
 
     python chapter09_cyclegan/train.py                        sneakers ↔ ankle boots, six minutes
+    python chapter09_cyclegan/train.py --precision float32    on a CPU without bfloat16, in eight
     python chapter09_cyclegan/train.py --dataset MY_FOLDER    with trainA, trainB, testA, testB
     python chapter09_cyclegan/train.py --preset discogan      sneakers ↔ bags, by DiscoGAN
     python chapter09_cyclegan/train.py --preset book          apples ↔ oranges; takes a GPU
@@ -21,7 +22,7 @@ if not __package__:  # run by its path: find `common` from whatever folder we we
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from chapter09_cyclegan import download
-from common import cli, settings
+from common import UserError, cli, settings
 from common.settings import Count, DigitSet, Fraction, Width, absolute
 from common.training import TrainingRun
 
@@ -58,6 +59,10 @@ class Settings(settings.Settings):
     """apple2orange, horse2zebra or another of the paper's; the path of a folder or zip with trainA,
     trainB, testA and testB (with ./ before it, if it has the name of one of the paper's); or two
     classes, as fashion_mnist:shirt:dress"""
+    data_dir: settings.Folder | None = None
+    """the folder that a named set lies in, as NAME.zip or a folder NAME, or as MNIST's or
+    Fashion-MNIST's files; where --dataset is a path, the folder or zip to read in its place, if it
+    has moved since the run began"""
     size: Annotated[int, AfterValidator(check_size)] = 128
     """height and width of the images, a multiple of 16 from 32 on"""
     epochs: Count = 100
@@ -67,8 +72,8 @@ class Settings(settings.Settings):
     given, the next smaller number that divides these"""
     model: Literal["cyclegan", "discogan"] = "cyclegan"
     """the book's, or DiscoGAN (Kim et al. 2017): the same algorithm with other losses and networks;
-    where the preset has the book's, DiscoGAN's weights of the losses and --generator
-    encoder-decoder come with it"""
+    where the preset has the other model, the weights of the losses and the generator change with
+    it"""
     generator: Literal["unet", "resnet", "encoder-decoder"] = "unet"
     """the book's; the paper's, with the paper's discriminator; or DiscoGAN's, which passes no
     outlines on, with a discriminator that judges whole images"""
@@ -77,7 +82,8 @@ class Settings(settings.Settings):
     discriminator_filters: Width = 64
     """of the discriminator's first convolution"""
     patch: Literal[94, 70, 34, 16] = 94
-    """height and width in pixels of what one of the discriminator's scores sees"""
+    """height and width in pixels of what one of the discriminator's scores sees (not with
+    --generator encoder-decoder, whose discriminator judges whole images)"""
     learning_rate: PositiveFloat = 2e-4
     """of all three Adam optimisers"""
     beta_1: Fraction = 0.5
@@ -93,7 +99,8 @@ class Settings(settings.Settings):
     separate_updates: bool = True
     """update discriminators on real and on generated images apart, as the book does"""
     augmentation: Literal["none", "flip", "cut", "jitter"] = "flip"
-    """mirror training images, as the book does, or cut them out of slightly larger ones, or both"""
+    """mirror training images, as the book does (flip), or cut them out of slightly larger ones
+    (cut), or both (jitter); not for digits, which mean something else mirrored: none, or cut"""
     evaluator_epochs: Count = 20
     """epochs of the classifier that evaluates the translations"""
 
@@ -103,6 +110,12 @@ class Settings(settings.Settings):
             raise ValueError(
                 f"--pool-size {self.pool_size} is less than --batch-size {self.batch_size}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _xla_can_compile(self):
+        if self.xla and self.pool_size:
+            raise ValueError("--xla cannot compile image pools: it takes --pool-size 0")
         return self
 
     @model_validator(mode="after")
@@ -128,6 +141,13 @@ class Settings(settings.Settings):
     def with_flags(self, typed):
         if typed.get("model") == "discogan" and self.model != "discogan":
             typed = {**DISCOGAN, **typed}
+        if typed.get("model") == "cyclegan" and self.model == "discogan":
+            typed = {"generator": "unet", "lambda_identity": 0.5, **typed}  # quick's
+        if "patch" in typed and typed.get("generator", self.generator) == "encoder-decoder":
+            raise UserError(
+                "--patch has no part in --generator encoder-decoder, whose discriminator judges "
+                "whole images"
+            )
         if "epochs" in typed and "sample_epochs" not in typed:
             total = self.replace(epochs=typed["epochs"], sample_epochs=1).epochs
             interval = settings.divisor(total, self.sample_epochs, "--epochs", "--sample-epochs")

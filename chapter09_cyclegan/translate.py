@@ -4,7 +4,7 @@
     python chapter09_cyclegan/translate.py 3 --direction BtoA my_oranges/        a folder, run 3
 
 The results go into the run's folder, under translated/, each time into a new one; contact_sheet.png
-shows each original with its translation to the right.
+shows each original, the first 60 at most, with its translation to the right.
 """
 
 import os
@@ -27,6 +27,7 @@ from common.settings import Frozen
 # Pixels of a translation. For each, the U-Net's activations take several hundred bytes, and the
 # paper's ResNet keeps several tensors of 64 float32 numbers.
 LARGEST = 4_000_000
+SHEET = 60  # originals on the contact sheet, at most: it is held in memory as a whole
 
 
 class Settings(Frozen):
@@ -67,7 +68,8 @@ def main(argv: list[str] | None = None) -> Path:
         translated = translate(generator, original)
         pixels = images.grid(translated[np.newaxis], columns=1, zoom=1, gap=0)
         run.write(f"translated/{folder.name}/{name}.png", images.png(pixels))
-        pairs += [in_square(original, side), in_square(translated, side)]
+        if len(pairs) < 2 * SHEET:
+            pairs += [in_square(original, side), in_square(translated, side)]
     page = images.grid(np.stack(pairs), columns=2 if len(files) < 4 else 6, zoom=1, gap=4)
     run.write(f"translated/{folder.name}/contact_sheet.png", images.png(page))
     print(f"{len(files)} translated into {folder}")

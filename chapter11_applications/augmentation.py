@@ -59,7 +59,8 @@ class Settings(settings.Settings):
     latent_dim: Width = 64
     """size of the noise vector z"""
     width: Annotated[int, Field(ge=4, le=1024, multiple_of=2)] = 48
-    """channels of the GAN's networks where their images are smallest"""
+    """channels of the generator where its images are smallest, and of the discriminator at that
+    size; after one more step the discriminator has twice as many"""
     gan_iterations: Count = 1_500
     """training steps of each GAN"""
     generator_learning_rate: PositiveFloat = 5e-3

@@ -123,8 +123,20 @@ class Experiment:
         chosen = classes.draw(self.dataset.y_train, cell.images, cell.seed)
         few_images, labels = self.dataset.x_train[chosen], self.dataset.y_train[chosen]
         batches = self.batches(few_images, labels, cell.seed)
-        losses = fit(self.gan, batches, self.config.gan_iterations)
-        fit(self.classifiers, batches, self.config.classifier_updates)
+        losses = fit(
+            self.gan,
+            batches,
+            self.config.gan_iterations,
+            f"{cell.folder}, the GAN",
+            "--generator-learning-rate or --discriminator-learning-rate",
+        )
+        fit(
+            self.classifiers,
+            batches,
+            self.config.classifier_updates,
+            f"{cell.folder}, a classifier",
+            "--classifier-learning-rate",
+        )
         self.run.write(f"{cell.folder}/samples.png", images.png(self.picture(few_images, labels)))
         self.save(cell)
         found = self.classifiers.measure(self.dataset.x_test, self.dataset.y_test)
@@ -176,8 +188,11 @@ def divisor(updates: int, most: int = 20) -> int:
     return max(n for n in range(1, most + 1) if updates % n == 0)
 
 
-def fit(model, batches, updates: int) -> dict[str, float]:
+def fit(model, batches, updates: int, what: str, flags: str) -> dict[str, float]:
     """Trains for so many updates; gives the means of what is reported, over all of them.
+
+    Args:
+        what: is trained, and `flags`: set its learning rates, for the error's text.
 
     Raises:
         UserError: a loss is no number any more.
@@ -186,7 +201,7 @@ def fit(model, batches, updates: int) -> dict[str, float]:
     means = {name: values[-1] for name, values in history.history.items()}
     if broken := [name for name, value in means.items() if not math.isfinite(value)]:
         raise UserError(
-            f"training diverged: {broken[0]} is not a number; try a smaller learning rate"
+            f"{what} diverged: the loss {broken[0]} is not a number; try a smaller {flags}"
         )
     return means
 

@@ -40,17 +40,19 @@ def load(config, name: str | None = None) -> tuple[data.Dataset, tuple[str, ...]
         dataset, names = _from_photos(config)
         if config.validation_images:
             dataset = dataset.hold_out(config.validation_images)
-    _check_counts(dataset, names, max(config.images))
+    _check_counts(dataset, names, max(config.images), config.validation_images)
     return dataset, names
 
 
-def _check_counts(dataset: data.Dataset, names: tuple[str, ...], most: int) -> None:
+def _check_counts(dataset, names: tuple[str, ...], most: int, validation_images: int) -> None:
     for label, name in enumerate(names):
         train, test = (int(np.sum(y == label)) for y in (dataset.y_train, dataset.y_test))
         if train < most:
             raise UserError(
                 f"--images {most}: there are {train} training images of {name} in {dataset.source}"
             )
+        if test == 0 and validation_images:
+            raise UserError(f"--validation-images {validation_images}: none of them is of {name}")
         if test == 0:
             raise UserError(f"{dataset.source}: has no test images of {name}")
 

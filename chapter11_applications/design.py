@@ -120,7 +120,7 @@ def train_variant(config: Settings, run: TrainingRun, measurement) -> dict:
         generator = networks.build_generator(shape, kinds, config.latent_dim, config.width)
         gan = creative.CreativeGAN(
             fuse(generator, config.synchronized_batch_norm),
-            networks.build_critic(shape, kinds, config.styles, config.width // 2),
+            networks.build_naming_discriminator(shape, kinds, config.styles, config.width // 2),
             creativity=config.creativity if config.variant == ["creative"] else 0.0,
             r1=config.r1,
             seed=config.seed,

@@ -4,6 +4,8 @@ none: the images; classic: variations of them; gan: half of each batch is genera
 it is generated, the other half are variations.
 """
 
+from typing import Any
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -88,7 +90,7 @@ class FourClassifiers(ChapterModel):
         minimize(self.optimizers[way], tape, loss, classifier.trainable_variables)
         return loss
 
-    def measure(self, images: np.ndarray, labels: np.ndarray) -> dict[str, dict[str, float]]:
+    def measure(self, images: np.ndarray, labels: np.ndarray) -> dict[str, dict[str, Any]]:
         """Of each way, the `rates` of its classifier on test images, uint8."""
         classes = int(labels.max()) + 1
         return {way: rates(labels, self.classify(way, images), classes) for way in WAYS}
@@ -102,19 +104,23 @@ class FourClassifiers(ChapterModel):
         return np.argmax(np.concatenate(logits), axis=1)
 
 
-def rates(labels: np.ndarray, predicted: np.ndarray, classes: int) -> dict[str, float]:
-    """Accuracy, and sensitivity and specificity as means over the classes.
+def rates(labels: np.ndarray, predicted: np.ndarray, classes: int) -> dict[str, Any]:
+    """Accuracy; and sensitivity and specificity of each class, and as means over the classes.
 
     Sensitivity of a class: the share of its images that are taken for it. Specificity: the share of
-    the others' images that are not.
+    the others' images that are not. Of two classes, the sensitivity of one is the specificity of
+    the other; so both means are the same number, and the class that is looked for tells more.
     """
     counts = np.zeros((classes, classes))
     np.add.at(counts, (labels, predicted), 1)
     right = np.diag(counts)
     own, taken = counts.sum(axis=1), counts.sum(axis=0)
     others = len(labels) - own
+    sensitivity, specificity = right / own, (others - (taken - right)) / others
     return {
         "accuracy": float(right.sum() / len(labels)),
-        "sensitivity": float(np.mean(right / own)),
-        "specificity": float(np.mean((others - (taken - right)) / others)),
+        "sensitivity": float(np.mean(sensitivity)),
+        "specificity": float(np.mean(specificity)),
+        "sensitivity_of_class": sensitivity.tolist(),
+        "specificity_of_class": specificity.tolist(),
     }

@@ -56,7 +56,9 @@ def build_discriminator(image_shape: Shape, classes: int, width: int = 64) -> ke
     return keras.Model([image, label], logit, name="discriminator")
 
 
-def build_critic(image_shape: Shape, kinds: int, styles: int, width: int = 64) -> keras.Model:
+def build_naming_discriminator(
+    image_shape: Shape, kinds: int, styles: int, width: int = 64
+) -> keras.Model:
     """Image to three logits: of "real", n×1; of the kinds, n×kinds; of the styles, n×styles.
 
     The discriminator of Sbai et al. (2018): it judges, and names kind and style.

@@ -44,13 +44,11 @@ class Measurement:
         for kind in np.unique(kinds):
             asked = np.flatnonzero(kinds == kind)
             known = np.flatnonzero(self.dataset.y_train == kind)
-            index, found["pixels"][asked] = metrics.nearest_images(
+            index, found["pixels"][asked] = metrics.nearest(
                 data.scale(images[asked]), data.scale(self.dataset.x_train[known])
             )
             nearest[asked] = known[index]
-            _, found["features"][asked] = metrics.nearest_images(
-                *(points[:, None, None] for points in (features[asked], self.features[known]))
-            )
+            _, found["features"][asked] = metrics.nearest(features[asked], self.features[known])
         style = self.styles.distances(images, kinds).min(axis=1)
         return {"nearest": nearest, **found, "style": style}
 

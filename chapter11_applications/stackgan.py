@@ -35,7 +35,8 @@ class StackGAN(ChapterModel):
         generators: noise, n×latent_dim, and condition, n×condition_dim, to images of 16×16; and
             these and condition to images of 32×32.
         discriminators: images and words of k captions for each to logits; see `text_networks.py`.
-        gradient_penalty: weight of R1, the squared gradient at real images with their captions.
+        r1: weight of R1, half the squared gradient of the discriminator's logit at real
+            images with their captions.
         facts_weight: weight of the auxiliary classifier; 0 is the paper's.
         kl_weight: weight of the conditions' KL.
         seed: with the iteration, sets the noise of each training step.
@@ -59,7 +60,7 @@ class StackGAN(ChapterModel):
         generators,
         discriminators,
         *,
-        gradient_penalty: float = 1.0,
+        r1: float = 1.0,
         facts_weight: float = 1.0,
         kl_weight: float = 1.0,
         seed: int = 0,
@@ -68,7 +69,7 @@ class StackGAN(ChapterModel):
         self.encoders = encoders
         self.generators = generators
         self.discriminators = discriminators
-        self.gradient_penalty = gradient_penalty
+        self.r1 = r1
         self.facts_weight = facts_weight
         self.kl_weight = kl_weight
         self.seed = seed
@@ -77,6 +78,13 @@ class StackGAN(ChapterModel):
         self.stage = FIRST
 
     def compile(self, d_optimizers, g_optimizers, **kwargs):
+        """As `ChapterModel`'s, with the optimisers of stage I and of stage II.
+
+        Args:
+            d_optimizers: two, of the discriminators. They are not shared: each stage has weights
+                and a schedule of its own.
+            g_optimizers: two, each of a stage's text encoder and generator.
+        """
         super().compile(optimizer=None, **kwargs)
         self.d_optimizers = d_optimizers
         self.g_optimizers = g_optimizers
@@ -104,7 +112,7 @@ class StackGAN(ChapterModel):
     def train_step(self, batch):
         real_images, labels = batch
         words, facts = labels[:, 0], labels[:, 1]
-        noise = self.noise(tf.shape(words)[0], self.steps)
+        noise = self.noise(self.steps, tf.shape(words)[0])
 
         # 1. Images for the captions.
         with tf.GradientTape() as tape:
@@ -139,9 +147,7 @@ class StackGAN(ChapterModel):
             # Both kinds of pairs that do not fit weigh as much as the one that does.
             loss = loss_fits(right) + (loss_fits_not(wrong) + loss_fits_not(fake)) / 2
             d_facts = facts_loss(fact_logits, facts)
-            penalized_loss = (
-                loss + self.facts_weight * d_facts + self.gradient_penalty / 2 * penalty
-            )
+            penalized_loss = loss + self.facts_weight * d_facts + self.r1 / 2 * penalty
         variables = self.discriminators[self.stage].trainable_variables
         minimize(self.d_optimizers[self.stage], tape, penalized_loss, variables)
         said_to_fit = {"d_right": right, "d_wrong": wrong, "d_fake": fake}
@@ -175,9 +181,9 @@ class StackGAN(ChapterModel):
         mean, log_var = tf.split(self.encoders[stage](words, training=training), 2, axis=1)
         return mean + ops.exp(log_var / 2) * normal, kl_loss(mean, log_var)
 
-    def noise(self, count, iteration):
-        """z, and the normal numbers of both conditions: count×(latent_dim + 2·condition_dim)."""
-        shape = (count, self.latent_dim + 2 * self.condition_dim)
+    def noise(self, iteration, batch_size):
+        """z and both conditions' normal numbers: batch_size×(latent_dim + 2·condition_dim)."""
+        shape = (batch_size, self.latent_dim + 2 * self.condition_dim)
         return normal_noise(shape, self.seed, iteration)
 
     def generate(self, words: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -185,7 +191,7 @@ class StackGAN(ChapterModel):
 
         From the same noise each time, new to training.
         """
-        noise = self.noise(len(words), -1).numpy()
+        noise = self.noise(-1, len(words)).numpy()
         return generate(self.encoders, self.generators, words, noise)
 
 

@@ -37,8 +37,8 @@ class Settings(settings.Settings):
     """of the discriminator's Adam; falls linearly to 0 over each stage"""
     beta_1: Fraction = 0.0
     """momentum of both Adam optimisers; the paper has 0.5"""
-    gradient_penalty: NonNegativeFloat = 1.0
-    """weight of R1, the squared gradient at real images; the paper has no penalty"""
+    r1: NonNegativeFloat = 1.0
+    """weight of R1, half the squared gradient at real images; the paper has no penalty"""
     facts_weight: NonNegativeFloat = 1.0
     """weight of the auxiliary classifier of what images show; 0 is the paper's form"""
     kl_weight: NonNegativeFloat = 0.1

@@ -38,7 +38,7 @@ def build_model(config: Settings):
         [networks.build_text_encoder(config.condition_dim) for _ in generators],
         generators,
         [networks.build_discriminator(side) for side in (16, 32)],
-        gradient_penalty=config.gradient_penalty,
+        r1=config.r1,
         facts_weight=config.facts_weight,
         kl_weight=config.kl_weight,
         seed=config.seed,

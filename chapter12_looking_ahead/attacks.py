@@ -86,7 +86,7 @@ def attack_all(run, model, candidates: Candidates, generated: np.ndarray) -> dic
 
     def nearness(images):
         """Minus the distance to the nearest generated image, n."""
-        return -metrics.nearest_images(images, generated)[1]
+        return -metrics.nearest(images, generated)[1]
 
     found = {
         model.SCORE: attack(model.membership_scores, candidates),
@@ -110,7 +110,7 @@ def draw_nearest(candidates: Candidates, generated: np.ndarray) -> bytes:
 
     training = data.scale(candidates.training)
     members = training[: len(candidates.members)]
-    nearest, distances = metrics.nearest_images(members, generated)
+    nearest, distances = metrics.nearest(members, generated)
     rows = []
     for half in (np.arange(SHOWN), np.argsort(distances, kind="stable")[:SHOWN]):
         others = np.stack([nearest_other(index, training) for index in half])

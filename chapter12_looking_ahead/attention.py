@@ -7,7 +7,8 @@ On two CPU cores:
     python chapter12_looking_ahead/attention.py --network attention  one of the two networks
     python chapter12_looking_ahead/attention.py --resume             goes on with a stopped run
 
-The network without attention gets as many more iterations as take the same seconds.
+The network without attention gets --plain-factor times as many iterations: in `quick` so many that
+both take about the same seconds on a CPU.
 """
 
 import sys
@@ -32,8 +33,9 @@ class Settings(GANSettings):
     network: Annotated[list[Literal["attention", "plain"]], Field(min_length=1)]
     """which networks to train: with attention in both, or the same without it"""
     plain_factor: Annotated[float, Field(ge=1, le=10)] = 1.0
-    """how many times as many iterations the network without attention gets: a measured ratio of
-    seconds, so that both train for as long (not the clock's, or no run could be repeated)"""
+    """how many times as many iterations the network without attention gets, rounded to whole sample
+    intervals: a measured ratio of seconds lets both train for about as long (with the clock's own,
+    no run could be repeated)"""
     generator_learning_rate: PositiveFloat = 1e-4
     """of the generator's Adam optimiser"""
     discriminator_learning_rate: PositiveFloat = 4e-4
@@ -103,6 +105,8 @@ def train(config: Settings, run: TrainingRun) -> dict:
     dataset = data.load(name, config.data_dir, config.validation_images)
     images = make_pairs(dataset.x_train) if config.task == "pairs" else dataset.x_train
     stream.check_batch_size(config.batch_size, images)
+    if advice := config.advice(len(images)):
+        print(advice, file=sys.stderr)
     measurement = Measurement(dataset, config.task)
 
     def train_one(settings, part):

@@ -80,7 +80,7 @@ def compare(run, found: dict[str, dict]) -> dict[str, dict]:
     rows = {
         "attention": found["attention"],
         "plain, as many iterations": early,
-        "plain, as many seconds": found["plain"],
+        "plain, all iterations": found["plain"],
     }
     print(f"\n{table(rows)}\n\npictures: {run.path}")
     if run.config.fid:
@@ -120,7 +120,8 @@ def draw(histories: dict, found: dict, title: str) -> bytes:
     for ax, (label, keys) in zip(axes, panels.items(), strict=True):
         for name, history in histories.items():
             color = "tab:blue" if name == "attention" else "tab:orange"
-            each = found[name]["seconds_per_iteration"] or 1
+            row = found[name]
+            each = row["seconds_per_iteration"] or row["seconds"] / row["iterations"]
             for key in keys:
                 style = ":" if key == "chance" else ".-"
                 text = f"{name}, by chance" if key == "chance" else name

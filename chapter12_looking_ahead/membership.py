@@ -40,6 +40,11 @@ class Settings(GANSettings):
     """of all Adam optimisers"""
     beta_1: Fraction = 0.5
     """momentum of the GAN's Adam optimisers; the VAE's have 0.9"""
+    fid_images: Annotated[int, Field(ge=65, le=100_000)] = 5_000
+    """images generated for the FID, and among which the attacker without the networks looks for the
+    nearest"""
+    xla: bool | None = None
+    """compile the training steps with XLA (default: on a GPU, and the VAE's on a CPU, too)"""
 
     @model_validator(mode="after")
     def _each_part_can_be_trained_and_attacked(self) -> Self:
@@ -75,7 +80,10 @@ class Settings(GANSettings):
     def check_images(self, training: int, test: int) -> None:
         """Raises a UserError if there are too few images to train on, or to tell members from."""
         if max(self.images) > training:
-            raise UserError(f"--images {max(self.images)}: there are {training} training images")
+            raise UserError(
+                f"--images {max(self.images)}: there are {training} training images; give other "
+                f"numbers, as --images 500 {training}"
+            )
         if min(self.attacked, max(self.images)) > test:
             raise UserError(f"--attacked {self.attacked}: there are only {test} test images")
 

@@ -57,14 +57,18 @@ def table(results: dict[str, dict]) -> str:
     lines = [line.format("", "images", *heads)]
     for attack, of_attack in results.items():
         for count, measures in of_attack.items():
-            values = [
-                f"{value['mean']:.1%} ± {value['deviation']:.1%}" if value else "-"
-                for value in measures.values()
-            ]
-            lines.append(line.format(attack, count, *values))
+            lines.append(line.format(attack, count, *map(percent, measures.values())))
     chance = ["50.0%"] * 3 + [f"{FALSE_POSITIVES:.1%}"]
     lines.append(line.format("by chance", "", *chance))
     return "\n".join(lines)
+
+
+def percent(found: dict[str, float | None] | None) -> str:
+    """A share as text, with its deviation, if it has one."""
+    if found is None:
+        return "-"
+    deviation = found["deviation"]
+    return f"{found['mean']:.1%}" + ("" if deviation is None else f" ± {deviation:.1%}")
 
 
 def draw_auc(results: dict[str, dict], title: str) -> bytes:
@@ -74,10 +78,9 @@ def draw_auc(results: dict[str, dict], title: str) -> bytes:
     ax = figure.subplots()
     for attack, of_attack in results.items():
         counts = [int(count) for count in of_attack]
-        means, deviations = (
-            [measures["auc"][key] for measures in of_attack.values()]
-            for key in ("mean", "deviation")
-        )
+        found = [measures["auc"] for measures in of_attack.values()]
+        means = [each["mean"] for each in found]
+        deviations = [each["deviation"] or 0 for each in found]
         ax.errorbar(counts, means, deviations, fmt=".-", capsize=3, label=attack)
     ax.axhline(0.5, color="black", linestyle=":", label="by chance")
     ax.set(xscale="log", xlabel="training images", ylabel="AUC: member or not?")

@@ -143,7 +143,7 @@ class VAE(ChapterModel):
         """The bound, n, a mean over DRAWS codes, of images, n×28×28×1 in [-1, 1].
 
         What a VAE reconstructs well, it has probably seen. Hilprecht et al. 2019 score by the error
-        of reconstruction alone; the bound has the divergence of the code, too.
+        of reconstruction alone; the bound has the KL term, too.
         """
         pixels = (images + 1) / 2
         return np.mean([self.elbo(pixels, -2 - k).numpy() for k in range(DRAWS)], axis=0)

@@ -12,10 +12,10 @@ the plot has the mean: give runs of the same settings, and of several seeds.
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 if not __package__:  # run by its path: find `common` from whatever folder we were started in
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
@@ -40,8 +40,8 @@ class Settings(Frozen):
     without --keras-file, the latest of each"""
     keras_file: list[str] = Field(default_factory=list)
     """generators in .keras files, from noise, or noise and a label, to images in [-1, 1]"""
-    dataset: DigitSet = "mnist"
-    """what the generators of --keras-file were trained on; runs know it"""
+    dataset: DigitSet | None = None
+    """what the generators of --keras-file were trained on (default: mnist); runs know it"""
     data_dir: Folder | None = None
     """a folder with the data set; see chapter 4's train.py"""
     threshold: list[Threshold] = Field(default_factory=lambda: list(THRESHOLDS), min_length=1)
@@ -52,6 +52,12 @@ class Settings(Frozen):
     """of the noise"""
     output_dir: Annotated[Folder | None, Field(exclude=True)] = None
     """where the pictures go (default: runs/chapter12_looking_ahead/truncation/NUMBER)"""
+
+    @model_validator(mode="after")
+    def _dataset_has_a_part(self) -> Self:
+        if self.dataset and not self.keras_file:
+            raise ValueError("--dataset has no part without --keras-file: runs know theirs")
+        return self
 
 
 def truncated_noise(shape: tuple[int, ...], threshold: float, seed: int) -> np.ndarray:
@@ -70,8 +76,11 @@ def truncated_noise(shape: tuple[int, ...], threshold: float, seed: int) -> np.n
 
 
 def main(argv: list[str] | None = None) -> dict:
+    """Truncates, measures and writes the pictures; gives what results.json holds: `summarize`."""
     config = flags.read(__doc__, Settings, argv)
-    found = [generators.of_file(Path(file), config.dataset) for file in config.keras_file]
+    found = [
+        generators.of_file(Path(file), config.dataset or "mnist") for file in config.keras_file
+    ]
     if config.runs or not found:
         found += generators.find(config.runs)
     run = runs.new("chapter12_looking_ahead/truncation", config, config.output_dir)
@@ -156,7 +165,7 @@ def draw(results: dict[str, dict]) -> bytes:
         exchange.plot(means["recall"], means["precision"], ".-", label=group)
         exchange.plot(means["recall"][0], means["precision"][0], "k*")
         for ax, key in zip(panels, MEASURED, strict=True):
-            deviations = [found[key]["deviation"] for found in sweep.values()]
+            deviations = [found[key]["deviation"] or 0 for found in sweep.values()]
             ax.errorbar(places, means[key], deviations, fmt=".-", capsize=2)
     exchange.set(xlabel="recall", ylabel="precision", title="star: untruncated")
     exchange.legend(fontsize=8)

@@ -4,9 +4,10 @@ import tensorflow as tf
 
 
 def early_decay(decay: float, updates) -> tf.Tensor:
-    """The decay for an average's nth update: at most n / (9 + n).
+    """The decay for an average's nth update, from 1: at most n / (9 + n).
 
-    With `decay` from the first on, the average would long be that of the initial weights.
+    As in `tf.train.ExponentialMovingAverage`, which counts from 0. With `decay` from the first on,
+    the average would long be that of the initial weights.
     """
     n = tf.cast(updates, "float32")
     return tf.minimum(decay, n / (9 + n))

@@ -60,8 +60,11 @@ class Classifier:
         if len(images) == 0 or images.shape[1:] != (28, 28, 1):
             raise ValueError(f"images of shape {images.shape}, not n×28×28×1")
         if images.dtype != np.uint8:
-            if images.dtype.kind != "f" or not np.max(np.abs(images)) <= 1.001:  # False for NaN
+            if images.dtype.kind != "f":
                 raise ValueError(f"images must be uint8 or float in [-1, 1], not {images.dtype}")
+            if not np.max(np.abs(images)) <= 1.001:  # False for NaN
+                low, high = images.min(), images.max()
+                raise ValueError(f"images from {low:g} to {high:g}, not within [-1, 1]")
         parts = []
         for start in range(0, len(images), BATCH_SIZE):
             part = images[start : start + BATCH_SIZE]

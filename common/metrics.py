@@ -97,27 +97,27 @@ def precision_recall(
     )
 
 
-def nearest_images(generated: np.ndarray, training: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The training image next to each generated one: is the generator memorising?
+def nearest(samples: np.ndarray, among: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of each sample the nearest of others, as of each generated image the nearest training image.
 
     Args:
-        generated: n×height×width×channels, on the same scale as `training`.
-        training: m×height×width×channels.
+        samples: images, n×height×width×channels, or features, n×d.
+        among: m×height×width×channels, or m×d, on the same scale.
 
     Returns:
-        The index into `training`, n, and the distance: the root of the mean squared difference of
-        pixels, n.
+        The index into `among`, n, and the distance: the root of the mean squared difference of
+        pixels or features, n.
 
     Raises:
-        ValueError: the images of the two sets differ in shape.
+        ValueError: samples of the two sets differ in shape.
     """
-    if generated.shape[1:] != training.shape[1:]:
-        raise ValueError(f"images of shape {generated.shape[1:]} and {training.shape[1:]}")
-    pixels = np.prod(training.shape[1:])
+    if samples.shape[1:] != among.shape[1:]:
+        raise ValueError(f"samples of shape {samples.shape[1:]} and {among.shape[1:]}")
+    values = np.prod(among.shape[1:])
     indices, distances = [], []
-    for squares in _squared_distances(generated.reshape(-1, pixels), training.reshape(-1, pixels)):
+    for squares in _squared_distances(samples.reshape(-1, values), among.reshape(-1, values)):
         indices.append(np.argmin(squares, axis=1))
-        distances.append(np.sqrt(squares.min(axis=1) / pixels))
+        distances.append(np.sqrt(squares.min(axis=1) / values))
     return np.concatenate(indices), np.concatenate(distances)
 
 
@@ -140,8 +140,8 @@ class Evaluator:
     def __init__(self, name: str, real_images: np.ndarray):
         if len(real_images) <= FEATURES:
             raise UserError(
-                f"{len(real_images)} test images are too few for the FID, which needs more than "
-                f"{FEATURES}"
+                f"{len(real_images)} test images (or --validation-images) are too few for the FID, "
+                f"which needs more than {FEATURES}"
             )
         self.name = name
         self.classifier = Classifier(name)
@@ -164,6 +164,9 @@ class Evaluator:
         labels: np.ndarray | None = None,
     ) -> dict:
         """What results.json says of a generator.
+
+        Precision and recall are of the first images of both kinds, COMPARED at most; MNIST's first
+        test images are easier than the later ones.
 
         Args:
             generate: gives that many images, n×28×28×1, float in [-1, 1].

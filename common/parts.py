@@ -34,7 +34,10 @@ def train_parts(
         UserError: a part's folder has other settings than the run, or several workers train.
     """
     if run.workers:
-        raise UserError("several workers train one network at a time; ask for one part alone")
+        raise UserError(
+            "several workers train one part at a time: give the flags of one alone "
+            f"({', '.join(parts)}), or --distribute none"
+        )
     run.start(data)
     for number, (name, settings) in enumerate(parts.items(), start=1):
         begun = os.path.exists(run.path / name / "config.json")

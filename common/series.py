@@ -12,7 +12,7 @@ from typing import Literal
 from common import UserError, flags, folders
 from common.files import Files
 from common.replicas import find_cluster
-from common.settings import Frozen
+from common.settings import Frozen, Precision
 from common.training import command_line
 
 
@@ -24,6 +24,9 @@ class Settings(Frozen):
     output_dir: str | None = None
     """where each program's run gets a folder (default: runs/CHAPTER/NUMBER); with the folder of a
     run that was stopped, that run goes on"""
+    precision: Precision | None = None
+    """of all programs, in place of their presets': float32 on CPUs without instructions for
+    bfloat16"""
     dry_run: bool = False
     """print the settings and stop"""
 
@@ -42,11 +45,12 @@ def program(
     def main(argv: list[str] | None = None) -> dict | None:
         config = flags.read(description, Settings, argv)
         modules = {name: importlib.import_module(f"{chapter}.{name}") for name in names}
-        preset = ["--preset", config.preset]
+        chosen = ["--preset", config.preset]
+        chosen += ["--precision", config.precision] if config.precision else []
         if config.dry_run:
             for name, module in modules.items():
                 print(f"\n{name}.py")
-                module.main([*preset, "--dry-run"])
+                module.main([*chosen, "--dry-run"])
             return None
         if find_cluster():
             raise UserError(
@@ -58,9 +62,9 @@ def program(
         for number, (name, module) in enumerate(modules.items(), start=1):
             print(f"\n{name}.py, {number} of {len(modules)}")
             try:
-                module.main([*preset, "--output-dir", str(folder / name), "--resume", "auto"])
+                module.main([*chosen, "--output-dir", str(folder / name), "--resume", "auto"])
             except KeyboardInterrupt:  # its text would go on with this program alone
-                command = command_line(chapter, *preset, "--output-dir", str(folder))
+                command = command_line(chapter, *chosen, "--output-dir", str(folder))
                 raise KeyboardInterrupt(
                     f"Stopped in {name}.py; what was done up to its last checkpoint is kept. "
                     f"Go on with\n  {command}"

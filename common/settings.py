@@ -47,6 +47,7 @@ def absolute(path: str) -> str:
 
 Folder = Annotated[str, AfterValidator(absolute)]
 CHOSEN_FOR = 60_000  # training images of MNIST and of Fashion-MNIST
+Precision = Literal["float32", "mixed_bfloat16", "mixed_float16"]
 DigitSet = Literal["mnist", "fashion_mnist", "sample", "fashion_sample"]
 
 
@@ -114,7 +115,7 @@ class Settings(Frozen):
     """images of one training step"""
     seed: Seed = 0
     """on the same machine and cores, the same seed gives the same run, to the bit"""
-    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
+    precision: Precision = "float32"
     """mixed_bfloat16 computes with half the bits: faster on hardware that has instructions for it,
     slower on other CPUs; mixed_float16 is for GPUs without them, as NVIDIA's before 2020"""
     xla: bool | None = None

@@ -287,7 +287,10 @@ def creative():
     from chapter11_applications.creative import CreativeGAN
 
     shape = (28, 28, 1)
-    pair = fuse(networks.build_generator(shape, 10)), networks.build_critic(shape, 10, 4)
+    pair = (
+        fuse(networks.build_generator(shape, 10)),
+        networks.build_naming_discriminator(shape, 10, 4),
+    )
     model = CreativeGAN(*pair)
     model.compile(sgd(), sgd())
     labels = 4 * LABELS + np.arange(64) % 4

@@ -532,7 +532,7 @@ def test_settings_reach_the_networks_and_optimisers(monkeypatch):
         (["--pseudo-labels", "1"], "--pseudo-labels needs --feature-matching"),
         (["--shift", "2", "--xla"], "--shift 2 cannot be compiled with XLA"),
         (["--networks", "dense"], "give --no-discriminator-batch-norm too (--preset smoke has it"),
-        (["--validation-images", "60"], "60 test images are too few for the FID"),
+        (["--validation-images", "60"], "60 test images (or --validation-images) are too few"),
         (["--validation-images", "4000"], "leaves none of 4000 training images"),
     ],
 )

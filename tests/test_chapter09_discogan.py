@@ -69,7 +69,6 @@ def test_logged_numbers_are_those_of_the_losses():
         "d_B_loss": (real[1] + fake[1]) / 2,
         "adversarial_loss": adversarial / 2,
         "cycle_loss": cycle / 2,
-        "identity_loss": 0,
         "g_loss": adversarial + gan.lambda_cycle * cycle,
     }
     logs = {name: float(value) for name, value in gan.train_step((A, B)).items()}
@@ -96,10 +95,16 @@ def test_model_brings_its_networks_and_weights():
     assert own.generator == "unet" and own.lambda_identity == 0
     preset = train.PRESETS["discogan"]
     assert preset.with_flags({"model": "discogan"}) == preset  # whose cycle loss weighs 10
+    back = preset.with_flags({"model": "cyclegan"})
+    assert (back.generator, back.lambda_identity) == ("unet", 0.5)
     assert train.PRESETS["discogan"].model_dump(include={"generator", "lambda_identity"}) == {
         "generator": "encoder-decoder",
         "lambda_identity": 0,
     }
+
+
+def test_a_patch_has_no_part_where_whole_images_are_judged(capsys):
+    assert "--patch has no part in" in error_of(train.main, [*SMOKE, "--patch", "34"], capsys)
 
 
 def test_identity_loss_would_mix_the_domains_of_a_batch(capsys):

@@ -206,6 +206,8 @@ def test_rates_of_a_confusion_matrix():
     assert found["accuracy"] == pytest.approx(0.8)
     assert found["sensitivity"] == pytest.approx((3 / 4 + 5 / 6) / 2)
     assert found["specificity"] == pytest.approx((5 / 6 + 3 / 4) / 2)
+    assert found["sensitivity_of_class"] == pytest.approx([5 / 6, 3 / 4])
+    assert found["specificity_of_class"] == pytest.approx([3 / 4, 5 / 6])
 
 
 def test_fewer_images_are_the_first_of_more():
@@ -352,7 +354,8 @@ def test_a_folder_that_is_not_there_is_one_line(tmp_path, capsys):
 def test_divergence_is_one_line(tmp_path, capsys):
     flags = [*SMOKE, "--generator-learning-rate", "1e30", "--output-dir", str(tmp_path / "run")]
     line = error_of(augmentation.main, flags, capsys)
-    assert "training diverged: " in line and "try a smaller learning rate" in line
+    assert "images2-seed0, the GAN diverged: the loss " in line
+    assert "try a smaller --generator-learning-rate or " in line
 
 
 def test_each_number_of_images_has_its_means_its_differences_and_its_place(monkeypatch):

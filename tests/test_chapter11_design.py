@@ -41,7 +41,7 @@ def small_gan(creativity=1.0, rate=0.0, seed=0):
     keras.utils.set_random_seed(seed)
     gan = CreativeGAN(
         fuse(networks.build_generator(SHAPE, 3, latent_dim=4, width=8)),
-        networks.build_critic(SHAPE, 3, STYLES, width=8),
+        networks.build_naming_discriminator(SHAPE, 3, STYLES, width=8),
         creativity=creativity,
         r1=2.0,
         seed=seed,

@@ -165,7 +165,7 @@ def test_logged_numbers_and_losses_are_those_of_the_paper(some_scenes, stage):
     pictures, labels = batch(some_scenes, stage)
     words, facts = labels[:, 0], labels[:, 1]
     weights = gan.generators[stage].get_weights()
-    fakes, kl = gan.make(words, gan.noise(6, 0))
+    fakes, kl = gan.make(words, gan.noise(0, 6))
     gan.generators[stage].set_weights(weights)  # the running statistics have moved
 
     def logits(pictures, words):
@@ -194,9 +194,9 @@ def test_each_term_is_in_the_update_by_its_weight(some_scenes):
     """The discriminator's step is that of a loss written out here, of plain gradients."""
     pictures, labels = batch(some_scenes, 0)
     words, facts = labels[:, 0], labels[:, 1]
-    gan = small_gan(lambda: keras.optimizers.SGD(0.1), gradient_penalty=3.0, facts_weight=0.5)
+    gan = small_gan(lambda: keras.optimizers.SGD(0.1), r1=3.0, facts_weight=0.5)
     discriminator = gan.discriminators[0]
-    fakes, _ = gan.make(words, gan.noise(6, 0))
+    fakes, _ = gan.make(words, gan.noise(0, 6))
     with tf.GradientTape() as tape:
         with tf.GradientTape() as inner:
             inner.watch(pictures)
@@ -228,7 +228,7 @@ def test_each_term_is_in_the_generators_update_by_its_weight(some_scenes, stage)
     gan.d_optimizers[stage].learning_rate = 0.0
 
     def loss():
-        fakes, kl = gan.make(words, gan.noise(6, 0))
+        fakes, kl = gan.make(words, gan.noise(0, 6))
         fit, shown = gan.discriminators[stage]([fakes, words[:, None]], training=True)
         fits = tf.reduce_mean(tf.nn.softplus(-fit))
         return fits + 0.5 * text_losses.facts_loss(shown, facts) + 4.0 * kl
@@ -347,13 +347,13 @@ def test_settings_reach_the_model(monkeypatch):
 
     monkeypatch.setattr(stackgan.StackGAN, "compile", compile_and_stop)
     flags = ["--generator-learning-rate", "0.5", "--discriminator-learning-rate", "0.25"]
-    flags += ["--beta-1", "0.75", "--gradient-penalty", "2", "--facts-weight", "3"]
+    flags += ["--beta-1", "0.75", "--r1", "2", "--facts-weight", "3"]
     flags += ["--kl-weight", "4", "--latent-dim", "5", "--condition-dim", "6", "--seed", "7"]
     flags += ["--first-iterations", "8", "--second-iterations", "6"]
     with pytest.raises(Stop):
         text_to_image.main([*SMOKE, *flags])
     gan = seen["gan"]
-    assert (gan.gradient_penalty, gan.facts_weight, gan.kl_weight, gan.seed) == (2, 3, 4, 7)
+    assert (gan.r1, gan.facts_weight, gan.kl_weight, gan.seed) == (2, 3, 4, 7)
     assert (gan.latent_dim, gan.condition_dim) == (5, 6)
     for optimizers, rate in ((seen["d"], 0.25), (seen["g"], 0.5)):
         for optimizer, updates in zip(optimizers, (8, 6), strict=True):

@@ -28,6 +28,7 @@ from chapter12_looking_ahead import (
 )
 from chapter12_looking_ahead.attention_figures import attention_weights
 from chapter12_looking_ahead.sagan import SAGAN, generator_loss, hinge_loss
+from chapter12_looking_ahead.spread import spread
 from chapter12_looking_ahead.target_networks import (
     build_decoder,
     build_discriminator,
@@ -391,6 +392,11 @@ def test_membership_of_several_numbers_of_images_is_summarized_by_number(monkeyp
     assert list(places) == [100, 200] and list(means) == pytest.approx([0.8, 0.6])
 
 
+def test_one_repetition_has_no_deviation():
+    assert spread([0.8]) == {"mean": 0.8, "deviation": None}
+    assert membership_figures.percent(spread([0.8])) == "80.0%"
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("eagerly")
 def test_membership_run_killed_in_the_last_model_and_resumed_has_the_same_bits(membership_run):
@@ -409,7 +415,7 @@ def test_membership_run_killed_in_the_last_model_and_resumed_has_the_same_bits(m
             "--attacked 2000: there are only 1000 test images",
         ),
         (attention, ["--batch-size", "4001"], "--batch-size 4001 is more than the 4000 training"),
-        (attention, ["--validation-images", "64"], "64 test images are too few for the FID"),
+        (attention, ["--validation-images", "64"], "64 test images (or --valid"),
     ],
 )
 def test_too_few_images_are_one_line_and_write_nothing(
@@ -479,6 +485,8 @@ def test_truncation_leaves_out_latest_runs_that_it_cannot_measure(tmp_path, monk
 
 def test_truncation_refuses_what_is_no_generator_of_digits(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
+    line = error_of(truncation.main, ["--dataset", "mnist"], capsys)
+    assert "--dataset has no part without --keras-file" in line
     path = save_generator(tmp_path / "photos.keras", size=64)
     line = error_of(truncation.main, ["--keras-file", path, "--dataset", "sample"], capsys)
     assert "photos.keras: makes (64, 64, 1) from 1 inputs" in line

@@ -134,7 +134,7 @@ def test_runs_of_a_chapter_are_summarised_together():
     }
     expected = {"mean": 0.6, "deviation": np.std([0.5, 0.7], ddof=1)}
     assert found["a"]["inf"]["precision"] == pytest.approx(expected)
-    assert found["b"]["0.5"]["precision"] == {"mean": 0.1, "deviation": 0}
+    assert found["b"]["0.5"]["precision"] == {"mean": 0.1, "deviation": None}
 
 
 def write_run(folder, chapter="chapter04_dcgan", dataset="mnist", finished=True):

@@ -74,7 +74,7 @@ def test_several_workers_are_refused(trained):
     _, train_part = trained
     run = open_run()
     run.workers = object()
-    with pytest.raises(UserError, match="one network at a time"):
+    with pytest.raises(UserError, match="one part at a time: give the flags of one alone"):
         parts.train_parts(run, DATA, PARTS, train_part)
 
 

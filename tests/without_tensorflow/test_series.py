@@ -116,6 +116,21 @@ def test_several_machines_are_refused_before_a_folder_is_made(
     assert called == [] and list(tmp_path.iterdir()) == []
 
 
+def test_the_precision_is_that_of_all_programs_and_of_the_command_that_goes_on(
+    called, monkeypatch, tmp_path
+):
+    main = series.program("chapter99", "", ("one", "two"))
+    main(["--precision", "float32"])
+    assert all(argv[2:4] == ["--precision", "float32"] for _, argv in called)
+
+    def stop(argv):
+        raise KeyboardInterrupt("Go on with two.py --resume")
+
+    monkeypatch.setattr(sys.modules["chapter99.two"], "main", stop)
+    with pytest.raises(KeyboardInterrupt, match="--precision float32"):
+        main(["--precision", "float32"])
+
+
 def test_dry_run_writes_nothing(called, tmp_path):
     series.program("chapter99", "", ("one", "two"))(["--dry-run"])
     assert [argv for _, argv in called] == [["--preset", "quick", "--dry-run"]] * 2
