@@ -62,7 +62,7 @@ class CycleGAN(ChapterModel):
         seed: with the iteration, sets all that is random in a training step.
     """
 
-    METRICS = (
+    METRICS: tuple[str, ...] = (
         "d_A_loss",
         "d_B_loss",
         "adversarial_loss",
