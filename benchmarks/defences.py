@@ -81,6 +81,7 @@ def train(network, images, labels, arguments):
 
     from chapter10_adversarial import attacks
     from chapter10_adversarial.training import cross_entropy, trades_loss
+    from common.averages import early_decay, update_averages
 
     steps = len(images) // arguments.batch_size
     total = steps * arguments.epochs
@@ -126,9 +127,7 @@ def train(network, images, labels, arguments):
         for variable, move in zip(variables, moves, strict=False):
             variable.assign_sub(move)
         optimizer.apply_gradients(zip(found, variables, strict=True))
-        momentum = tf.minimum(arguments.average, begun / (begun + 9))
-        for average, variable in zip(averages, variables, strict=True):
-            average.assign(momentum * average + (1 - momentum) * variable)
+        update_averages(averages, variables, early_decay(arguments.average, iteration + 1))
         return loss
 
     random = np.random.default_rng(arguments.seed)
@@ -147,20 +146,16 @@ def train(network, images, labels, arguments):
 def judge(network, images, labels):
     """Names of attacks, and the share of the images that withstand them so far."""
     import numpy as np
+    from loops.chapter10 import attack_in_turn
 
     from chapter10_adversarial import attacks
     from chapter10_adversarial.evaluation import is_right
 
-    left = np.flatnonzero(is_right(network, images, labels))
-    for name, (attack, settings) in ATTACKS.items():
-        if not len(left):
-            yield name, 0.0
-            continue
-        given = {"logits": network, "images": images[left], "labels": labels[left]}
-        given |= {"epsilon": EPSILON, "bounds": (0, 1)} | settings
-        adversarial = getattr(attacks, attack)(**given).numpy()
-        left = left[is_right(network, adversarial, labels[left])]
-        yield name, len(left) / len(images)
+    in_turn = [(getattr(attacks, attack), settings) for attack, settings in ATTACKS.values()]
+    given = {"logits": network, "epsilon": EPSILON, "bounds": (0, 1)}
+    found = attack_in_turn(images, labels, in_turn, given)
+    for name, adversarial in zip(ATTACKS, found, strict=True):
+        yield name, np.mean(is_right(network, adversarial, labels))
 
 
 if __name__ == "__main__":

@@ -62,11 +62,10 @@ def main():
     from common import data, runs
 
     run = runs.find_trained("chapter10_adversarial", train.Settings, arguments.run)
-    dataset = data.load(
-        run.config.dataset,
-        arguments.data_dir or run.config.data_dir,
-        run.config.validation_images,
-    )
+    check(arguments.attacks, run)
+    folder = arguments.data_dir or run.config.data_dir
+    dataset = data.load(run.data_name(folder), folder, run.config.validation_images)
+    run.check_data(dataset.describe())
     chosen = slice(arguments.first, arguments.first + arguments.images)
     images = dataset.x_test[chosen].astype(np.float32) / 255
     labels = dataset.y_test[chosen]
@@ -77,8 +76,8 @@ def main():
     for name in ("undefended", "defended") if run.config.defend else ("undefended",):
         network = run.load_model(name, [(None, 28, 28, 1)], [(None, 10)])
         for attack in arguments.attacks:
-            if attack == "flat" and (name != "defended" or run.config.binarization <= FLAT):
-                continue  # it has no sigmoid, or one that is flat by itself
+            if attack == "flat" and name != "defended":
+                continue  # it has no sigmoid
             for epsilon in arguments.epsilons:
                 right, seconds = [], []
                 theirs, ours = pair(attack, network, run.config, epsilon, arguments.norm)
@@ -98,13 +97,28 @@ def main():
                 print(row.format(name, attack, f"{epsilon:g}", *shown, ratio), flush=True)
 
 
+def check(attacks, run):
+    """A UserError if an attack cannot be made on the networks of the run."""
+    from common import UserError
+
+    if "flat" in attacks and not (run.config.defend and run.config.binarization > FLAT):
+        raise UserError(
+            f"--attacks flat needs a run with --defend and a --binarization of more than {FLAT:g}: "
+            f"{run.path} is none"
+        )
+    copied = {"apgd", "autoattack"} & set(attacks)
+    if copied and run.config.precision != "float32":
+        raise UserError(
+            f"--attacks {min(copied)} copies the networks to PyTorch, in float32: {run.path} was "
+            f"trained with --precision {run.config.precision}"
+        )
+
+
 def pair(attack, network, config, epsilon, norm):
     """Two functions of images and labels that give adversarial images: theirs, and ours."""
-    import numpy as np
     from loops import chapter10
 
     from chapter10_adversarial import attacks
-    from chapter10_adversarial.evaluation import is_right
     from chapter10_adversarial.networks import build_classifier
 
     given = {"logits": network, "epsilon": epsilon, "bounds": (0, 1), "norm": norm}
@@ -115,18 +129,12 @@ def pair(attack, network, config, epsilon, norm):
         return attacks.pgd(images=images, labels=labels, **given, **settings).numpy()
 
     def our_strongest(images, labels):
-        """One after the other, on what has withstood those before."""
-        adversarial = images.copy()
-        for function, settings in (
+        in_turn = (
             (attacks.apgd, {"steps": config.apgd_steps}),
             (attacks.apgd_t, {"steps": config.apgd_steps, "classes": config.apgd_classes}),
             (attacks.square, {"queries": config.square_queries}),
-        ):
-            left = np.flatnonzero(is_right(network, adversarial, labels))
-            if len(left):
-                found = function(images=images[left], labels=labels[left], **given, **settings)
-                fooled = left[~is_right(network, found.numpy(), labels[left])]
-                adversarial[fooled] = found.numpy()[np.isin(left, fooled)]
+        )
+        *_, adversarial = chapter10.attack_in_turn(images, labels, in_turn, given)
         return adversarial
 
     def our_apgd(logits):

@@ -9,7 +9,9 @@ from matplotlib.figure import Figure
 from common import images
 
 
-def write_figures(run, model, test_images: np.ndarray, labels: np.ndarray, title: str) -> None:
+def write_figures(
+    run, model, test_images: np.ndarray, labels: np.ndarray, classes: tuple[str, ...], title: str
+) -> None:
     """Writes the pictures of a trained model into the run's folder.
 
     latent_space.png and manifold.png are drawn only for a latent space of two dimensions.
@@ -18,11 +20,12 @@ def write_figures(run, model, test_images: np.ndarray, labels: np.ndarray, title
         model: a VAE or an Autoencoder.
         test_images: n×784 in [0, 1].
         labels: n, 0 to 9.
+        classes: what the labels stand for.
         title: of the run.
     """
     codes = ops.convert_to_numpy(model.encode(test_images))
     if model.latent_dim == 2:
-        plot = latent_space(codes, labels, f"{title}: codes of the test images")
+        plot = latent_space(codes, labels, classes, f"{title}: codes of the test images")
         run.write("latent_space.png", plot)
         run.write("manifold.png", images.png(manifold(model)))
     pairs = reconstructions(test_images[:50], model.decode(codes[:50]))
@@ -30,13 +33,15 @@ def write_figures(run, model, test_images: np.ndarray, labels: np.ndarray, title
     run.write("prior_samples.png", images.png(prior_samples(model)))
 
 
-def latent_space(codes: np.ndarray, labels: np.ndarray, title: str) -> bytes:
-    """Figure 2.6 as PNG: codes, n×2, each a dot coloured by its label, 0 to 9."""
+def latent_space(
+    codes: np.ndarray, labels: np.ndarray, classes: tuple[str, ...], title: str
+) -> bytes:
+    """Figure 2.6 as PNG: codes, n×2, each a dot coloured by its label, a number of a class."""
     figure = Figure(figsize=(7, 6), layout="constrained")
     ax = figure.subplots()
-    for label in range(10):
+    for label, name in enumerate(classes):
         z1, z2 = codes[labels == label].T
-        ax.scatter(z1, z2, s=4, color=f"C{label}", label=str(label), linewidths=0)
+        ax.scatter(z1, z2, s=4, color=f"C{label}", label=name, linewidths=0)
     ax.set(title=title, xlabel="$z_1$", ylabel="$z_2$", aspect="equal")
     ax.legend(markerscale=4, loc="center left", bbox_to_anchor=(1, 0.5))
     return images.figure_png(figure)

@@ -51,6 +51,7 @@ def train(config: Settings, run: TrainingRun) -> dict:
     from chapter02_autoencoder.autoencoder import Autoencoder
     from chapter02_autoencoder.networks import build_decoder, build_encoder
     from chapter02_autoencoder.vae import VAE
+    from common import data
 
     dataset = run.load_data()
     test_images = dataset.x_test.reshape(len(dataset.x_test), -1).astype("float32") / 255  # n×784
@@ -81,7 +82,8 @@ def train(config: Settings, run: TrainingRun) -> dict:
     name = {"vae": "VAE", "autoencoder": "autoencoder"}[config.model]
     title = f"Chapter 2, {name}, {config.dataset}"
     run.plot_history(model.PLOTS, title)
-    figures.write_figures(run, model, test_images, dataset.y_test, title)
+    classes = data.class_names(config.dataset)
+    figures.write_figures(run, model, test_images, dataset.y_test, classes, title)
     run.save_models(encoder=encoder, decoder=decoder)
     return run.finish({})
 

@@ -83,7 +83,8 @@ class GameGAN(BaseGAN):
             with tape.stop_recording():  # the discriminator's update has a tape of its own
                 logs = self.train_discriminator(batches[-1], fake_images)
 
-            # 3. … the generator, on the same generated images.
+            # 3. … the generator, on the same generated images. (The papers' algorithms draw new
+            # ones; these save a forward pass.)
             g_loss = self.generator_loss(batches[-1], fake_images)
         variables = self.generator.trainable_variables
         minimize(self.g_optimizer, tape, g_loss, variables)

@@ -120,7 +120,10 @@ def stream(batch_size: int, seed: int):
 
 
 def train(name: str, config: Settings) -> list[np.ndarray]:
-    """Plays one game; gives the generator's samples of the same noise, SAMPLES×2, FRAMES times."""
+    """Plays one game; gives the generator's samples, SAMPLES×2, always of the same noise.
+
+    They are FRAMES + 1: before training, and after each of FRAMES intervals.
+    """
     import keras
     from keras import layers
 

@@ -5,7 +5,15 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
 
-from chapter05_training.tables import COMMON, NAMES, OF_PAPERS, PAPER, TUNED, GameName
+from chapter05_training.tables import (
+    COMMON,
+    KERAS_BETA_2,
+    NAMES,
+    OF_PAPERS,
+    PAPER,
+    TUNED,
+    GameName,
+)
 from common import UserError
 from common.settings import CHOSEN_FOR, Count, DigitSettings, Fraction, Width
 
@@ -39,7 +47,8 @@ class Settings(DigitSettings):
     discriminator_learning_rate: PositiveFloat | None = None
     """of the discriminator's optimiser (default: the game's own)"""
     optimizer: Literal["adam", "rmsprop"] | None = None
-    """of both networks (default: the game's own)"""
+    """of both networks (default: the game's own); with another than the game's, beta-2 is Keras'
+    default"""
     beta_1: Fraction | None = None
     """momentum of Adam, which RMSprop does not have (default: the game's own)"""
     beta_2: Fraction | None = None
@@ -77,7 +86,7 @@ class Settings(DigitSettings):
     """soft labels: how far below 1 the label of a real image is; for minimax and non-saturating"""
     label_noise: Annotated[float, Field(ge=0, le=0.5)] = 0.0
     """noisy labels: the share of images with the wrong one; for minimax and non-saturating"""
-    image_noise: Annotated[float, Field(ge=0, le=2)] = 0.0
+    image_noise: Annotated[float, Field(ge=0, le=1)] = 0.0
     """standard deviation of noise on all images that the discriminator sees in training"""
     minibatch_discrimination: bool = False
     """let the discriminator compare the images of a batch with each other"""
@@ -108,6 +117,8 @@ class Settings(DigitSettings):
         table = {"tuned": TUNED, "paper": PAPER}[self.game_settings]
         common = COMMON | (OF_PAPERS if self.game_settings == "paper" else {})
         own = common | table[name]
+        if self.optimizer and self.optimizer != own["optimizer"]:
+            own["beta_2"] = KERAS_BETA_2[self.optimizer]  # the table's is for the other optimiser
         if (self.optimizer or own["optimizer"]) == "rmsprop":
             own["beta_1"] = None
         return {key: value for key, value in own.items() if getattr(self, key) is None}
@@ -141,17 +152,25 @@ class Settings(DigitSettings):
         if values["optimizer"] == "rmsprop" and values["beta_1"] is not None:
             raise ValueError(f"--beta-1 goes with --optimizer adam; {name} has rmsprop")
         if name == "wgan-gp" and not values["gradient_penalty"]:
-            raise ValueError("--gradient-penalty 0 leaves wgan-gp without what makes it a game")
-        mixes = {
-            "--normalization batch": values["normalization"] == "batch",
-            "--minibatch-discrimination": self.minibatch_discrimination,
-        }
-        if values["r1"] or values["gradient_penalty"]:
-            for flag in [flag for flag, given in mixes.items() if given]:
+            raise ValueError(
+                "--gradient-penalty 0 leaves nothing that bounds the slope of wgan-gp's critic, "
+                "whose loss then falls without end"
+            )
+        mixes = (
+            # A paper's settings may have batch normalisation, which nobody typed.
+            ("--normalization batch", values["normalization"] == "batch", "--normalization none"),
+            (
+                "--minibatch-discrimination",
+                self.minibatch_discrimination,
+                "--no-minibatch-discrimination",
+            ),
+        )
+        for flag, given, without in mixes:
+            if given and (values["r1"] or values["gradient_penalty"]):
                 raise ValueError(
                     f"{flag} makes an image's logit depend on the others of its batch, so that a "
-                    f"penalty on its gradient, as {name} has it, means little; "
-                    + ("leave it out" if values["gradient_penalty"] else "leave it out, or --r1 0")
+                    f"penalty on its gradient, as {name} has it, means little; give {without}"
+                    + ("" if values["gradient_penalty"] else ", or --r1 0")
                 )
 
     def check_images(self, images: int) -> None:

@@ -7,12 +7,14 @@ GameName = Literal[
 ]
 NAMES: tuple[GameName, ...] = GameName.__args__  # type: ignore[attr-defined]
 
+KERAS_BETA_2 = {"adam": 0.999, "rmsprop": 0.9}  # Keras' defaults; RMSprop calls it rho
+
 # What every game has unless its own settings, or a flag, say otherwise.
 COMMON: dict[str, Any] = {
     "batch_size": 64,
     "optimizer": "adam",
     "beta_1": 0.0,
-    "beta_2": 0.999,  # Keras' own
+    "beta_2": KERAS_BETA_2["adam"],
     "critic_steps": 1,
     "learning_rate_decay": True,
     "r1": 0.0,
@@ -101,7 +103,7 @@ TUNED: dict[str, dict[str, Any]] = {
         "generator_learning_rate": 5e-3,
         "discriminator_learning_rate": 2e-3,
         "optimizer": "rmsprop",
-        "beta_2": 0.9,  # Keras' own
+        "beta_2": KERAS_BETA_2["rmsprop"],
         "critic_steps": 2,
         "clip": 0.1,
     },

@@ -10,7 +10,7 @@ from common.distribution import minimize
 
 
 def loss_features(real_features, fake_features):
-    """Feature matching: squared distance of two batches' mean features, n×d and m×d, a scalar."""
+    """Feature matching: mean squared difference of two batches' mean features, n×d and m×d."""
     real_mean = distribution.mean(ops.mean(real_features, axis=0))
     fake_mean = distribution.mean(ops.mean(fake_features, axis=0))
     return ops.mean(ops.square(real_mean - fake_mean))

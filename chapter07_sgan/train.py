@@ -19,7 +19,7 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
 if not __package__:  # run by its path: find `common` from whatever folder we were started in
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from common import cli
+from common import UserError, cli
 from common.settings import Count, Fraction, GANSettings
 from common.training import TrainingRun
 
@@ -144,6 +144,9 @@ def train(config: Settings, run: TrainingRun) -> dict:
     from chapter07_sgan.split import split_labeled
     from common import images, metrics
     from common.batch_norm import unfuse
+
+    if "confidence" in run.typed and not config.pseudo_labels:
+        raise UserError("--confidence needs --pseudo-labels")
 
     dataset = run.load_data()
     split = split_labeled(dataset, config)

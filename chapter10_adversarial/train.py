@@ -73,11 +73,15 @@ class Settings(EpochSettings):
 
     @model_validator(mode="after")
     def _steps_reach_epsilon(self) -> Self:
-        if self.attack_steps * self.attack_step_size < 1:
-            raise ValueError(
-                f"--attack-steps {self.attack_steps} of --attack-step-size "
-                f"{self.attack_step_size:g} do not get as far as epsilon; take more or longer ones"
-            )
+        for kind, steps, size in (
+            ("attack", self.attack_steps, self.attack_step_size),
+            ("training", self.training_steps, self.training_step_size),
+        ):
+            if steps * size < 1:
+                raise ValueError(
+                    f"--{kind}-steps {steps} of --{kind}-step-size {size:g} do not get as far as "
+                    "epsilon; take more or longer ones"
+                )
         return self
 
 

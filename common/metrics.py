@@ -83,7 +83,8 @@ def precision_recall(
     Each sample covers a ball that reaches to its nearest `neighbours` in its own set. Precision:
     the share of generated samples that real balls cover (are they good?). Recall: the share of real
     samples that generated balls cover (is everything made?). 1 is best. Both depend on the sizes of
-    the sets: compare equal ones only.
+    the sets: compare equal ones only. A sample far from all others has a large ball, so both are
+    too high for sets with outliers.
 
     Raises:
         ValueError: a set has no more samples than `neighbours`.

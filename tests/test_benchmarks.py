@@ -16,6 +16,8 @@ import loops
 import quality
 import scaling
 
+from common import UserError
+
 
 @pytest.fixture
 def run_quality(monkeypatch, capsys):
@@ -98,6 +100,26 @@ def test_both_loops_of_each_chapter_run(name, monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("eagerly")
+@pytest.mark.parametrize(
+    "attack, settings, said",
+    [
+        ("flat", {"defend": False}, "--attacks flat needs a run with --defend"),
+        ("flat", {"defend": True, "binarization": 5.0}, "a --binarization of more than 5"),
+        ("apgd", {"precision": "mixed_bfloat16"}, "trained with --precision mixed_bfloat16"),
+        ("autoattack", {"precision": "mixed_bfloat16"}, "copies the networks to PyTorch"),
+    ],
+)
+def test_strength_refuses_attacks_that_a_run_s_networks_do_not_allow(attack, settings, said):
+    import strength
+
+    from chapter10_adversarial.train import PRESETS
+
+    run = types.SimpleNamespace(path="RUN", config=PRESETS["smoke"].replace(**settings))
+    with pytest.raises(UserError, match=said):
+        strength.check(["pgd", attack], run)
+    strength.check(["pgd"], run)
+
+
 def test_defences_trains_with_all_means_and_prints_what_attacks_leave(monkeypatch, capsys):
     import defences
 

@@ -22,7 +22,7 @@ from conftest import (
 from keras import layers
 
 from chapter05_training import comparison, dirac, measure, ring, saturation, train
-from chapter05_training.figures import rank_correlation
+from chapter05_training.figures import Trained, rank_correlation
 from chapter05_training.games import GAMES
 from chapter05_training.gan import GameGAN
 from chapter05_training.hacks import HackedGAN
@@ -30,8 +30,9 @@ from chapter05_training.measurement import Measurement
 from chapter05_training.minibatch import MinibatchDiscrimination
 from chapter05_training.networks import build_discriminator, build_generator
 from chapter05_training.tables import NAMES
-from common import data, penalties, spectral
+from common import data, images, penalties, spectral
 from common.callbacks import Diverged
+from common.training import TrainingRun
 
 SMOKE = ["--preset", "smoke"]
 
@@ -451,6 +452,23 @@ def test_few_images_get_advice_before_training(tmp_path, monkeypatch, capsys):
     flags = ["--images", "80000", "--output-dir", str(tmp_path / "run")]
     train.main([*SMOKE, *flags])
     assert "4000 training images make 20 passes in each game" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("seconds, expected", [([9, 1, 3], [2, 3, 6]), ([9], [9])])
+def test_what_a_finished_game_has_measured(tmp_path, seconds, expected):
+    """The first interval compiles: it counts as long as the median of the others."""
+    rows = [(10 * (n + 1), second) for n, second in enumerate(seconds)]
+    last = rows[-1][0]
+    (tmp_path / "results.json").write_text(json.dumps({"images": 32 * last, "iterations": last}))
+    for file, column in (("timings.csv", "seconds"), ("history.csv", "fid")):
+        lines = [f"iteration,{column}", *(f"{iteration},{value}" for iteration, value in rows)]
+        (tmp_path / file).write_text("\n".join(lines) + "\n")
+    (tmp_path / "samples").mkdir()
+    picture = tmp_path / TrainingRun.picture(last)
+    picture.write_bytes(images.png(np.zeros((2, 2), np.uint8)))
+    trained = Trained("minimax", tmp_path)
+    assert trained.seconds.tolist() == expected
+    assert trained.images.tolist() == [32 * iteration for iteration, _ in rows]
 
 
 def test_comparison_leaves_what_the_readme_promises(finished_run):

@@ -1,6 +1,7 @@
 """Chapter 6: the style-based generator, its training, and what its styles do."""
 
 import json
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -204,6 +205,30 @@ def test_smoke_run_leaves_what_the_readme_promises(finished_run):
     assert lines[0] == "psi,precision,recall,fid"
     assert [float(line.split(",")[0]) for line in lines[1:]] == list(style_figures.TRUNCATIONS)
     assert frames_of(finished_run / "progress.gif") == 7
+
+
+def test_labels_kept_tells_whose_styles_decide():
+    """On a network whose images have the brightness of the first style's digit, whoever's it is."""
+
+    class Network:
+        averaged = SimpleNamespace(layers_of=lambda level: 8, styles=tf.constant)
+        phase = SimpleNamespace(level=3)
+
+        def fixed_noise(self, count):
+            return np.random.default_rng(1).integers(0, 10, (count, 1)).astype(np.float32)
+
+        def draw(self, styles):
+            return np.ones((1, 32, 32, 1)) * styles[0][:, None, None] / 10
+
+    def classifier(pictures):
+        return None, np.eye(10)[np.round(pictures[:, 14, 14, 0] * 10).astype(int)]
+
+    found = style_figures.labels_kept(Network(), classifier)
+    assert found == {
+        "coarse": {"label_kept": 0, "label_of_other": 1},
+        "middle": {"label_kept": 1, "label_of_other": 0},
+        "fine": {"label_kept": 1, "label_of_other": 0},
+    }
 
 
 def test_explore_finds_images_and_walks(finished_run, capsys):

@@ -327,6 +327,30 @@ def test_a_step_with_pseudo_labels():
         np.testing.assert_allclose(weight, average * before + (1 - average) * now, atol=1e-6)
 
 
+def test_the_teacher_sees_images_as_they_are_and_without_noise(monkeypatch):
+    """The discriminator, beside it, sees the same images moved."""
+    gan = small_sgan(
+        functools.partial(PseudoLabelSGAN, weight=1.0, confidence=0.05, ramp=8, average=0.75),
+        augmentation=build_augmentation(2),
+        batch_norm=False,
+    )
+    (labeled, labels), real = first(batches(1))
+    expected = gan.teacher(real, training=False).numpy()
+    given, answered, ask = [], [], gan.teacher.call
+
+    def record(images, **settings):
+        given.append(images)
+        answered.append(ask(images, **settings))
+        return answered[-1]
+
+    monkeypatch.setattr(gan.teacher, "call", record)
+    gan.train_step(((labeled, labels), real))
+    assert len(given) == 1
+    assert np.array_equal(given[0], real)
+    assert np.array_equal(answered[0], expected)
+    assert not np.array_equal(gan.prepare(((labeled, labels), real))[1], real)
+
+
 def test_what_is_random_depends_on_seed_and_iteration():
     """Noise, dropout and shifts: the same from any state of Keras' own counters, then others."""
 
@@ -530,6 +554,7 @@ def test_settings_reach_the_networks_and_optimisers(monkeypatch):
         (["--shift", "40"], "--shift 40: should be less than or equal to 7"),
         (["--feature-matching"], "--feature-matching needs a discriminator without batch norm"),
         (["--pseudo-labels", "1"], "--pseudo-labels needs --feature-matching"),
+        (["--confidence", "0.5"], "--confidence needs --pseudo-labels"),
         (["--shift", "2", "--xla"], "--shift 2 cannot be compiled with XLA"),
         (["--networks", "dense"], "give --no-discriminator-batch-norm too (--preset smoke has it"),
         (["--validation-images", "60"], "60 test images (or --validation-images) are too few"),

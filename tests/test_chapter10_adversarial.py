@@ -730,10 +730,11 @@ def batch():
     return random.uniform(size=(16, 28, 28, 1)).astype(np.float32), np.arange(16) % 10
 
 
-def test_a_step_trains_each_network_on_its_images(batch):
-    """Against Keras' own train_on_batch."""
+@pytest.mark.parametrize("warmup, epsilon", [(0, 0.3), (4, 0.3 / 4)])
+def test_a_step_trains_each_network_on_its_images(batch, warmup, epsilon):
+    """Against Keras' own train_on_batch; in the first step of a warm-up of four, too."""
     images, labels = batch
-    training = make_training()
+    training = make_training(warmup=warmup)
     expected = []
     for name in ("undefended", "second", "defended"):
         network = getattr(training, name)
@@ -743,13 +744,13 @@ def test_a_step_trains_each_network_on_its_images(batch):
                 logits=network,
                 images=images,
                 labels=labels,
-                epsilon=0.3,
+                epsilon=epsilon,
                 bounds=(0, 1),
                 steps=2,
                 step_size=0.5,
                 seed=(3, 0),
             ).numpy()
-            assert np.abs(shown - images).max() > 0.29
+            assert np.abs(shown - images).max() == pytest.approx(epsilon, rel=1e-3)
         copy = keras.models.clone_model(network)
         copy.set_weights(network.get_weights())
         copy.compile(
@@ -1088,10 +1089,13 @@ def test_strength_compares_both_attacks_on_the_networks_of_a_run(run, monkeypatc
 
     for name in ("toolbox_pgd", "autoattack"):
         monkeypatch.setattr(chapter10, name, lambda *settings: lambda images, labels: images)
-    flags = ["--images", "200", "--epsilons", "0.3", "--attacks", "pgd", "apgd", "autoattack"]
-    monkeypatch.setattr(sys, "argv", ["", str(run[0]), *flags])
+    flags = ["--images", "200", "--epsilons", "0.3", "--attacks"]
+    monkeypatch.setattr(sys, "argv", ["", str(run[0]), *flags, "pgd", "apgd", "autoattack", "flat"])
     strength.main()
-    lines = [line.split() for line in capsys.readouterr().out.splitlines()[1:]]
+    *lines, flat = [line.split() for line in capsys.readouterr().out.splitlines()[1:]]
+    assert flat[:3] == ["defended", "flat", "0.3"]
+    # Ours is Auto-PGD too, with a flatter sigmoid: whom it fools, it fools by images of its own.
+    assert flat[3] == lines[4][4] and float(flat[4].rstrip("%")) <= 100
     dataset = data.load("sample")
     images, labels = dataset.x_test[:200].astype(np.float32) / 255, dataset.y_test[:200]
     assert [line[:3] for line in lines] == [
@@ -1156,6 +1160,10 @@ def test_killed_while_the_second_network_is_saved_and_resumed(run, monkeypatch):
         (["--trades", "1"], "--trades needs --defend"),
         (["--training-step-size", "1"], "--training-step-size needs --defend"),
         (["--attack-steps", "1"], "--attack-steps 1 of --attack-step-size 0.8 do not get as far"),
+        (
+            ["--defend", "--training-step-size", "0.01"],
+            "--training-steps 2 of --training-step-size 0.01 do not get as far as epsilon",
+        ),
     ],
 )
 def test_a_mistake_is_one_line(capsys, tmp_path, flags, said):

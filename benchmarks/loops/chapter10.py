@@ -91,6 +91,30 @@ def toolbox_pgd(network, epsilon, batch_size, norm="inf"):
     return attack.generate
 
 
+def attack_in_turn(images, labels, attacks, given):
+    """Attacks, each on the images that withstood those before it, as in AutoAttack.
+
+    Args:
+        attacks: pairs of a function of `chapter10_adversarial.attacks` and settings of its own.
+        given: the settings of all, with `logits`.
+
+    Yields:
+        After each attack, the images: those that fooled the network, and the others as they were.
+    """
+    import numpy as np
+
+    from chapter10_adversarial.evaluation import is_right
+
+    adversarial = images.copy()
+    for attack, settings in attacks:
+        left = np.flatnonzero(is_right(given["logits"], adversarial, labels))
+        if len(left):
+            found = attack(images=images[left], labels=labels[left], **given, **settings).numpy()
+            fooled = ~is_right(given["logits"], found, labels[left])
+            adversarial[left[fooled]] = found[fooled]
+        yield adversarial
+
+
 def autoattack(network, epsilon, norm, attacks=None):
     """Croce and Hein's own AutoAttack, standard: APGD-CE, APGD-T, FAB-T and Square; or those of its
     attacks that are named. A function of images and labels. It needs PyTorch, as does its FAB; so

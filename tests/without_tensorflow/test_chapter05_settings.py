@@ -73,6 +73,21 @@ def test_dry_run_shows_what_each_game_has(capsys):
 
 
 @pytest.mark.parametrize(
+    "game, optimizer, beta_1, beta_2",
+    [
+        ("minimax", "rmsprop", None, 0.9),
+        ("wgan", "adam", 0.0, 0.999),
+        ("wgan", "rmsprop", None, TUNED["wgan"]["beta_2"]),
+    ],
+)
+def test_another_optimiser_has_keras_own_memory(game, optimizer, beta_1, beta_2):
+    config = train.PRESETS["quick"].with_flags({"game": [game], "optimizer": optimizer})
+    assert (config.beta_1, config.beta_2) == (beta_1, beta_2)
+    config = train.PRESETS["paper"].with_flags({"game": ["wgan"], "optimizer": "rmsprop"})
+    assert config.beta_2 == PAPER["wgan"]["beta_2"]
+
+
+@pytest.mark.parametrize(
     "flags, words",
     [
         (["--game", "hinge", "--clip", "0.1"], "--clip goes with --game wgan, not with hinge"),
@@ -97,10 +112,15 @@ def test_dry_run_shows_what_each_game_has(capsys):
         ),
         (
             ["--game", "wgan-gp", "--minibatch-discrimination"],
-            "as wgan-gp has it, means little; leave it out",
+            "as wgan-gp has it, means little; give --no-minibatch-discrimination",
         ),
         (["--game", "wgan", "--beta-1", "0.5"], "--beta-1 goes with --optimizer adam; wgan has"),
         (["--game", "wgan", "--normalization", "spectral"], "--normalization spectral goes with"),
+        (
+            ["--preset", "paper", "--game", "minimax", "--r1", "1"],
+            "means little; give --normalization none, or --r1 0",
+        ),
+        (["--image-noise", "1.5"], "--image-noise 1.5: should be less than or equal to 1"),
         (["--game", "hinge", "hinge"], "--game names a game twice"),
         (["--game"], "--game needs at least 1 value"),
         (["--game", "poker"], "argument --game: invalid choice: 'poker'"),
