@@ -34,6 +34,7 @@ def main():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     flags.add_argument("--binarization", type=float, default=30.0, metavar="K")
+    flags.add_argument("--convolutions", type=int, default=2, choices=[2, 4])
     flags.add_argument("--filters", type=int, default=16, metavar="N")
     flags.add_argument("--units", type=int, default=100, metavar="N")
     flags.add_argument("--epochs", type=int, default=10, metavar="N")
@@ -61,7 +62,9 @@ def main():
     from common import data
 
     dataset = data.load("mnist", arguments.data_dir, 5_000)
-    network = build_classifier(arguments.filters, arguments.units, arguments.binarization)
+    network = build_classifier(
+        arguments.filters, arguments.units, arguments.binarization, arguments.convolutions
+    )
     started = time.perf_counter()
     train(network, dataset.x_train.astype(np.float32) / 255, dataset.y_train, arguments)
     seconds = time.perf_counter() - started

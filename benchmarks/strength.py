@@ -142,7 +142,7 @@ def pair(attack, network, config, epsilon, norm):
         return lambda images, labels: attacks.apgd(images=images, labels=labels, **settings).numpy()
 
     if attack == "flat":
-        flat = build_classifier(config.filters, config.units, FLAT)
+        flat = build_classifier(config.filters, config.units, FLAT, config.convolutions)
         flat.set_weights(network.get_weights())
         return our_apgd(network), our_apgd(flat)
     if attack == "pgd":

@@ -2,8 +2,9 @@
 
 On two CPU cores:
 
-    python chapter07_sgan/train.py                    feature matching, in nine minutes
+    python chapter07_sgan/train.py                    feature matching, in 9 to 12 minutes
     python chapter07_sgan/train.py --preset book      the book's settings, Korean edition
+    python chapter07_sgan/train.py --pseudo-labels 1  labels for other images by a teacher, too
     python chapter07_sgan/train.py --labeled 50       fewer labels
     python chapter07_sgan/train.py --resume           goes on with a stopped run
 
@@ -119,7 +120,7 @@ PRESETS = {
         beta_1=0.5,
         learning_rate_decay=True,
         baseline_epochs=300,  # of two batches each
-        precision="mixed_bfloat16",  # faster, on CPUs and GPUs that compute in it
+        precision="mixed_bfloat16",  # a tenth faster, on CPUs that compute in it
     ),
     "book": BOOK,
     "smoke": BOOK.replace(

@@ -835,6 +835,10 @@ def test_classifier():
     network = networks.build_classifier(16, 100)
     assert network.output_shape == (None, 10)
     assert network.count_params() == 171_158
+    deeper = networks.build_classifier(32, 128, 30, convolutions=4)
+    sizes = [tuple(layer.output.shape[1:]) for layer in deeper.layers if "conv" in layer.name]
+    assert sizes == [(28, 28, 32), (14, 14, 32), (14, 14, 64), (7, 7, 64)]
+    assert deeper.output_shape == (None, 10)
 
 
 def test_binarization_leaves_little_but_black_and_white():
