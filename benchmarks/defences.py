@@ -4,10 +4,12 @@
     python benchmarks/defences.py --binarization 30 --trades 4
     python benchmarks/defences.py --binarization 0 --average 0.999
 
-It trains a line of the first table of "How the defended network is trained" in the chapter's
-README. The last 5,000 training images are kept from training; the first 1,000 of them are attacked
-by Auto-PGD, APGD-T and the Square attack, one after the other.
+It trains a line of the tables of "How the defended network is trained" in the chapter's README. The
+last 5,000 training images are kept from training; the first 1,000 of them are attacked by Auto-PGD,
+APGD-T and the Square attack, one after the other.
 
+    --convolutions N
+                   of the network: 2, of 5×5, as in `quick`; or 4, of 3×3, as in `book`
     --trades B     the loss of TRADES (Zhang et al. 2019), B times its second part
     --awp X        weights are moved by X of their length to where the loss is larger, and the
                    gradient is taken there (Wu et al. 2020); X grows with epsilon in the warm-up
@@ -34,7 +36,7 @@ def main():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     flags.add_argument("--binarization", type=float, default=30.0, metavar="K")
-    flags.add_argument("--convolutions", type=int, default=2, choices=[2, 4])
+    flags.add_argument("--convolutions", type=int, default=2, choices=[2, 4], help="of the network")
     flags.add_argument("--filters", type=int, default=16, metavar="N")
     flags.add_argument("--units", type=int, default=100, metavar="N")
     flags.add_argument("--epochs", type=int, default=10, metavar="N")

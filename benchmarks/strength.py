@@ -19,7 +19,7 @@ Both are shown batches of 500 images. The lower the accuracy that an attack leav
 is. "only theirs" and "only ours" count the images that the network gets wrong after that attack and
 not after the other: where the two counts are close, neither attack is clearly the stronger one.
 
-AutoAttack takes ten to sixteen minutes of one core for 1,000 images that a network withstands:
+AutoAttack takes from ten minutes to an hour of one core for 1,000 images that a network withstands:
 hours for all 10,000, which are the default, and so long for each network and epsilon. Give --images
 1000 --epsilons 0.3; or divide the images among several processes, each with --first and --images.
 """

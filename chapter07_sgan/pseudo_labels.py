@@ -41,7 +41,7 @@ class PseudoLabelSGAN(FeatureMatchingSGAN):
 
     Args:
         weight: of the pseudo-labels' loss beside the others.
-        confidence: the teacher's probability from which on its answer is a pseudo-label.
+        confidence: the teacher's probability above which its answer is a pseudo-label.
         ramp: iterations in which the weight grows from 0, as the first answers are poor ones.
         average: how much of the teacher is left after a step; less in the first steps, in which
             the average would otherwise be that of the initial weights.

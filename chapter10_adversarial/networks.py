@@ -15,13 +15,13 @@ def build_classifier(
     theirs are 4×4. Strides in place of pooling make it fast: an attack goes through it 40 times.
 
     Args:
-        filters: of the convolutions at the larger size; those at the smaller one have twice as
-            many.
+        filters: of the first half of the convolutions; those of the second half have twice as many.
         binarization: k of the sigmoid 1 / (1 + exp(-k(x - 0.5))) that pixels go through first. It
             makes dark grey black and light grey white ("differentiable binarization", Liao et al.
             2020). Above 33, white pixels have no gradient in float32 any more, which would mask the
             gradient instead of making the network robust. With 0 there is no sigmoid.
-        convolutions: 2, of 5×5, each with a stride of 2; or 4, of 3×3, every second with one.
+        convolutions: 2, of 5×5, each with a stride of 2; or 4, of 3×3, the second and fourth with a
+            stride of 2.
     """
     images = x = keras.Input((28, 28, 1))
     if binarization:

@@ -4,7 +4,7 @@ On two CPU cores:
 
     python chapter10_adversarial/train.py                         three minutes
     python chapter10_adversarial/train.py --defend                seven to nine: a defended one too
-    python chapter10_adversarial/train.py --defend --preset book  the same at length
+    python chapter10_adversarial/train.py --defend --preset book  larger networks: an hour, one core
     python chapter10_adversarial/train.py --resume                goes on with a stopped run
 
 The book's own experiment, on photos, is imagenet.py.
@@ -51,7 +51,7 @@ class Settings(EpochSettings):
     """convolutions of the networks: two of 5×5, each of which halves height and width; or four of
     3×3, of which every second does"""
     filters: Width = 32  # theirs: 32 and 64, too
-    """filters of the networks' convolutions at the larger size; at the smaller one there are twice
+    """filters of the first half of the networks' convolutions; those of the second half have twice
     as many"""
     units: Width = 128  # theirs: 1,024
     """units of the networks' hidden dense layer"""
@@ -89,7 +89,7 @@ class Settings(EpochSettings):
         return self
 
 
-# Here `book` is the larger run, to be compared with Madry et al. (2018).
+# Here `book` has the larger networks, to be compared with Madry et al.'s (2018).
 BOOK = Settings(epochs=10, batch_size=100)  # theirs: 83 epochs
 PRESETS = {
     # What these do, measured, is in the chapter's README.

@@ -98,8 +98,6 @@ def test_both_loops_of_each_chapter_run(name, monkeypatch):
         tf.config.run_functions_eagerly(False)
 
 
-@pytest.mark.slow
-@pytest.mark.usefixtures("eagerly")
 @pytest.mark.parametrize(
     "attack, settings, said",
     [
@@ -120,6 +118,8 @@ def test_strength_refuses_attacks_that_a_run_s_networks_do_not_allow(attack, set
     strength.check(["pgd"], run)
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("eagerly")
 def test_defences_trains_with_all_means_and_prints_what_attacks_leave(monkeypatch, capsys):
     import defences
 
@@ -128,7 +128,7 @@ def test_defences_trains_with_all_means_and_prints_what_attacks_leave(monkeypatc
     sample = data.load("sample", None, 20)
     monkeypatch.setattr(data, "load", lambda *arguments: sample)
     flags = "--epochs 1 --batch-size 1000 --filters 2 --units 8 --steps 1 --images 10"
-    flags += " --trades 1 --awp 0.01 --average 0.9"
+    flags += " --trades 1 --awp 0.01 --average 0.9 --convolutions 4"
     monkeypatch.setattr(sys, "argv", ["defences.py", *flags.split()])
     monkeypatch.setattr(defences, "ATTACKS", {"Auto-PGD": ("apgd", {"steps": 2})})
     defences.main()

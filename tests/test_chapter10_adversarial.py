@@ -839,6 +839,7 @@ def test_classifier():
     sizes = [tuple(layer.output.shape[1:]) for layer in deeper.layers if "conv" in layer.name]
     assert sizes == [(28, 28, 32), (14, 14, 32), (14, 14, 64), (7, 7, 64)]
     assert deeper.output_shape == (None, 10)
+    assert deeper.count_params() == 467_818
 
 
 def test_binarization_leaves_little_but_black_and_white():
@@ -1051,7 +1052,7 @@ def test_settings_reach_what_they_set(monkeypatch, tmp_path):
     flags += ["--epochs", "1", "--defend", "--learning-rate", "0.01", "--epsilon", "0.2"]
     flags += ["--attack-steps", "2", "--attack-step-size", "0.75"]
     flags += ["--training-steps", "3", "--training-step-size", "0.6", "--trades", "2"]
-    flags += ["--average", "0.9"]
+    flags += ["--average", "0.9", "--convolutions", "4", "--filters", "5", "--units", "17"]
     # Neither training nor what comes before `check_strength` has a part in what is asked here.
     monkeypatch.setattr(AdversarialTraining, "fit", lambda *arguments, **settings: None)
     monkeypatch.setattr(TrainingRun, "plot_history", lambda *arguments: None)
@@ -1063,7 +1064,7 @@ def test_settings_reach_what_they_set(monkeypatch, tmp_path):
         train.main([*SMOKE, *flags, "--output-dir", str(tmp_path / "run")])
     counts = {"steps": 3, "classes": 2, "tries": 4, "queries": 5}
     assert given["check_strength"][1] == counts
-    assert [settings[2] for settings in built] == [0, 0, 20]
+    assert built == [(5, 17, 0, 4), (5, 17, 0, 4), (5, 17, 20, 4)]
     assert given["Attacker"][0] == (2, 0.75, 0)
     trained = {"epsilon": 0.2, "warmup": 4, "steps": 3, "step_size": 0.6, "trades": 2, "seed": 0}
     assert trained.items() <= given["AdversarialTraining"][1].items()

@@ -28,7 +28,7 @@ class Chapter10:
 
         from chapter10_adversarial import networks, train
 
-        network = networks.build_classifier(train.BOOK.filters, train.BOOK.units)
+        network = networks.build_classifier(train.BOOK.filters, train.BOOK.units, convolutions=2)
         return network, dataset.x_test[:1000].astype(np.float32) / 255, dataset.y_test[:1000]
 
     @classmethod
