@@ -4,7 +4,7 @@
     python benchmarks/defences.py --binarization 30 --trades 4
     python benchmarks/defences.py --binarization 0 --average 0.999
 
-It trains a line of the tables of "How the defended network is trained" in the chapter's README. The
+It trains a line of the tables of "What was tried for the defence" in docs/robustness.md. The
 last 5,000 training images are kept from training; the first 1,000 of them are attacked by Auto-PGD,
 APGD-T and the Square attack, one after the other.
 
@@ -121,16 +121,15 @@ def train(network, images, labels, arguments):
             step_size=arguments.step_size,
             seed=tf.stack([arguments.seed, iteration]),
         )
-        moves = []
+        unmoved = [tf.identity(variable) for variable in variables]
         if arguments.awp:
             _, uphill = gradients(adversarial, batch, labels)
             for variable, gradient in zip(variables, uphill, strict=True):
                 unit = tf.math.divide_no_nan(gradient, tf.norm(gradient))
-                moves.append(arguments.awp * share * tf.norm(variable) * unit)
-                variable.assign_add(moves[-1])
+                variable.assign_add(arguments.awp * share * tf.norm(variable) * unit)
         loss, found = gradients(adversarial, batch, labels)
-        for variable, move in zip(variables, moves, strict=False):
-            variable.assign_sub(move)
+        for variable, value in zip(variables, unmoved, strict=True):
+            variable.assign(value)  # not minus what was added, which would round
         optimizer.apply_gradients(zip(found, variables, strict=True))
         update_averages(averages, variables, early_decay(arguments.average, iteration + 1))
         return loss

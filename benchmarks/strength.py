@@ -1,7 +1,7 @@
 """Compares chapter 10's attacks with those of others, on the networks of a finished run.
 
     pip install -r benchmarks/requirements.txt
-    pip install git+https://github.com/fra31/auto-attack
+    pip install git+https://github.com/fra31/auto-attack@a39220048b3c9f2cca9a4d3a54604793c68eca7e
     python benchmarks/strength.py RUN --data-dir DIR      RUN is the folder of a finished run
 
     pgd         the adversarial-robustness-toolbox's, and ours: 40 steps of epsilon / 30 from one
@@ -15,9 +15,10 @@
                 weights and a flatter sigmoid (--binarization 5), whose images the network is shown.
                 Where the second is stronger, binarization masks the gradient from the first.
 
-Both are shown batches of 500 images. The lower the accuracy that an attack leaves, the stronger it
-is. "only theirs" and "only ours" count the images that the network gets wrong after that attack and
-not after the other: where the two counts are close, neither attack is clearly the stronger one.
+Both are shown batches of 500 images, AutoAttack of 125, with which it is faster. The lower the
+accuracy that an attack leaves, the stronger it is. "only theirs" and "only ours" count the images
+that the network gets wrong after that attack and not after the other: where the two counts are
+close, neither attack is clearly the stronger one.
 
 AutoAttack takes from ten minutes to an hour of one core for 1,000 images that a network withstands:
 hours for all 10,000, which are the default, and so long for each network and epsilon. Give --images
@@ -69,6 +70,8 @@ def main():
     chosen = slice(arguments.first, arguments.first + arguments.images)
     images = dataset.x_test[chosen].astype(np.float32) / 255
     labels = dataset.y_test[chosen]
+    if not len(labels):
+        sys.exit(f"--first {arguments.first}: there are {len(dataset.y_test)} test images")
 
     row = "{:<14}{:<12}{:>8}{:>10}{:>10}{:>13}{:>11}{:>10}{:>10}{:>8}"
     titles = "network", "attack", "epsilon", "theirs", "ours", "only theirs", "only ours"

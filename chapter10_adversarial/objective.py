@@ -96,7 +96,9 @@ def margin(logits, labels) -> tf.Tensor:
 
 
 def log_odds(logits, labels) -> tf.Tensor:
-    """log((1 - p) / p) of the label's probability p: the loss that attacks ascend; float32, n.
+    """log((1 - p) / p), the log-odds against the label, whose probability is p; float32, n.
+
+    It is the loss that attacks ascend.
 
     Cross-entropy is its softplus, so both gradients have the same direction. But in the gradient of
     cross-entropy the part of the label's own logit, 1 - p, is rounded to 0 in float32 where a

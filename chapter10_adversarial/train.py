@@ -4,7 +4,7 @@ On two CPU cores:
 
     python chapter10_adversarial/train.py                         three minutes
     python chapter10_adversarial/train.py --defend                seven to nine: a defended one too
-    python chapter10_adversarial/train.py --defend --preset book  larger networks: about an hour
+    python chapter10_adversarial/train.py --defend --preset book  larger: an hour on one core
     python chapter10_adversarial/train.py --resume                goes on with a stopped run
 
 The book's own experiment, on photos, is imagenet.py.
