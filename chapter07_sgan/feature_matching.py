@@ -17,7 +17,7 @@ def loss_features(real_features, fake_features):
 
 
 class FeatureMatchingSGAN(SGAN):
-    """An SGAN whose generator matches the mean features of real images; arguments as `SGAN`'s.
+    """An SGAN whose generator matches the mean features of real images.
 
     The features are the activations of the discriminator's last hidden layer. The generator's
     images look worse than with the book's loss; but they lie around the real ones on all sides, and
@@ -30,12 +30,19 @@ class FeatureMatchingSGAN(SGAN):
     both networks; the features of real images are those of the forward pass of the discriminator's
     update, with its old weights, and those of generated images are of its new weights; and features
     are taken after the last layer's noise.
+
+    Args:
+        generator, discriminator, augmentation, classes, seed: as `SGAN`'s.
+        adversarial_weight: of the discriminator's losses on real and generated images, beside that
+            on labelled images. With 0 the discriminator learns nothing from the generator.
     """
 
-    def __init__(self, generator, discriminator, augmentation=None, classes=10, seed=0):
-        super().__init__(generator, discriminator, augmentation, classes, seed)
+    def __init__(self, *args, adversarial_weight=1.0, **keyword_arguments):
+        super().__init__(*args, **keyword_arguments)
+        self.adversarial_weight = adversarial_weight
+        last = self.discriminator.layers[-1]
         self.features_and_outputs = keras.Model(
-            discriminator.inputs[0], [discriminator.layers[-1].input, discriminator.outputs[0]]
+            self.discriminator.inputs[0], [last.input, self.discriminator.outputs[0]]
         )
 
     def compile(self, d_optimizer, g_optimizer, **kwargs):
@@ -58,7 +65,8 @@ class FeatureMatchingSGAN(SGAN):
                     c_loss = loss_labeled(outputs_labeled, labels)
                     d_loss_real = loss_real(self.logits(outputs_unlabeled))
                     d_loss_fake = loss_fake(self.logits(outputs_fake))
-                    loss = c_loss + (d_loss_real + d_loss_fake) / 2
+                    d_loss = (d_loss_real + d_loss_fake) / 2
+                    loss = c_loss + self.adversarial_weight * d_loss
                     further, reported = self.loss_unlabeled(
                         batch[1], self.logits(outputs_unlabeled)
                     )
@@ -75,7 +83,7 @@ class FeatureMatchingSGAN(SGAN):
 
         return self.report(
             c_loss=c_loss,
-            d_loss=(d_loss_real + d_loss_fake) / 2,
+            d_loss=d_loss,
             g_loss=g_loss,
             **self.head_accuracies(outputs_labeled, labels, outputs_unlabeled, outputs_fake),
             **reported,

@@ -6,8 +6,12 @@ import keras
 
 from chapter07_sgan import networks
 from chapter07_sgan.augmentation import build_augmentation
-from chapter07_sgan.dense_networks import build_dense_discriminator, build_dense_generator
 from chapter07_sgan.feature_matching import FeatureMatchingSGAN
+from chapter07_sgan.noisy_networks import (
+    build_convolutional_discriminator,
+    build_dense_discriminator,
+    build_dense_generator,
+)
 from chapter07_sgan.pseudo_labels import PseudoLabelSGAN
 from chapter07_sgan.sgan import SGAN
 from common import optimizers
@@ -16,7 +20,7 @@ from common.batch_norm import fuse
 
 def choose_generator(config) -> keras.Model:
     """A new generator: n×latent_dim to images, n×28×28×1 in [-1, 1]."""
-    if config.networks == "dense":
+    if config.networks != "convolutional":
         return build_dense_generator(config.latent_dim, config.synchronized_batch_norm)
     # `fuse`: the same network with a faster kernel for batch normalisation.
     return fuse(networks.build_generator(config.latent_dim), config.synchronized_batch_norm)
@@ -27,24 +31,32 @@ def choose_discriminator(config) -> keras.Model:
     outputs = networks.CLASSES if config.head == "k" else networks.CLASSES + 1
     if config.networks == "dense":
         return build_dense_discriminator(outputs)
+    if config.networks == "noisy-convolutional":
+        return build_convolutional_discriminator(outputs)
     discriminator = networks.build_discriminator(outputs, config.discriminator_batch_norm)
     return fuse(discriminator, config.synchronized_batch_norm)
 
 
 def choose_augmentation(config) -> keras.Model | None:
-    """The random shift of real images, if there is to be one."""
-    return build_augmentation(config.shift) if config.shift else None
+    """The random changes of real images, if there are to be any."""
+    if not config.augments:
+        return None
+    return build_augmentation(config.shift, config.rotation, config.zoom)
 
 
 def choose_model(config):
     """The training algorithm, a class or a function that makes one: SGAN's arguments to an SGAN."""
     if not config.feature_matching:
         return SGAN
-    if not config.pseudo_labels:
-        return FeatureMatchingSGAN
-    return functools.partial(
-        PseudoLabelSGAN, weight=config.pseudo_labels, confidence=config.confidence
-    )
+    gan = functools.partial(FeatureMatchingSGAN, adversarial_weight=config.adversarial_weight)
+    if config.pseudo_labels:
+        gan = functools.partial(
+            PseudoLabelSGAN,
+            weight=config.pseudo_labels,
+            confidence=config.confidence,
+            adversarial_weight=config.adversarial_weight,
+        )
+    return gan
 
 
 def choose_optimizers(config) -> dict[str, keras.optimizers.Adam]:

@@ -4,6 +4,8 @@ The layers are Keras'. On several devices each replica applies its part of what 
 global batch.
 """
 
+from typing import ClassVar
+
 import keras
 import tensorflow as tf
 from keras import layers
@@ -59,8 +61,12 @@ class GaussianNoise(layers.GaussianNoise):
         return inputs + noise
 
 
-class RandomTranslation(layers.RandomTranslation):
-    """Keras' layer, whose random numbers are this replica's shard of the batch's."""
+class _DrawnForTheBatch:
+    """Of a layer that changes images at random: its random numbers are this replica's shard of the
+    batch's.
+    """
+
+    drawn: ClassVar[tuple[str, ...]]  # the names of what the layer draws for each image
 
     def get_random_transformation(self, data, training=True, seed=None):
         if replicas() == 1 or not training:
@@ -69,14 +75,31 @@ class RandomTranslation(layers.RandomTranslation):
         of_batch = super().get_random_transformation(
             tf.zeros((count * replicas(), *size)), training, seed
         )
-        return of_batch | {
-            "translations": shard(of_batch["translations"]),
-            "input_shape": tf.shape(data),
-        }
+        return of_batch | {name: shard(of_batch[name]) for name in self.drawn}
+
+
+class RandomTranslation(_DrawnForTheBatch, layers.RandomTranslation):
+    """Keras' layer, whose random numbers are this replica's shard of the batch's."""
+
+    drawn = ("translations",)
+
+
+class RandomRotation(_DrawnForTheBatch, layers.RandomRotation):
+    """Keras' layer, whose random numbers are this replica's shard of the batch's."""
+
+    drawn = ("angle", "rotation_matrix")
+
+
+class RandomZoom(_DrawnForTheBatch, layers.RandomZoom):
+    """Keras' layer, whose random numbers are this replica's shard of the batch's."""
+
+    drawn = ("height_zoom", "width_zoom")
 
 
 OF_KERAS = {
     Dropout: layers.Dropout,
     GaussianNoise: layers.GaussianNoise,
     RandomTranslation: layers.RandomTranslation,
+    RandomRotation: layers.RandomRotation,
+    RandomZoom: layers.RandomZoom,
 }

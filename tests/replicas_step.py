@@ -187,7 +187,9 @@ def feature_matching():
 
 def pseudo_labels():
     return semi_supervised(
-        networks="dense",
+        networks="noisy-convolutional",
+        rotation=12.0,
+        zoom=0.1,
         feature_matching=True,
         discriminator_batch_norm=False,
         pseudo_labels=100.0,  # in the first steps, of which a part counts

@@ -25,8 +25,12 @@ from conftest import (
 
 from chapter07_sgan import comparison, figures, networks, split, train
 from chapter07_sgan.augmentation import build_augmentation
-from chapter07_sgan.dense_networks import build_dense_discriminator, build_dense_generator
 from chapter07_sgan.feature_matching import FeatureMatchingSGAN, loss_features
+from chapter07_sgan.noisy_networks import (
+    build_convolutional_discriminator,
+    build_dense_discriminator,
+    build_dense_generator,
+)
 from chapter07_sgan.pseudo_labels import PseudoLabelSGAN, loss_pseudo_labels
 from chapter07_sgan.sgan import SGAN, class_logits, loss_fake, loss_labeled, loss_real, real_logit
 from common import data, images
@@ -79,18 +83,28 @@ def test_networks_are_the_books():
     assert networks.build_discriminator(outputs=11).output_shape == (None, 11)
 
 
-def test_dense_networks_are_those_of_the_paper():
-    """After Salimans et al. (2016), the first layer half as wide: noise, weights of length 1."""
-    network = build_dense_discriminator()
-    dense = [layer for layer in network.layers if isinstance(layer, keras.layers.Dense)]
-    assert [layer.units for layer in dense] == [500, 500, 250, 250, 250, 10]
+@pytest.mark.parametrize(
+    "build, widths, noises",
+    [
+        (build_dense_discriminator, [500, 500, 250, 250, 250, 10], [0.6] + [0.5] * 5),
+        (build_convolutional_discriminator, [16, 32, 250, 250, 10], [0.24, 0.2, 0.2]),
+    ],
+)
+def test_noisy_discriminators(build, widths, noises):
+    """The dense one is that of Salimans et al. (2016), the first layer half as wide. Each unit's
+    weight vector keeps length 1, but for the last layer's.
+    """
+    network = build()
+    weighted = [layer for layer in network.layers if layer.weights]
+    assert [layer.bias.shape[0] for layer in weighted] == widths
     noise = [x.stddev for x in network.layers if isinstance(x, keras.layers.GaussianNoise)]
-    assert noise == pytest.approx([0.6] + [0.5] * 5)
+    assert noise == pytest.approx(noises)
     gan = FeatureMatchingSGAN(build_dense_generator(), network)
     gan.compile(keras.optimizers.Adam(0.01), keras.optimizers.Adam(0.01))
     gan.train_step(first(batches(1)))
-    for layer in dense[:-1]:
-        np.testing.assert_allclose(np.linalg.norm(layer.kernel, axis=0), 1, rtol=1e-5)
+    for layer in weighted[:-1]:
+        units = np.reshape(layer.kernel, (-1, layer.kernel.shape[-1]))
+        np.testing.assert_allclose(np.linalg.norm(units, axis=0), 1, rtol=1e-5)
     assert network(np.zeros((3, 28, 28, 1))).shape == (3, 10)
     assert gan.generator(np.zeros((3, 100))).shape == (3, 28, 28, 1)
 
@@ -103,6 +117,26 @@ def test_augmentation_moves_each_image_by_whole_pixels_onto_black():
     rows, columns = np.nonzero(moved[..., 0] == 1)[1:]
     assert set(rows) == {0, 1, 2} and set(columns) == {11, 12, 13, 14, 15}
     assert 0.2 < np.mean(moved.max(axis=(1, 2, 3)) == -1) < 0.55  # those moved up are gone
+
+
+def test_augmentation_rotates_and_zooms_each_image_by_its_own_amounts():
+    """A bar of 19 by 5 pixels: its direction, and its area."""
+    bars = np.full((200, 28, 28, 1), -1, "float32")
+    bars[:, 12:17, 4:23] = 1
+
+    def moments(images):
+        weights = (images[..., 0] + 1) / 2
+        rows, columns = np.mgrid[:28, :28] - np.array([14, 13]).reshape(2, 1, 1)
+        covariance = (weights * rows * columns).sum(axis=(1, 2))
+        spread = (weights * (columns**2 - rows**2)).sum(axis=(1, 2))
+        return np.degrees(np.arctan2(2 * covariance, spread)) / 2, weights.sum(axis=(1, 2))
+
+    angles, areas = moments(build_augmentation(0, rotation=12)(bars, training=True).numpy())
+    assert 10 < np.max(np.abs(angles)) < 12.5 and abs(np.mean(angles)) < 2
+    np.testing.assert_allclose(areas, 95, rtol=0.03)
+    angles, areas = moments(build_augmentation(0, zoom=0.1)(bars, training=True).numpy())
+    np.testing.assert_allclose(angles, 0, atol=0.5)
+    assert np.all((areas > 95 / 1.12**2) & (areas < 95 * 1.12**2)) and np.std(areas) > 5
 
 
 def test_probability_of_real_is_the_books_and_does_not_overflow():
@@ -249,10 +283,11 @@ def test_iteration_equals_the_books(iterations, optimizer, batch_norm):
     )
 
 
-def test_feature_matching_updates_are_those_of_their_losses():
+@pytest.mark.parametrize("weight", [1.0, 0.25])
+def test_feature_matching_updates_are_those_of_their_losses(weight):
     """One step with SGD, against the gradients computed apart."""
     gan = small_sgan(
-        FeatureMatchingSGAN,
+        functools.partial(FeatureMatchingSGAN, adversarial_weight=weight),
         batch_norm=False,
         dropout=0.0,
         optimizer=lambda: keras.optimizers.SGD(1.0),
@@ -265,7 +300,8 @@ def test_feature_matching_updates_are_those_of_their_losses():
     variables = gan.discriminator.trainable_variables
     with tf.GradientTape() as tape:
         loss = loss_labeled(gan.discriminator(labeled), labels)
-        loss += loss_real(gan.discriminator(real)) / 2 + loss_fake(gan.discriminator(fakes)) / 2
+        adversarial = loss_real(gan.discriminator(real)) + loss_fake(gan.discriminator(fakes))
+        loss += weight * adversarial / 2
     expected_d = [v - g for v, g in zip(variables, tape.gradient(loss, variables), strict=True)]
     expected_d = [v.numpy() for v in expected_d]
     gan.train_step(((labeled, labels), real))
@@ -456,6 +492,7 @@ def test_comparison_on_data_of_any_name(monkeypatch, name, classes, names):
 BOOK = [*SMOKE, "--labeled", "60", "--head", "k-plus-1"]
 QUICK = [*SMOKE, "--networks", "dense", "--no-discriminator-batch-norm", "--feature-matching"]
 QUICK += ["--balanced", "--shift", "2", "--pseudo-labels", "0.5"]
+BEST = ["--networks", "noisy-convolutional", "--rotation", "12", "--zoom", "0.1"]
 QUICK += ["--precision", FEWER_BITS, "--learning-rate-decay", "--beta-1", "0.5"]
 
 
@@ -537,6 +574,14 @@ def test_settings_reach_the_networks_and_optimisers(monkeypatch):
     assert isinstance(seen["gan"].augmentation.layers[0], keras.layers.RandomTranslation)
     assert float(seen["d_optimizer"]._learning_rate(2)) == 0.125
     assert seen["gan"].discriminator.count_params() == build_dense_discriminator().count_params()
+    seen.clear()
+    with pytest.raises(Stop):
+        train.main([*QUICK, *BEST, "--adversarial-weight", "0.5"])
+    assert seen["gan"].adversarial_weight == 0.5
+    kinds = [type(layer).__name__ for layer in seen["gan"].augmentation.layers]
+    assert kinds == ["RandomRotation", "RandomZoom", "RandomTranslation"]
+    expected = build_convolutional_discriminator().count_params()
+    assert seen["gan"].discriminator.count_params() == expected
 
 
 @pytest.mark.parametrize(
@@ -555,7 +600,9 @@ def test_settings_reach_the_networks_and_optimisers(monkeypatch):
         (["--feature-matching"], "--feature-matching needs a discriminator without batch norm"),
         (["--pseudo-labels", "1"], "--pseudo-labels needs --feature-matching"),
         (["--confidence", "0.5"], "--confidence needs --pseudo-labels"),
-        (["--shift", "2", "--xla"], "--shift 2 cannot be compiled with XLA"),
+        (["--shift", "2", "--xla"], "--shift, --rotation and --zoom cannot be compiled with XLA"),
+        (["--zoom", "0.1", "--xla"], "--shift, --rotation and --zoom cannot be compiled with XLA"),
+        (["--adversarial-weight", "0"], "--adversarial-weight needs --feature-matching"),
         (["--networks", "dense"], "give --no-discriminator-batch-norm too (--preset smoke has it"),
         (["--validation-images", "60"], "60 test images (or --validation-images) are too few"),
         (["--validation-images", "4000"], "leaves none of 4000 training images"),
