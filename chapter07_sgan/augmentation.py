@@ -8,12 +8,13 @@ from common import random_layers
 def build_augmentation(shift: int, rotation: float = 0.0, zoom: float = 0.0) -> keras.Model:
     """Images to images, n×28×28×1 in [-1, 1]: each is changed by random amounts of its own.
 
-    Args:
-        shift: largest, in pixels, up or down and left or right.
-        rotation: largest, in degrees, either way.
-        zoom: largest, as a share of the size, larger or smaller.
+    Rotation and zoom interpolate, and so blur a little; a shift is by whole pixels. What comes in
+    at the edges is black.
 
-    A shifted digit keeps its class. Convolutions know that by themselves, dense layers do not.
+    Args:
+        shift: the largest, in pixels, up or down and left or right.
+        rotation: the largest, in degrees, either way.
+        zoom: the size is divided by a factor from 1 - zoom to 1 + zoom.
     """
     black = {"fill_mode": "constant", "fill_value": -1.0, "dtype": "float32"}
     changes = []

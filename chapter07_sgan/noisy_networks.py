@@ -69,16 +69,19 @@ def build_dense_discriminator(outputs: int = CLASSES, noise: float = 0.5) -> ker
     )
 
 
-def build_convolutional_discriminator(outputs: int = CLASSES, noise: float = 0.2) -> keras.Model:
+def build_noisy_convolutional_discriminator(
+    outputs: int = CLASSES, noise: float = 0.2
+) -> keras.Model:
     """Image to logits of the classes: n×28×28×1 in [-1, 1] to n×outputs.
 
-    Two convolutions in place of the first three dense layers of `build_dense_discriminator`, whose
-    noise and constraint the others have.
+    Two convolutions and two dense layers; each unit's weight vector has length 1, as in
+    `build_dense_discriminator`.
 
     Args:
-        outputs: as there.
-        noise: standard deviation of the Gaussian noise behind each hidden dense layer, in training;
-            the images get 1.2 times as much. Behind a convolution noise costs more time.
+        outputs: 10, or 11 with a logit of "fake" at the end; see `sgan.class_logits`.
+        noise: standard deviation of the Gaussian noise that is added to each hidden dense layer in
+            training. The images get 1.2 times as much, the convolutions none: it takes more time
+            there than anywhere else.
     """
 
     def convolution(filters, scale):

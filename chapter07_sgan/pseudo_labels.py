@@ -36,7 +36,8 @@ def loss_pseudo_labels(logits, teacher_logits, confidence: float):
 class PseudoLabelSGAN(FeatureMatchingSGAN):
     """A `FeatureMatchingSGAN` whose discriminator also learns from pseudo-labels.
 
-    The teacher is the average of the discriminator's weights. It sees each image as it is, and
+    The teacher is a copy of the discriminator, whose weights are the moving average of the
+    discriminator's. It sees each image as it is, and
     without noise; the discriminator is to give the same answer to the image moved, and with noise.
 
     Args:

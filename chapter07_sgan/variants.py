@@ -1,6 +1,7 @@
-"""What the settings choose: the book's networks and optimisers, or what `quick` has instead."""
+"""What the settings choose: the book's networks and optimisers, or what other presets have."""
 
 import functools
+from collections.abc import Callable
 
 import keras
 
@@ -8,9 +9,9 @@ from chapter07_sgan import networks
 from chapter07_sgan.augmentation import build_augmentation
 from chapter07_sgan.feature_matching import FeatureMatchingSGAN
 from chapter07_sgan.noisy_networks import (
-    build_convolutional_discriminator,
     build_dense_discriminator,
     build_dense_generator,
+    build_noisy_convolutional_discriminator,
 )
 from chapter07_sgan.pseudo_labels import PseudoLabelSGAN
 from chapter07_sgan.sgan import SGAN
@@ -32,7 +33,7 @@ def choose_discriminator(config) -> keras.Model:
     if config.networks == "dense":
         return build_dense_discriminator(outputs)
     if config.networks == "noisy-convolutional":
-        return build_convolutional_discriminator(outputs)
+        return build_noisy_convolutional_discriminator(outputs)
     discriminator = networks.build_discriminator(outputs, config.discriminator_batch_norm)
     return fuse(discriminator, config.synchronized_batch_norm)
 
@@ -44,19 +45,15 @@ def choose_augmentation(config) -> keras.Model | None:
     return build_augmentation(config.shift, config.rotation, config.zoom)
 
 
-def choose_model(config):
-    """The training algorithm, a class or a function that makes one: SGAN's arguments to an SGAN."""
+def choose_model(config) -> Callable[..., SGAN]:
+    """The class of the GAN with its own settings; it takes the arguments of `SGAN`."""
     if not config.feature_matching:
         return SGAN
-    gan = functools.partial(FeatureMatchingSGAN, adversarial_weight=config.adversarial_weight)
+    kind, settings = FeatureMatchingSGAN, {"adversarial_weight": config.adversarial_weight}
     if config.pseudo_labels:
-        gan = functools.partial(
-            PseudoLabelSGAN,
-            weight=config.pseudo_labels,
-            confidence=config.confidence,
-            adversarial_weight=config.adversarial_weight,
-        )
-    return gan
+        kind = PseudoLabelSGAN
+        settings |= {"weight": config.pseudo_labels, "confidence": config.confidence}
+    return functools.partial(kind, **settings)
 
 
 def choose_optimizers(config) -> dict[str, keras.optimizers.Adam]:

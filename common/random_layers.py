@@ -4,8 +4,6 @@ The layers are Keras'. On several devices each replica applies its part of what 
 global batch.
 """
 
-from typing import ClassVar
-
 import keras
 import tensorflow as tf
 from keras import layers
@@ -61,45 +59,48 @@ class GaussianNoise(layers.GaussianNoise):
         return inputs + noise
 
 
-class _DrawnForTheBatch:
-    """Of a layer that changes images at random: its random numbers are this replica's shard of the
-    batch's.
-    """
-
-    drawn: ClassVar[tuple[str, ...]]  # the names of what the layer draws for each image
+class RandomTranslation(layers.RandomTranslation):
+    """Keras' layer, whose random numbers are this replica's shard of the batch's."""
 
     def get_random_transformation(self, data, training=True, seed=None):
-        if replicas() == 1 or not training:
-            return super().get_random_transformation(data, training, seed)
-        count, *size = tf.unstack(tf.shape(data))
-        of_batch = super().get_random_transformation(
-            tf.zeros((count * replicas(), *size)), training, seed
-        )
-        return of_batch | {name: shard(of_batch[name]) for name in self.drawn}
+        drawn = super().get_random_transformation
+        return _shard_of_changes(drawn, ["translations"], data, training, seed)
 
 
-class RandomTranslation(_DrawnForTheBatch, layers.RandomTranslation):
+class RandomRotation(layers.RandomRotation):
     """Keras' layer, whose random numbers are this replica's shard of the batch's."""
 
-    drawn = ("translations",)
+    def get_random_transformation(self, data, training=True, seed=None):
+        drawn = super().get_random_transformation
+        return _shard_of_changes(drawn, ["angle", "rotation_matrix"], data, training, seed)
 
 
-class RandomRotation(_DrawnForTheBatch, layers.RandomRotation):
+class RandomZoom(layers.RandomZoom):
     """Keras' layer, whose random numbers are this replica's shard of the batch's."""
 
-    drawn = ("angle", "rotation_matrix")
+    def get_random_transformation(self, data, training=True, seed=None):
+        drawn = super().get_random_transformation
+        return _shard_of_changes(drawn, ["height_zoom", "width_zoom"], data, training, seed)
 
 
-class RandomZoom(_DrawnForTheBatch, layers.RandomZoom):
-    """Keras' layer, whose random numbers are this replica's shard of the batch's."""
+def _shard_of_changes(drawn, names, images, training, seed):
+    """What one of Keras' layers draws to change images, for this replica's shard of the batch.
 
-    drawn = ("height_zoom", "width_zoom")
+    Args:
+        drawn: the layer's `get_random_transformation`, which gives a dictionary.
+        names: in it, of what is drawn for each image.
+        images: the shard, n×height×width×channels.
+        training, seed: as Keras passes them.
+    """
+    if replicas() == 1 or not training:
+        return drawn(images, training, seed)
+    count, *size = tf.unstack(tf.shape(images))
+    of_batch = drawn(tf.zeros((count * replicas(), *size)), training, seed)
+    return of_batch | {name: shard(of_batch[name]) for name in names}
 
 
+# Of networks that are saved, which have no layers that change images.
 OF_KERAS = {
     Dropout: layers.Dropout,
     GaussianNoise: layers.GaussianNoise,
-    RandomTranslation: layers.RandomTranslation,
-    RandomRotation: layers.RandomRotation,
-    RandomZoom: layers.RandomZoom,
 }

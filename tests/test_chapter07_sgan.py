@@ -23,13 +23,13 @@ from conftest import (
     kept_as_killed,
 )
 
-from chapter07_sgan import comparison, figures, networks, split, train
+from chapter07_sgan import comparison, figures, networks, split, train, variants
 from chapter07_sgan.augmentation import build_augmentation
 from chapter07_sgan.feature_matching import FeatureMatchingSGAN, loss_features
 from chapter07_sgan.noisy_networks import (
-    build_convolutional_discriminator,
     build_dense_discriminator,
     build_dense_generator,
+    build_noisy_convolutional_discriminator,
 )
 from chapter07_sgan.pseudo_labels import PseudoLabelSGAN, loss_pseudo_labels
 from chapter07_sgan.sgan import SGAN, class_logits, loss_fake, loss_labeled, loss_real, real_logit
@@ -87,7 +87,7 @@ def test_networks_are_the_books():
     "build, widths, noises",
     [
         (build_dense_discriminator, [500, 500, 250, 250, 250, 10], [0.6] + [0.5] * 5),
-        (build_convolutional_discriminator, [16, 32, 250, 250, 10], [0.24, 0.2, 0.2]),
+        (build_noisy_convolutional_discriminator, [16, 32, 250, 250, 10], [0.24, 0.2, 0.2]),
     ],
 )
 def test_noisy_discriminators(build, widths, noises):
@@ -174,6 +174,19 @@ def test_feature_loss_compares_means():
     expected = np.mean((a.mean(axis=0) - b[:30].mean(axis=0)) ** 2)
     assert float(loss_features(a, b[:30])) == pytest.approx(expected, rel=1e-5)
     assert float(loss_features(a, a[::-1])) == pytest.approx(0, abs=1e-10)
+
+
+@pytest.mark.parametrize(
+    "build", [build_dense_discriminator, build_noisy_convolutional_discriminator]
+)
+def test_saved_noisy_discriminators_need_none_of_our_code(tmp_path, build):
+    network = build()
+    saved = unfuse(network)
+    assert {type(layer).__module__.split(".")[0] for layer in saved.layers} == {"keras"}
+    saved.save(tmp_path / "discriminator.keras")
+    loaded = keras.models.load_model(tmp_path / "discriminator.keras")
+    pictures = np.random.default_rng(0).uniform(-1, 1, (5, 28, 28, 1)).astype("float32")
+    assert np.array_equal(loaded(pictures), network(pictures))
 
 
 def test_another_number_of_classes_than_the_discriminators_is_refused():
@@ -388,7 +401,9 @@ def test_the_teacher_sees_images_as_they_are_and_without_noise(monkeypatch):
 
 
 def test_what_is_random_depends_on_seed_and_iteration():
-    """Noise, dropout and shifts: the same from any state of Keras' own counters, then others."""
+    """Noise, dropout and changes of the images: the same from any state of Keras' own counters,
+    then others.
+    """
 
     def step(gan, earlier_draws=0, iteration=0):
         gan.g_optimizer.iterations.assign(iteration)
@@ -398,7 +413,7 @@ def test_what_is_random_depends_on_seed_and_iteration():
         (images, _), unlabeled = gan.prepare(first(batches(1)))
         return np.stack([images, unlabeled]), gan.discriminator(images, training=True).numpy()
 
-    gan = small_sgan(augmentation=build_augmentation(2))
+    gan = small_sgan(augmentation=build_augmentation(2, rotation=12, zoom=0.1))
     pictures, outputs = step(gan)
     again, outputs_again = step(gan, earlier_draws=3)
     assert np.array_equal(pictures, again) and np.array_equal(outputs, outputs_again)
@@ -492,8 +507,8 @@ def test_comparison_on_data_of_any_name(monkeypatch, name, classes, names):
 BOOK = [*SMOKE, "--labeled", "60", "--head", "k-plus-1"]
 QUICK = [*SMOKE, "--networks", "dense", "--no-discriminator-batch-norm", "--feature-matching"]
 QUICK += ["--balanced", "--shift", "2", "--pseudo-labels", "0.5"]
-BEST = ["--networks", "noisy-convolutional", "--rotation", "12", "--zoom", "0.1"]
 QUICK += ["--precision", FEWER_BITS, "--learning-rate-decay", "--beta-1", "0.5"]
+BEST = [*QUICK, "--networks", "noisy-convolutional", "--rotation", "12", "--zoom", "0.1"]
 
 
 @pytest.fixture(scope="module")
@@ -536,14 +551,18 @@ def test_killed_and_resumed_run_ends_in_the_same_bits(finished, when):
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("eagerly")
-def test_killed_and_resumed_run_of_quicks_kind_ends_in_the_same_bits(tmp_path):
-    check_killed_and_resumed(train, QUICK, tmp_path / "whole", tmp_path / "run")
+def test_killed_and_resumed_run_of_bests_kind_ends_in_the_same_bits(tmp_path):
+    check_killed_and_resumed(train, BEST, tmp_path / "whole", tmp_path / "run")
 
 
 def test_settings_reach_the_networks_and_optimisers(monkeypatch):
     book = train.PRESETS["book"]
     assert (book.iterations, book.batch_size, book.labeled) == (8000, 32, 100)
     assert book.baseline_epochs == 30 and not book.feature_matching and not book.balanced
+    quick, best = train.PRESETS["quick"], train.PRESETS["best"]
+    assert variants.choose_model(quick).func is FeatureMatchingSGAN and quick.networks == "dense"
+    assert variants.choose_model(best).func is PseudoLabelSGAN and best.adversarial_weight == 1
+    assert (best.networks, best.rotation, best.zoom) == ("noisy-convolutional", 12, 0.1)
     seen = {}
 
     class Stop(Exception):
@@ -576,11 +595,11 @@ def test_settings_reach_the_networks_and_optimisers(monkeypatch):
     assert seen["gan"].discriminator.count_params() == build_dense_discriminator().count_params()
     seen.clear()
     with pytest.raises(Stop):
-        train.main([*QUICK, *BEST, "--adversarial-weight", "0.5"])
+        train.main([*BEST, "--adversarial-weight", "0.5"])
     assert seen["gan"].adversarial_weight == 0.5
     kinds = [type(layer).__name__ for layer in seen["gan"].augmentation.layers]
     assert kinds == ["RandomRotation", "RandomZoom", "RandomTranslation"]
-    expected = build_convolutional_discriminator().count_params()
+    expected = build_noisy_convolutional_discriminator().count_params()
     assert seen["gan"].discriminator.count_params() == expected
 
 
@@ -599,11 +618,11 @@ def test_settings_reach_the_networks_and_optimisers(monkeypatch):
         (["--shift", "40"], "--shift 40: should be less than or equal to 7"),
         (["--feature-matching"], "--feature-matching needs a discriminator without batch norm"),
         (["--pseudo-labels", "1"], "--pseudo-labels needs --feature-matching"),
-        (["--confidence", "0.5"], "--confidence needs --pseudo-labels"),
+        (["--confidence", "0.5", "--dry-run"], "--confidence needs --pseudo-labels"),
         (["--shift", "2", "--xla"], "--shift, --rotation and --zoom cannot be compiled with XLA"),
         (["--zoom", "0.1", "--xla"], "--shift, --rotation and --zoom cannot be compiled with XLA"),
         (["--adversarial-weight", "0"], "--adversarial-weight needs --feature-matching"),
-        (["--networks", "dense"], "give --no-discriminator-batch-norm too (--preset smoke has it"),
+        (["--networks", "dense"], "with --preset smoke, give --no-discriminator-batch-norm"),
         (["--validation-images", "60"], "60 test images (or --validation-images) are too few"),
         (["--validation-images", "4000"], "leaves none of 4000 training images"),
     ],
