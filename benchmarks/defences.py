@@ -121,15 +121,16 @@ def train(network, images, labels, arguments):
             step_size=arguments.step_size,
             seed=tf.stack([arguments.seed, iteration]),
         )
-        unmoved = [tf.identity(variable) for variable in variables]
         if arguments.awp:
+            unmoved = [tf.identity(variable) for variable in variables]
             _, uphill = gradients(adversarial, batch, labels)
             for variable, gradient in zip(variables, uphill, strict=True):
                 unit = tf.math.divide_no_nan(gradient, tf.norm(gradient))
                 variable.assign_add(arguments.awp * share * tf.norm(variable) * unit)
         loss, found = gradients(adversarial, batch, labels)
-        for variable, value in zip(variables, unmoved, strict=True):
-            variable.assign(value)  # not minus what was added, which would round
+        if arguments.awp:
+            for variable, value in zip(variables, unmoved, strict=True):
+                variable.assign(value)  # not minus what was added, which would round
         optimizer.apply_gradients(zip(found, variables, strict=True))
         update_averages(averages, variables, early_decay(arguments.average, iteration + 1))
         return loss

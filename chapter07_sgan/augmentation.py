@@ -23,8 +23,8 @@ def build_augmentation(shift: int, rotation: float = 0.0, zoom: float = 0.0) -> 
     if zoom:
         changes.append(random_layers.RandomZoom(zoom, **black))
     if shift:
-        whole_pixels = {"interpolation": "nearest"}
+        share = shift / 28
         changes.append(
-            random_layers.RandomTranslation(shift / 28, shift / 28, **whole_pixels, **black)
+            random_layers.RandomTranslation(share, share, interpolation="nearest", **black)
         )
     return keras.Sequential([keras.Input((28, 28, 1)), *changes], name="augmentation")

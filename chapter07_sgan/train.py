@@ -132,7 +132,7 @@ class Settings(GANSettings):
 
 BOOK = Settings(iterations=8_000, sample_interval=800)
 QUICK = BOOK.replace(
-    # What some of these do for the accuracy, measured, is in the chapter's README.
+    # What some of these do for the accuracy, measured, is in docs/semi_supervised.md.
     balanced=True,  # ten of each class
     networks="dense",
     feature_matching=True,
