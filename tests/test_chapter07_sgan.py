@@ -505,10 +505,10 @@ def test_comparison_on_data_of_any_name(monkeypatch, name, classes, names):
 
 
 BOOK = [*SMOKE, "--labeled", "60", "--head", "k-plus-1"]
-QUICK = [*SMOKE, "--networks", "dense", "--no-discriminator-batch-norm", "--feature-matching"]
-QUICK += ["--balanced", "--shift", "2", "--pseudo-labels", "0.5"]
-QUICK += ["--precision", FEWER_BITS, "--learning-rate-decay", "--beta-1", "0.5"]
-BEST = [*QUICK, "--networks", "noisy-convolutional", "--rotation", "12", "--zoom", "0.1"]
+DENSE = [*SMOKE, "--networks", "dense", "--no-discriminator-batch-norm", "--feature-matching"]
+DENSE += ["--balanced", "--shift", "2", "--pseudo-labels", "0.5"]
+DENSE += ["--precision", FEWER_BITS, "--learning-rate-decay", "--beta-1", "0.5"]
+QUICK = [*DENSE, "--networks", "noisy-convolutional", "--rotation", "12", "--zoom", "0.1"]
 
 
 @pytest.fixture(scope="module")
@@ -551,18 +551,18 @@ def test_killed_and_resumed_run_ends_in_the_same_bits(finished, when):
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("eagerly")
-def test_killed_and_resumed_run_of_bests_kind_ends_in_the_same_bits(tmp_path):
-    check_killed_and_resumed(train, BEST, tmp_path / "whole", tmp_path / "run")
+def test_killed_and_resumed_run_of_quicks_kind_ends_in_the_same_bits(tmp_path):
+    check_killed_and_resumed(train, QUICK, tmp_path / "whole", tmp_path / "run")
 
 
 def test_settings_reach_the_networks_and_optimisers(monkeypatch):
     book = train.PRESETS["book"]
     assert (book.iterations, book.batch_size, book.labeled) == (8000, 32, 100)
     assert book.baseline_epochs == 30 and not book.feature_matching and not book.balanced
-    quick, best = train.PRESETS["quick"], train.PRESETS["best"]
-    assert variants.choose_model(quick).func is FeatureMatchingSGAN and quick.networks == "dense"
-    assert variants.choose_model(best).func is PseudoLabelSGAN and best.adversarial_weight == 1
-    assert (best.networks, best.rotation, best.zoom) == ("noisy-convolutional", 12, 0.1)
+    quick, dense = train.PRESETS["quick"], train.PRESETS["feature-matching"]
+    assert variants.choose_model(dense).func is FeatureMatchingSGAN and dense.networks == "dense"
+    assert variants.choose_model(quick).func is PseudoLabelSGAN and quick.adversarial_weight == 1
+    assert (quick.networks, quick.rotation, quick.zoom) == ("noisy-convolutional", 12, 0.1)
     seen = {}
 
     class Stop(Exception):
@@ -587,7 +587,7 @@ def test_settings_reach_the_networks_and_optimisers(monkeypatch):
         assert values == [rate, rate / 2, 0.0]
     seen.clear()
     with pytest.raises(Stop):
-        train.main([*QUICK, *rates])
+        train.main([*DENSE, *rates])
     assert type(seen["gan"]) is PseudoLabelSGAN and "c_optimizer" not in seen
     assert (seen["gan"].weight, seen["gan"].confidence) == (0.5, 0.95)
     assert isinstance(seen["gan"].augmentation.layers[0], keras.layers.RandomTranslation)
@@ -595,7 +595,7 @@ def test_settings_reach_the_networks_and_optimisers(monkeypatch):
     assert seen["gan"].discriminator.count_params() == build_dense_discriminator().count_params()
     seen.clear()
     with pytest.raises(Stop):
-        train.main([*BEST, "--adversarial-weight", "0.5"])
+        train.main([*QUICK, "--adversarial-weight", "0.5"])
     assert seen["gan"].adversarial_weight == 0.5
     kinds = [type(layer).__name__ for layer in seen["gan"].augmentation.layers]
     assert kinds == ["RandomRotation", "RandomZoom", "RandomTranslation"]
