@@ -1,8 +1,9 @@
 """Whether the attacks are as strong as they can be, or gradient masking lets a network look robust.
 
-A network may hide its gradients instead of being robust: gradient masking (Athalye et al. 2018).
+A network may hide its gradients instead of being robust: gradient masking (Papernot et al. 2017).
 Then its images fall to attacks that take a single step, need no gradient, or were made for another
-network, and not to PGD. So the accuracy under one attack is only an upper bound.
+network, and not to PGD (Athalye et al. 2018). So the accuracy under one attack is only an upper
+bound.
 """
 
 import numpy as np

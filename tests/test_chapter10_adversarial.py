@@ -848,9 +848,14 @@ def test_binarization_leaves_little_but_black_and_white():
     levels = np.float32([0, 0.3, 0.5, 0.7, 1]).reshape(5, 1, 1, 1) * np.ones((5, 28, 28, 1))
     seen = look(levels).numpy()[:, 0, 0, 0]
     assert np.allclose(seen, 1 / (1 + np.exp(-30 * (levels[:, 0, 0, 0] - 0.5))), atol=1e-6)
-    # Black and white have a gradient yet: an attack is told where to go.
-    images = tf.constant(levels, tf.float32)
-    assert np.all(objective.Objective(network, np.zeros(5, int), False).gradient(images)[0] != 0)
+
+
+def test_the_steepest_binarization_leaves_black_and_white_a_gradient():
+    """An attack is told where to go, in float32, with the most that train.py takes."""
+    network = networks.build_classifier(4, 16, binarization=32)
+    images = tf.constant(np.float32([0, 1]).reshape(2, 1, 1, 1) * np.ones((2, 28, 28, 1)))
+    images = tf.cast(images, tf.float32)
+    assert np.all(objective.Objective(network, np.zeros(2, int), False).gradient(images) != 0)
 
 
 class TestEvaluation:
@@ -1094,15 +1099,33 @@ def test_strength_compares_both_attacks_on_the_networks_of_a_run(run, monkeypatc
 
     for name in ("toolbox_pgd", "autoattack"):
         monkeypatch.setattr(chapter10, name, lambda *settings: lambda images, labels: images)
-    flags = ["--images", "200", "--epsilons", "0.3", "--attacks"]
+    flags = ["--images", "200", "--epsilons", "0.3", "--queries", "7", "--attacks"]
     monkeypatch.setattr(sys, "argv", ["", str(run[0]), *flags, "pgd", "apgd", "autoattack", "flat"])
+    queries, square = [], attacks.square
+
+    def counted(**settings):
+        queries.append(settings["queries"])
+        return square(**settings)
+
+    monkeypatch.setattr(attacks, "square", counted)
     strength.main()
+    assert set(queries) == {7}
     *lines, flat = [line.split() for line in capsys.readouterr().out.splitlines()[1:]]
     assert flat[:3] == ["defended", "flat", "0.3"]
-    # Ours is Auto-PGD too, with a flatter sigmoid: whom it fools, it fools by images of its own.
-    assert flat[3] == lines[4][4] and float(flat[4].rstrip("%")) <= 100
     dataset = data.load("sample")
     images, labels = dataset.x_test[:200].astype(np.float32) / 255, dataset.y_test[:200]
+    # Both are Auto-PGD, the second against the same weights behind a flatter sigmoid.
+    defended = keras.models.load_model(run[0] / "defended.keras")
+    flatter = networks.build_classifier(4, 16, strength.FLAT, 2)
+    flatter.set_weights(defended.get_weights())
+    found = attacks.apgd(
+        logits=flatter, images=images, labels=labels, epsilon=0.3, bounds=(0, 1), steps=4
+    )
+    left = np.mean(evaluation.is_right(defended, found, labels))
+    assert flat[3] == lines[4][4]
+    assert float(flat[4].rstrip("%")) / 100 == pytest.approx(
+        left, abs=0.006
+    )  # an image at the edge
     assert [line[:3] for line in lines] == [
         [name, attack, "0.3"]
         for name in ("undefended", "defended")

@@ -320,11 +320,20 @@ def test_preprocessing_is_inside_the_classifier(files):
     assert 1 < np.abs(changed - images).max() <= 4
 
 
-@pytest.mark.parametrize("name", ["resnet50", "MobileNetV3Small", "convnexttiny", "nasnetmobile"])
-def test_classifiers_are_found_with_their_preprocessing(name):
-    builder, preprocess = applications.find(name)
-    assert builder.__name__.lower() == name.lower()
-    assert builder.__module__ == preprocess.__module__
+@pytest.mark.parametrize(
+    ("name", "builder", "white"),
+    [
+        # Blue, green and red, less their means in ImageNet.
+        ("resnet50", keras.applications.ResNet50, [151.061, 138.221, 131.32]),
+        ("NASNetMobile", keras.applications.NASNetMobile, [1, 1, 1]),
+        ("MobileNetV3Small", keras.applications.MobileNetV3Small, [255, 255, 255]),  # inside it
+    ],
+)
+def test_classifiers_are_found_with_their_preprocessing(name, builder, white):
+    found, preprocess = applications.find(name)
+    assert found is builder
+    seen = preprocess(np.full((1, 1, 1, 3), 255, np.float32))
+    np.testing.assert_allclose(np.ravel(seen), white, atol=1e-3)
 
 
 class TestClasses:
