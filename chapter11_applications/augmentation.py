@@ -130,7 +130,8 @@ def train(config: Settings, run: TrainingRun) -> dict:
     run.schedule(count, 1, unit="cell")
     experiment = cells.Experiment(config, dataset, names, run)
     run.start(dataset.describe())
-    print(f"{dataset.source}: {len(names)} classes, {len(dataset.x_test)} test images")
+    shown = ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
+    print(f"{dataset.source}: {len(names)} classes ({shown}), {len(dataset.x_test)} test images")
     print(f"training on the {run.device}, {count} cells, into {run.path}")
 
     measured = dict(cells.train_all(config, run, experiment))

@@ -2,7 +2,7 @@
 
 Each stage has a text encoder, a generator and a discriminator. Stage I is trained first; then it is
 held fixed, and stage II is trained on its images. Each iteration updates the discriminator, and
-then encoder and generator, on the same generated images, as in the authors' code.
+then encoder and generator, on the same generated images, as in the authors' PyTorch code.
 
 The discriminator is matching-aware (Reed et al. 2016): a real image with the caption of another is
 to be refused, too, so that it has to look at the caption. Beside that it learns to say what a real

@@ -78,7 +78,8 @@ def k_means(points: np.ndarray, count: int) -> np.ndarray:
     centres = points[[random.integers(len(points))]]
     while len(centres) < count:
         squares = _squares(points, centres).min(axis=1)
-        chosen = random.choice(len(points), p=squares / squares.sum())
+        total = squares.sum()  # 0 where each point is a centre already: then any
+        chosen = random.choice(len(points), p=squares / total if total else None)
         centres = np.concatenate([centres, points[[chosen]]])
     for _ in range(ITERATIONS):
         nearest = np.argmin(_squares(points, centres), axis=1)

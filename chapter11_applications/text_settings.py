@@ -36,7 +36,7 @@ class Settings(settings.Settings):
     discriminator_learning_rate: PositiveFloat = 2e-3
     """of the discriminator's Adam; falls linearly to 0 over each stage"""
     beta_1: Fraction = 0.0
-    """momentum of both Adam optimisers; the paper has 0.5"""
+    """momentum of both Adam optimisers; the authors' code has 0.5"""
     r1: NonNegativeFloat = 1.0
     """weight of R1, half the squared gradient at real images; the paper has no penalty"""
     facts_weight: NonNegativeFloat = 1.0

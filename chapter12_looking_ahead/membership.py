@@ -99,7 +99,7 @@ QUICK = Settings(
 )
 PRESETS = {
     "quick": QUICK,
-    "long": QUICK.replace(iterations=20_000, sample_interval=2_000, fid_images=10_000),
+    "long": QUICK.replace(iterations=20_000, sample_interval=2_000),
     "smoke": QUICK.replace(
         dataset="sample",
         images=[100, 200],

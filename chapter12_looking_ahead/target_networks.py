@@ -48,8 +48,9 @@ def build_encoder(latent_dim: int = 64) -> keras.Model:
     """Image to mean and log-variance of its code: n×784 in [0, 1] to n×latent_dim twice."""
     image = keras.Input((784,))
     hidden = layers.Dense(512, activation="relu")(image)
-    outputs = [layers.Dense(latent_dim, dtype="float32", name=n)(hidden) for n in ("mean", "var")]
-    return keras.Model(image, outputs, name="encoder")
+    mean = layers.Dense(latent_dim, dtype="float32", name="mean")(hidden)
+    log_variance = layers.Dense(latent_dim, dtype="float32", name="log_variance")(hidden)
+    return keras.Model(image, [mean, log_variance], name="encoder")
 
 
 def build_decoder(latent_dim: int = 64) -> keras.Model:

@@ -86,7 +86,8 @@ def main(argv: list[str] | None = None) -> dict:
     run = runs.new("chapter12_looking_ahead/truncation", config, config.output_dir)
     cli.setup(config.seed)
     loaded = generators.load_all(found, named=bool(config.runs or config.keras_file))
-    evaluators = {one.dataset: load_evaluator(one.dataset, config) for one, _ in loaded}
+    datasets = {one.dataset for one, _ in loaded}
+    evaluators = {name: load_evaluator(name, config) for name in sorted(datasets)}
     run.start({"source": ", ".join(str(one.path) for one, _ in loaded), "sha256": ""})
 
     rows = []

@@ -22,6 +22,7 @@ from chapter11_applications.gan_losses import discriminator_loss, generator_loss
 from chapter11_applications.transforms import Augmentation
 from common import images
 from common.batch_norm import fuse
+from common.model import normal_noise
 
 SMOKE = ["--preset", "smoke"]
 SHAPE = (8, 8, 1)
@@ -163,6 +164,7 @@ def test_each_classifier_sees_its_images_and_all_the_same_labels(monkeypatch):
 
     def generator(inputs, training):
         assert not training and inputs[1].numpy().tolist() == [1, 2]  # the last labels
+        assert np.array_equal(inputs[0], normal_noise((2, 4), 5, -2))  # that no training has
         made.append(generate(inputs, training=False).numpy())
         return made[0]
 
@@ -407,11 +409,40 @@ def train_and_kill(flags, folder, cell):
 
 @pytest.fixture(scope="module")
 def finished_run(tmp_path_factory):
-    with run_eagerly():
+    repeated = cells.repeated
+
+    def counted(count, least):
+        assert count == 2 * 10  # images of a class, and classes
+        return repeated(count, least)
+
+    with run_eagerly(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cells, "repeated", counted)
         return train_and_kill(FEW, tmp_path_factory.mktemp("chapter11") / "run", cell=2)
 
 
 CELLS = [f"cells/images2-seed{seed}" for seed in (0, 1)]
+
+
+def test_settings_reach_the_gan(monkeypatch, tmp_path):
+    seen = {}
+
+    class Stop(Exception):
+        pass
+
+    def stop(self, d_optimizer, g_optimizer, **settings):
+        rates = (float(optimizer._learning_rate(0)) for optimizer in (d_optimizer, g_optimizer))
+        seen["d"], seen["g"] = rates
+        seen["r1"] = self.r1
+        varied = self.augmentation
+        seen["varied"] = varied.rotation, varied.zoom, varied.shift
+        raise Stop
+
+    monkeypatch.setattr(FewImagesGAN, "compile", stop)
+    flags = ["--discriminator-learning-rate", "0.5", "--generator-learning-rate", "0.25"]
+    flags += ["--rotation", "7", "--zoom", "0.2", "--shift", "0.05", "--r1", "3"]
+    with pytest.raises(Stop):
+        augmentation.main([*FEW, *flags, "--output-dir", str(tmp_path / "run")])
+    assert seen == {"d": 0.5, "g": 0.25, "r1": 3, "varied": (7, 0.2, 0.05)}
 
 
 def test_run_leaves_what_the_readme_promises(finished_run):

@@ -187,7 +187,34 @@ def test_entropy_of_the_named_styles():
     assert novelty.entropy(gan, pictures) == pytest.approx(-np.mean(np.sum(p * np.log(p), 1)), 1e-4)
 
 
+def test_novelty_of_style_is_the_distance_to_the_nearest_style(measurement):
+    clothes, known = measurement.dataset, measurement.styles
+    found = measurement.novelty(clothes.x_test[:20], clothes.y_test[:20])
+    standard = known.standardize(clothes.x_test[:20], clothes.y_test[:20])
+    expected = [min(np.linalg.norm(x - centre) for centre in known.centres) for x in standard]
+    np.testing.assert_allclose(found["style"], expected, rtol=1e-5)
+
+
 SHORT = [*SMOKE, "--iterations", "2", "--sample-interval", "1"]
+
+
+@pytest.mark.parametrize("variant, creativity", [("plain", 0.0), ("creative", 0.7)])
+def test_the_creative_variant_alone_has_the_creative_loss(
+    variant, creativity, monkeypatch, tmp_path
+):
+    class Stop(Exception):
+        pass
+
+    def stop(self, *arguments, **settings):
+        raise Stop(self.creativity)
+
+    clothes = few_clothes()
+    monkeypatch.setattr(CreativeGAN, "compile", stop)
+    monkeypatch.setattr(data, "load", lambda *arguments: clothes)
+    flags = ["--variant", variant, "--creativity", "0.7", "--output-dir", str(tmp_path / "run")]
+    with pytest.raises(Stop) as stopped:
+        design.main([*SHORT, *flags])
+    assert stopped.value.args == (creativity,)
 
 
 @pytest.fixture(scope="module")

@@ -203,6 +203,18 @@ def test_sagans_generator_goes_up_the_discriminators_logit(monkeypatch):
     assert_goes_down(loss, lambda: gan.train_step(real_batch), variables, rate=0.1)
 
 
+def test_sagan_reports_the_mean_logits_and_both_gammas(monkeypatch):
+    gan, _ = sagan_without_power_iterations(monkeypatch, (0.0, 0.0))
+    gan.discriminator.get_layer("gamma").gamma.assign(0.25)
+    real_batch = tf.constant(real_images(gan))
+    fakes = gan.generator(attacks_noise(gan, 8), training=True)
+    expected = {"d_gamma": 0.25, "g_gamma": 0.7}
+    for name, batch in (("real_logit", real_batch), ("fake_logit", fakes)):
+        expected[name] = float(tf.reduce_mean(gan.discriminator(batch, training=True)))
+    logs = gan.train_step(real_batch)
+    assert {name: float(logs[name]) for name in expected} == pytest.approx(expected, rel=1e-4)
+
+
 def test_gan_reports_the_losses_of_its_logits():
     """With learning rates of 0, what the step has seen can be computed again."""
     gan = small_gan(GAN, (0.0, 0.0))
@@ -213,6 +225,8 @@ def test_gan_reports_the_losses_of_its_logits():
     on_real, on_fake = np.mean(np.log1p(np.exp(-real))), np.mean(np.log1p(np.exp(fake)))
     assert logs["d_loss"] == pytest.approx((on_real + on_fake) / 2, rel=1e-4)
     assert logs["g_loss"] == pytest.approx(np.mean(np.log1p(np.exp(-fake))), rel=1e-4)
+    scores = gan.membership_scores(real_batch)
+    np.testing.assert_allclose(scores, real[:, 0], rtol=1e-4, atol=1e-5)
 
 
 def attacks_noise(gan, count):
@@ -328,7 +342,11 @@ def test_attention_run_leaves_what_the_readme_promises(attention_run):
         page = images.grid(generator(noise).numpy(), columns=2)
         last = max((folder / "samples").iterdir())
         np.testing.assert_allclose(images.read(last).astype(int), page.astype(int), atol=1)
-        assert keras.models.load_model(folder / "discriminator.keras").output_shape == (None, 1)
+        discriminator = keras.models.load_model(folder / "discriminator.keras")
+        assert discriminator.output_shape == (None, 1)
+        for network in (generator, discriminator):
+            layers = {layer.name for layer in network.layers}
+            assert ("attention" in layers) == (name == "attention")
         assert frames_of(folder / "progress.gif") == (3 if name == "attention" else 4)
     assert images.read(attention_run / "attention" / "attention.png").std() > 10
     assert images.read(attention_run / "comparison.png").shape[0] > 300
