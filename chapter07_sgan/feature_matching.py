@@ -20,8 +20,8 @@ class FeatureMatchingSGAN(SGAN):
     """An SGAN whose generator matches the mean features of real images.
 
     The features are the activations of the discriminator's last hidden layer. The generator's
-    images look worse than with the book's loss; but they lie around the real ones on all sides, and
-    so teach the discriminator where the classes end.
+    images look worse than with the book's loss. The thought is that they lie around the real ones
+    on all sides, and so teach the discriminator where the classes end.
 
     The discriminator learns from the three kinds of images in one update, on the sum of the losses.
     Batch normalisation in the discriminator would mix the kinds, so it should have none.

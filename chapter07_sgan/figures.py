@@ -47,6 +47,10 @@ def confusion(
 
     Each row sums to 100 %: of a class's images, the share that is taken for each class.
     """
+
+    def shown(share):  # so that few errors are not rounded away
+        return f"{share:.1f}" if 99 < share < 100 or share < 1 else f"{share:.0f}"
+
     figure = Figure(figsize=(6 * len(predictions), 6.3), layout="constrained")
     for ax, (name, predicted) in zip(
         figure.subplots(1, len(predictions), squeeze=False)[0], predictions.items(), strict=True
@@ -58,7 +62,7 @@ def confusion(
                 ax.text(
                     column,
                     row,
-                    f"{shares[row, column]:.0f}" if shares[row, column] >= 1 else "<1",
+                    shown(shares[row, column]),
                     ha="center",
                     va="center",
                     color="white" if shares[row, column] > 50 else "black",

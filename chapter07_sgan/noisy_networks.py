@@ -37,7 +37,7 @@ def build_dense_generator(latent_dim: int = 100, synchronized: bool = True) -> k
 def build_dense_discriminator(outputs: int = CLASSES, noise: float = 0.5) -> keras.Model:
     """Image to logits of the classes: n×28×28×1 in [-1, 1] to n×outputs.
 
-    The first layer is half as wide as the paper's, which saves a third of the time.
+    The first layer is half as wide as the paper's, to save time.
 
     Args:
         outputs: 10, or 11 with a logit of "fake" at the end; see `sgan.class_logits`.
@@ -74,8 +74,8 @@ def build_noisy_convolutional_discriminator(
 ) -> keras.Model:
     """Image to logits of the classes: n×28×28×1 in [-1, 1] to n×outputs.
 
-    Two convolutions and two dense layers; each unit's weight vector has length 1, as in
-    `build_dense_discriminator`.
+    Two convolutions, two hidden dense layers and the output; each hidden unit's weight vector has
+    length 1, as in `build_dense_discriminator`.
 
     Args:
         outputs: 10, or 11 with a logit of "fake" at the end; see `sgan.class_logits`.

@@ -1,7 +1,9 @@
 """Pseudo-labels: the classifier's own confident answers as labels of images that have none.
 
-Lee (2013) takes them from the network itself; here a slower copy of it gives them, the average of
-its weights (the teacher of Tarvainen and Valpola 2017, *Mean teachers*).
+Lee (2013) takes them from the network itself, for every image; FixMatch (Sohn et al. 2020) only
+where it is confident, and from the image without augmentation. Here they come from a slower copy of
+the network, whose weights are averages (the teacher of Tarvainen and Valpola 2017, *Mean
+teachers*).
 """
 
 from typing import ClassVar
@@ -37,15 +39,15 @@ class PseudoLabelSGAN(FeatureMatchingSGAN):
     """A `FeatureMatchingSGAN` whose discriminator also learns from pseudo-labels.
 
     The teacher is a copy of the discriminator, whose weights are the moving average of the
-    discriminator's. It sees each image as it is, and
-    without noise; the discriminator is to give the same answer to the image moved, and with noise.
+    discriminator's. It sees each image as it is, and without noise; the discriminator is to give
+    the same answer to the augmented image, and with noise.
 
     Args:
         weight: of the pseudo-labels' loss beside the others.
         confidence: the teacher's probability above which its answer is a pseudo-label.
-        ramp: iterations in which the weight grows from 0, as the first answers are poor ones.
-        average: how much of the teacher is left after a step; less in the first steps, in which
-            the average would otherwise be that of the initial weights.
+        ramp: iterations, from 1, in which the weight grows from 0, as the first answers are poor.
+        decay: of the teacher's moving average; less in the first steps, in which the average would
+            otherwise be that of the initial weights.
     """
 
     METRICS = (*FeatureMatchingSGAN.METRICS, "pseudo_label_loss", "pseudo_label_share")
@@ -57,20 +59,20 @@ class PseudoLabelSGAN(FeatureMatchingSGAN):
     }
 
     def __init__(
-        self, *args, weight=1.0, confidence=0.95, ramp=3_000, average=0.99, **keyword_arguments
+        self, *args, weight=1.0, confidence=0.95, ramp=3_000, decay=0.99, **keyword_arguments
     ):
         super().__init__(*args, **keyword_arguments)
         self.teacher = keras.models.clone_model(self.discriminator)
         self.teacher.set_weights(self.discriminator.get_weights())
         self.teacher.trainable = False
         self.weight, self.confidence = weight, confidence
-        self.ramp, self.average = ramp, average
+        self.ramp, self.decay = ramp, decay
 
     def train_step(self, batch):
         results = super().train_step(batch)
         # 3. The teacher.
-        average = early_decay(self.average, self.iterations)
-        update_averages(self.teacher.weights, self.discriminator.weights, average)
+        decay = early_decay(self.decay, self.iterations)
+        update_averages(self.teacher.weights, self.discriminator.weights, decay)
         return results
 
     def loss_unlabeled(self, images, logits):

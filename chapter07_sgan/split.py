@@ -38,7 +38,7 @@ def choose_labeled(labels: np.ndarray, count: int, balanced: bool, seed: int) ->
     Args:
         labels: of all training images, n, 0 to 9.
         count: how many keep theirs.
-        balanced: as many of each class, drawn by the seed; otherwise the first.
+        balanced: the same number of each class, drawn by the seed; otherwise the first.
         seed: from 0.
 
     Raises:

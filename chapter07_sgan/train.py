@@ -40,7 +40,7 @@ class Settings(GANSettings):
     networks: Literal["convolutional", "dense", "noisy-convolutional"] = "convolutional"
     """convolutional: the book's; dense: dense layers, with Gaussian noise in the discriminator
     (Salimans et al. 2016); noisy-convolutional: the dense generator, and a discriminator of two
-    convolutions and two dense layers, with Gaussian noise"""
+    convolutions and three dense layers, with Gaussian noise"""
     synchronized_batch_norm: bool = True
     """on several devices, normalise by the statistics of the whole batch, as on one device; without
     it, each device normalises its part by itself, which is faster and needs larger batches"""
@@ -59,7 +59,8 @@ class Settings(GANSettings):
     pseudo_labels: NonNegativeFloat = 0.0
     """with --feature-matching: weight of the loss on images without labels whose class a
     discriminator with averaged weights is sure of (Lee 2013; Tarvainen and Valpola 2017); it grows
-    from 0 over the first 3,000 iterations, of shorter runs too; 0: no such loss"""
+    from 0 over the first 3,000 iterations, so that a shorter run never has all of it; 0: no such
+    loss"""
     confidence: Annotated[float, Field(gt=0, lt=1)] = 0.95
     """with --pseudo-labels: the probability above which the class that the averaged discriminator
     finds likeliest is an image's pseudo-label"""

@@ -347,7 +347,7 @@ def test_pseudo_labels_are_the_teachers_where_it_is_sure():
 def test_a_step_with_pseudo_labels():
     """The discriminator's update, by SGD, against the gradient of its loss; then the teacher."""
     gan = small_sgan(
-        functools.partial(PseudoLabelSGAN, weight=3.0, confidence=0.05, ramp=8, average=0.75),
+        functools.partial(PseudoLabelSGAN, weight=3.0, confidence=0.05, ramp=8, decay=0.75),
         batch_norm=False,
         dropout=0.0,
         optimizer=lambda: keras.optimizers.SGD(0.1),
@@ -376,28 +376,38 @@ def test_a_step_with_pseudo_labels():
         np.testing.assert_allclose(weight, average * before + (1 - average) * now, atol=1e-6)
 
 
-def test_the_teacher_sees_images_as_they_are_and_without_noise(monkeypatch):
-    """The discriminator, beside it, sees the same images moved."""
+def test_the_teacher_sees_images_as_they_are_and_the_discriminator_augmented_ones(monkeypatch):
+    """The teacher has no noise either."""
     gan = small_sgan(
-        functools.partial(PseudoLabelSGAN, weight=1.0, confidence=0.05, ramp=8, average=0.75),
+        functools.partial(PseudoLabelSGAN, weight=1.0, confidence=0.05, ramp=8, decay=0.75),
         augmentation=build_augmentation(2),
         batch_norm=False,
     )
     (labeled, labels), real = first(batches(1))
     expected = gan.teacher(real, training=False).numpy()
-    given, answered, ask = [], [], gan.teacher.call
+    (moved_labeled, _), moved = gan.prepare(((labeled, labels), real))
+    assert not np.array_equal(moved, real)
+    given, answered = {}, []
 
-    def record(images, **settings):
-        given.append(images)
-        answered.append(ask(images, **settings))
-        return answered[-1]
+    def record(network):
+        given[network.name] = []
+        ask = network.call
 
-    monkeypatch.setattr(gan.teacher, "call", record)
+        def call(images, **settings):
+            given[network.name].append(images)
+            answered.append(ask(images, **settings))
+            return answered[-1]
+
+        monkeypatch.setattr(network, "call", call)
+
+    gan.teacher.name, gan.features_and_outputs.name = "teacher", "discriminator"
+    record(gan.features_and_outputs)
+    record(gan.teacher)
     gan.train_step(((labeled, labels), real))
-    assert len(given) == 1
-    assert np.array_equal(given[0], real)
-    assert np.array_equal(answered[0], expected)
-    assert not np.array_equal(gan.prepare(((labeled, labels), real))[1], real)
+    (by_teacher,), (by_discriminator, _) = given["teacher"], given["discriminator"]
+    assert np.array_equal(by_teacher, real)
+    assert np.array_equal(answered[1], expected)
+    assert np.array_equal(by_discriminator[:16], np.concatenate([moved_labeled, moved]))
 
 
 def test_what_is_random_depends_on_seed_and_iteration():
@@ -586,10 +596,16 @@ def test_settings_reach_the_networks_and_optimisers(monkeypatch):
         values = [float(optimizer._learning_rate(step)) for step in (0, updates // 2, updates)]
         assert values == [rate, rate / 2, 0.0]
     seen.clear()
+    augmented, build = [], variants.build_augmentation
+    monkeypatch.setattr(
+        variants,
+        "build_augmentation",
+        lambda *amounts: augmented.append(amounts) or build(*amounts),
+    )
     with pytest.raises(Stop):
-        train.main([*DENSE, *rates])
+        train.main([*DENSE, *rates, "--confidence", "0.75"])
     assert type(seen["gan"]) is PseudoLabelSGAN and "c_optimizer" not in seen
-    assert (seen["gan"].weight, seen["gan"].confidence) == (0.5, 0.95)
+    assert (seen["gan"].weight, seen["gan"].confidence) == (0.5, 0.75)
     assert isinstance(seen["gan"].augmentation.layers[0], keras.layers.RandomTranslation)
     assert float(seen["d_optimizer"]._learning_rate(2)) == 0.125
     assert seen["gan"].discriminator.count_params() == build_dense_discriminator().count_params()
@@ -599,6 +615,7 @@ def test_settings_reach_the_networks_and_optimisers(monkeypatch):
     assert seen["gan"].adversarial_weight == 0.5
     kinds = [type(layer).__name__ for layer in seen["gan"].augmentation.layers]
     assert kinds == ["RandomRotation", "RandomZoom", "RandomTranslation"]
+    assert augmented == [(2, 0, 0), (2, 12, 0.1)]
     expected = build_noisy_convolutional_discriminator().count_params()
     assert seen["gan"].discriminator.count_params() == expected
 
