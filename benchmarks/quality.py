@@ -7,7 +7,8 @@
 
 The runs stay in --output-dir; what is finished there is not trained again, so this can be stopped
 and started as one likes. Runs of other settings or other data are refused before anything is
-trained; those of other versions of Python and of packages are named in a line, and averaged.
+trained; those of other code, or of other versions of Python and of packages, are named in a line,
+and averaged.
 """
 
 import argparse
@@ -38,7 +39,7 @@ def check_found(preset, settings, folder, arguments):
 
     Exits with a line if it has other settings than the preset has now, or other data than would be
     trained on now (of photos, `check_same_data` compares the runs with each other). If it was begun
-    with other versions of Python or of packages, a line says so; that of this code is not recorded.
+    with other code or other versions of Python or of packages, a line says so.
     """
     from common import data, runs
 
@@ -64,7 +65,7 @@ def check_found(preset, settings, folder, arguments):
             )
     others = [
         f"{name} {record['versions'].get(name)} (now {version})"
-        for name, version in runs.installed_versions().items()
+        for name, version in runs.versions_of(record["chapter"]).items()
         if record["versions"].get(name) != version
     ]
     if others:

@@ -1,6 +1,7 @@
 """GPU memory, precision, seeds and determinism, by TensorFlow and Keras."""
 
 import logging
+import os
 
 import keras
 import tensorflow as tf
@@ -39,7 +40,29 @@ def setup(seed: int, precision: str = "float32", deterministic: bool = True) -> 
     keras.utils.set_random_seed(seed)
     if deterministic:
         tf.config.experimental.enable_op_determinism()
+    if precision == "mixed_bfloat16" and (advice := advice_on_bfloat16(gpus)):
+        print(advice)
     return "GPU" if gpus else "CPU"
+
+
+def advice_on_bfloat16(gpus, cpuinfo: str = "/proc/cpuinfo") -> str | None:
+    """What to give in place of bfloat16, if the devices are known to have no instructions for it.
+
+    Args:
+        gpus: TensorFlow's physical devices.
+        cpuinfo: Linux's file on the CPU; where there is none, nothing is known.
+    """
+    for gpu in gpus:
+        capability = tf.config.experimental.get_device_details(gpu).get("compute_capability")
+        if capability and capability < (8, 0):
+            return "this GPU has no bfloat16: give --precision mixed_float16"
+    if gpus or not os.path.isfile(cpuinfo):
+        return None
+    with open(cpuinfo) as file:
+        words = set(file.read().split())
+    if words & {"avx512_bf16", "amx_bf16"}:
+        return None
+    return "this CPU has no instructions for bfloat16: --precision float32 is faster"
 
 
 def count_gpus() -> int:

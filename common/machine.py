@@ -106,7 +106,7 @@ def use_devices(run, options: Mapping[str, Any]) -> None:
     count = options["devices"] or device.count_gpus()
     if options["distribute"] == "mirrored" and count < 2:
         raise UserError(
-            "--distribute mirrored: one GPU is no more than --distribute none"
+            "--distribute mirrored: one device is no more than --distribute none"
             if count
             else "--distribute mirrored: there is no GPU; --devices N makes N devices of the CPU"
         )
@@ -150,7 +150,7 @@ def train_together(cluster, options, chapter, presets, typed, where, train, run_
         with connection.dying():
             connection.compare(
                 {
-                    "code": code_digest(REPOSITORY),
+                    "code": code_digest(),
                     "versions": installed_versions(),
                     "--deterministic": options["deterministic"],
                 }

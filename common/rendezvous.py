@@ -58,8 +58,10 @@ def _wait_for_others(addresses, end, seconds, devices):
                     continue
                 if not missing:
                     break
-                server.settimeout(max(0.01, end - time.monotonic()))
                 try:
+                    if (left := end - time.monotonic()) <= 0:
+                        raise TimeoutError
+                    server.settimeout(left)
                     connection, _ = server.accept()
                 except TimeoutError:
                     names = ", ".join(addresses[n] for n in missing)
@@ -67,7 +69,7 @@ def _wait_for_others(addresses, end, seconds, devices):
                         f"{names} did not start within {seconds:.0f} seconds; "
                         f"of {len(addresses)} workers"
                     ) from None
-                said = _read(connection, PATIENCE)
+                said = _read(connection, min(PATIENCE, end - time.monotonic()))
                 theirs = said.get("number")
                 if not isinstance(theirs, int) or not 0 < theirs < len(addresses):
                     connection.close()  # a stranger

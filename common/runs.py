@@ -121,7 +121,7 @@ class Run(Files):
             preset=self.preset,
             settings=self.config.model_dump(),
             data=DataRecord(**data | {"source": readable(data["source"])}),
-            versions=installed_versions(),
+            versions=versions_of(self.chapter),
         )
         if self._record is None:
             home = Path("runs") / self.chapter
@@ -144,7 +144,8 @@ class Run(Files):
             return
         self.check_data(data)
         if self._record.versions != record.versions:
-            print("other versions than the run was begun with; bits may differ", file=sys.stderr)
+            changed = "other code or versions than the run was begun with; bits may differ"
+            print(changed, file=sys.stderr)
         for leftover in self.path.rglob(TEMPORARY + "*"):  # of a run that was killed
             remove(leftover)
 
@@ -223,9 +224,20 @@ def _version(package: str) -> str | None:
         return None
 
 
-def code_digest(folder: Path) -> str:
-    """The SHA-256 of the Python code in a folder's folders: that of workers must be the same."""
+def versions_of(chapter: str) -> dict[str, str | None]:
+    """What decides a run's bits beside its settings and data: `installed_versions`, and the code.
+
+    Args:
+        chapter: a chapter's folder, or one of its programs, as "chapter12_looking_ahead/attention".
+    """
+    folder, _, _ = chapter.partition("/")
+    return installed_versions() | {"code": code_digest("common", folder)}
+
+
+def code_digest(*names: str) -> str:
+    """The SHA-256 of the Python code in folders of this repository; without arguments in all."""
     digest = hashlib.sha256()
-    for path in sorted(folder.glob("*/*.py")):
-        digest.update(path.name.encode() + path.read_bytes())
+    for name in names or ("*",):
+        for path in sorted(folders.REPOSITORY.glob(f"{name}/*.py")):
+            digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()

@@ -306,8 +306,13 @@ class TrainingRun(Run):
         ends = range(0, self.iterations + 1, self.interval)
         pictures = [self.path / self.picture(iteration) for iteration in ends]
         kept = [path for path in pictures if os.path.isfile(path)]  # some may have been moved away
-        if kept:
-            self.write("progress.gif", images.animation(kept))
+        try:
+            film = images.animation(kept) if kept else None
+        except UserError as error:  # no reason to lose what was trained
+            print(f"no progress.gif: {error}", file=sys.stderr)
+        else:
+            if film:
+                self.write("progress.gif", film)
         seconds = [row["seconds"] for row in self.timings]
         results = {
             f"{self.unit}s": self.iterations,

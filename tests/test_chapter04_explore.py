@@ -192,7 +192,10 @@ def test_it_takes_the_latest_run_and_a_seed_makes_its_pictures(
     monkeypatch.setattr(explore, "calculate", calculate)
     home = tmp_path / "runs" / "chapter04_dcgan"
     home.mkdir(parents=True)
-    (home / "0002").symlink_to(run)
+    try:
+        (home / "0002").symlink_to(run)
+    except OSError:
+        pytest.skip("Windows makes symbolic links in developer mode alone")
     monkeypatch.chdir(tmp_path)
     explore.main([])
     assert "8 - 3 + 5: the classifier sees 0" in capsys.readouterr().out

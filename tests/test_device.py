@@ -107,3 +107,19 @@ def test_auto_takes_the_most_devices_that_can_divide_the_batch(monkeypatch):
     machine.use_devices(run, options | {"devices": 3})
     machine.use_devices(run, options | {"distribute": "none"})
     assert used == [5, 8, 3, None]
+
+
+def test_advice_where_bfloat16_is_slow(tmp_path, monkeypatch):
+    cpuinfo = tmp_path / "cpuinfo"
+    assert device.advice_on_bfloat16([], str(cpuinfo)) is None  # not Linux
+    cpuinfo.write_text("flags : fpu avx2 avx512f")
+    assert "--precision float32 is faster" in device.advice_on_bfloat16([], str(cpuinfo))
+    cpuinfo.write_text("flags : fpu avx2 avx512f avx512_bf16")
+    assert device.advice_on_bfloat16([], str(cpuinfo)) is None
+    for capability, advice in (((7, 5), "mixed_float16"), ((8, 0), None), (None, None)):
+        details = {"compute_capability": capability} if capability else {}
+        monkeypatch.setattr(
+            tf.config.experimental, "get_device_details", lambda gpu, found=details: found
+        )
+        said = device.advice_on_bfloat16(["GPU"], str(cpuinfo))
+        assert advice in said if advice else said is None

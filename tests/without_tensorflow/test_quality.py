@@ -26,7 +26,7 @@ def write_run(folder, chapter, preset, seed, unit="iteration", described=SAMPLE)
         preset=preset,
         settings=config.model_dump(),
         data=described,
-        versions=runs.installed_versions(),
+        versions=runs.versions_of(chapter),
     )
     (folder / "config.json").write_text(record.model_dump_json())
     with open(folder / "history.csv", "w", newline="") as file:

@@ -48,6 +48,30 @@ def test_who_does_not_come_is_named_to_all():
     assert addresses[2] in other or "did not start" in other
 
 
+def test_strangers_who_come_again_and_say_nothing_do_not_make_the_chief_wait():
+    addresses = free_addresses(2)
+    host, _, port = addresses[0].partition(":")
+    connections, over = [], threading.Event()
+
+    def stranger():
+        while not over.wait(0.2):
+            try:
+                connections.append(socket.create_connection((host, int(port)), timeout=0.2))
+            except OSError:
+                pass  # the chief does not listen, or not any more
+
+    thread = threading.Thread(target=stranger)
+    thread.start()
+    started = time.monotonic()
+    (chief,) = together(addresses, [0], seconds=1.0)
+    over.set()
+    thread.join()
+    assert "did not start within 1 seconds" in chief and time.monotonic() - started < 3
+    assert connections
+    for connection in connections:
+        connection.close()
+
+
 def test_a_chief_that_does_not_come_is_named():
     addresses = free_addresses(2)
     assert together(addresses, [1], seconds=1.0) == [

@@ -59,6 +59,16 @@ def test_the_film_is_made_of_the_pictures_that_are_there():
     assert (run.path / "results.json").is_file()
 
 
+def test_a_picture_that_was_changed_costs_the_film_and_not_the_run(capsys):
+    run = new_run("here")
+    run.record(20, {"d_loss": 0.5}, 1.0)
+    for iteration, size in ((0, 4), (10, 5), (20, 4)):
+        run.write(run.picture(iteration), images.png(np.zeros((size, size), np.uint8)))
+    run.finish({})
+    assert "no progress.gif: here/samples/000010.png: is of another size" in capsys.readouterr().err
+    assert (run.path / "results.json").is_file() and not (run.path / "progress.gif").exists()
+
+
 def reopen(**flags):
     run = open_run(**flags)
     run.schedule(20, 10)
@@ -213,7 +223,22 @@ def test_other_versions_are_pointed_out(capsys, monkeypatch):
     new_run("begun")
     monkeypatch.setattr(runs.metadata, "version", lambda package: "0")
     reopen(resume="begun").start(DATA)
-    assert "other versions" in capsys.readouterr().err
+    assert "other code or versions" in capsys.readouterr().err
+
+
+def test_other_code_is_pointed_out(capsys, monkeypatch, tmp_path):
+    """Of the chapter and of common/, not that of other chapters."""
+    for folder in ("common", "chapter03_gan", "chapter04_dcgan"):
+        (tmp_path / "code" / folder).mkdir(parents=True)
+        (tmp_path / "code" / folder / "gan.py").write_text("1")
+    monkeypatch.setattr(runs.folders, "REPOSITORY", tmp_path / "code")
+    new_run("begun")
+    for folder, said in (("chapter04_dcgan", False), ("chapter03_gan", True), ("common", True)):
+        path = tmp_path / "code" / folder / "gan.py"
+        path.write_text("2")
+        reopen(resume="begun").start(DATA)
+        assert ("other code or versions" in capsys.readouterr().err) == said
+        path.write_text("1")
 
 
 @pytest.mark.parametrize("output_dir", ["locked/run", None])
