@@ -2,7 +2,7 @@
 
 On two CPU cores:
 
-    python chapter07_sgan/train.py                    99 % right, in 9 minutes
+    python chapter07_sgan/train.py                    98 to 99 % right, in 9 minutes
     python chapter07_sgan/train.py --preset book      the book's settings, Korean edition
     python chapter07_sgan/train.py --preset feature-matching    without pseudo-labels
     python chapter07_sgan/train.py --labeled 50       fewer labels
