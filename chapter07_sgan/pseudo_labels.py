@@ -13,7 +13,10 @@ import tensorflow as tf
 from keras import ops
 
 from chapter07_sgan.feature_matching import FeatureMatchingSGAN
+from common import distribution
 from common.averages import early_decay, update_averages
+
+SHARES_DECAY = 0.99
 
 
 def loss_pseudo_labels(logits, teacher_logits, confidence: float):
@@ -46,6 +49,9 @@ class PseudoLabelSGAN(FeatureMatchingSGAN):
         weight: of the pseudo-labels' loss beside the others.
         confidence: the teacher's probability above which its answer is a pseudo-label.
         ramp: iterations, from 1, in which the weight grows from 0, as the first answers are poor.
+        align: distribution alignment (Berthelot et al. 2020, *ReMixMatch*): the teacher's
+            probabilities are divided by the share that each class has of them on average, so that
+            no class grows at the cost of another. It takes the classes to be equally frequent.
         decay: of the teacher's moving average; less in the first steps, in which the average would
             otherwise be that of the initial weights.
     """
@@ -59,7 +65,14 @@ class PseudoLabelSGAN(FeatureMatchingSGAN):
     }
 
     def __init__(
-        self, *args, weight=1.0, confidence=0.95, ramp=3_000, decay=0.99, **keyword_arguments
+        self,
+        *args,
+        weight=1.0,
+        confidence=0.95,
+        align=False,
+        ramp=3_000,
+        decay=0.99,
+        **keyword_arguments,
     ):
         super().__init__(*args, **keyword_arguments)
         self.teacher = keras.models.clone_model(self.discriminator)
@@ -67,6 +80,15 @@ class PseudoLabelSGAN(FeatureMatchingSGAN):
         self.teacher.trainable = False
         self.weight, self.confidence = weight, confidence
         self.ramp, self.decay = ramp, decay
+        self.class_shares = None
+        if align:
+            self.class_shares = self.add_weight(
+                shape=(self.classes,),
+                initializer=keras.initializers.Constant(1 / self.classes),
+                trainable=False,
+                aggregation="mean",
+                name="class_shares",
+            )
 
     def train_step(self, batch):
         results = super().train_step(batch)
@@ -78,6 +100,14 @@ class PseudoLabelSGAN(FeatureMatchingSGAN):
     def loss_unlabeled(self, images, logits):
         grown = ops.minimum(1.0, tf.cast(self.iterations, "float32") / self.ramp)
         teacher_logits = self.logits(self.teacher(images, training=False))
+        if self.class_shares is not None:
+            teacher_logits = self.aligned(teacher_logits)
         loss, share = loss_pseudo_labels(logits, teacher_logits, self.confidence)
         reported = {"pseudo_label_loss": loss, "pseudo_label_share": share}
         return self.weight * grown * loss, reported
+
+    def aligned(self, teacher_logits):
+        """Logits, n×K, of the probabilities divided by their average over the last batches."""
+        shares = distribution.mean(ops.mean(ops.softmax(teacher_logits), axis=0))
+        update_averages([self.class_shares], [shares], SHARES_DECAY)
+        return teacher_logits - ops.log(self.class_shares)

@@ -64,6 +64,9 @@ class Settings(GANSettings):
     confidence: Annotated[float, Field(gt=0, lt=1)] = 0.95
     """with --pseudo-labels: the probability above which the class that the averaged discriminator
     finds likeliest is an image's pseudo-label"""
+    align_classes: bool = False
+    """with --pseudo-labels: correct the teacher's probabilities so that on average all classes have
+    the same share of them (distribution alignment, Berthelot et al. 2020)"""
     shift: Annotated[int, Field(ge=0, le=7)] = 0
     """move real images at random by up to so many pixels, 0 to 7"""
     rotation: Annotated[float, Field(ge=0, le=45)] = 0.0
@@ -119,6 +122,8 @@ class Settings(GANSettings):
             )
         if self.pseudo_labels and not self.feature_matching:
             raise ValueError("--pseudo-labels needs --feature-matching: or give --pseudo-labels 0")
+        if self.align_classes and not self.pseudo_labels:
+            raise ValueError("--align-classes needs --pseudo-labels: or give --no-align-classes")
         if self.adversarial_weight != 1 and not self.feature_matching:
             raise ValueError(
                 "--adversarial-weight needs --feature-matching: or give --adversarial-weight 1"

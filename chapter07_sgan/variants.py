@@ -52,7 +52,11 @@ def choose_model(config) -> Callable[..., SGAN]:
     kind, settings = FeatureMatchingSGAN, {"adversarial_weight": config.adversarial_weight}
     if config.pseudo_labels:
         kind = PseudoLabelSGAN
-        settings |= {"weight": config.pseudo_labels, "confidence": config.confidence}
+        settings |= {
+            "weight": config.pseudo_labels,
+            "confidence": config.confidence,
+            "align": config.align_classes,
+        }
     return functools.partial(kind, **settings)
 
 

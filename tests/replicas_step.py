@@ -194,6 +194,7 @@ def pseudo_labels():
         discriminator_batch_norm=False,
         pseudo_labels=100.0,  # in the first steps, of which a part counts
         confidence=0.05,
+        align_classes=True,
     )
 
 

@@ -344,6 +344,27 @@ def test_pseudo_labels_are_the_teachers_where_it_is_sure():
     assert tape.gradient(loss, teacher) is None
 
 
+def test_aligned_classes_have_equal_shares_of_the_teachers_probabilities():
+    """A teacher that likes the first class: after many batches, what it says is divided by that."""
+    kind = functools.partial(PseudoLabelSGAN, align=True)
+    gan = small_sgan(kind, batch_norm=False, dropout=0.0)
+    logits = np.random.default_rng(0).normal(size=(500, 10)).astype("float32")
+    logits[:, 0] += 2
+    shares = keras.ops.softmax(logits).numpy().mean(axis=0)
+    aligned = gan.aligned(logits).numpy()  # 1 % of the average
+    expected = logits - np.log(0.99 / 10 + 0.01 * shares)
+    np.testing.assert_allclose(aligned, expected, rtol=1e-5)
+    for _ in range(600):
+        aligned = gan.aligned(logits)
+    np.testing.assert_allclose(gan.class_shares, shares, rtol=0.03)
+    now = keras.ops.softmax(aligned).numpy().mean(axis=0)
+    assert shares[0] > 0.35 and 0.05 < now.min() and now.max() < 0.15
+    seen = []
+    gan.aligned = lambda teacher_logits: seen.append(1) or teacher_logits
+    gan.train_step(first(batches(1)))
+    assert seen
+
+
 def test_a_step_with_pseudo_labels():
     """The discriminator's update, by SGD, against the gradient of its loss; then the teacher."""
     gan = small_sgan(
@@ -519,6 +540,7 @@ DENSE = [*SMOKE, "--networks", "dense", "--no-discriminator-batch-norm", "--feat
 DENSE += ["--balanced", "--shift", "2", "--pseudo-labels", "0.5"]
 DENSE += ["--precision", FEWER_BITS, "--learning-rate-decay", "--beta-1", "0.5"]
 QUICK = [*DENSE, "--networks", "noisy-convolutional", "--rotation", "12", "--zoom", "0.1"]
+QUICK += ["--align-classes"]
 
 
 @pytest.fixture(scope="module")
@@ -606,13 +628,14 @@ def test_settings_reach_the_networks_and_optimisers(monkeypatch):
         train.main([*DENSE, *rates, "--confidence", "0.75"])
     assert type(seen["gan"]) is PseudoLabelSGAN and "c_optimizer" not in seen
     assert (seen["gan"].weight, seen["gan"].confidence) == (0.5, 0.75)
+    assert seen["gan"].class_shares is None
     assert isinstance(seen["gan"].augmentation.layers[0], keras.layers.RandomTranslation)
     assert float(seen["d_optimizer"]._learning_rate(2)) == 0.125
     assert seen["gan"].discriminator.count_params() == build_dense_discriminator().count_params()
     seen.clear()
     with pytest.raises(Stop):
         train.main([*QUICK, "--adversarial-weight", "0.5"])
-    assert seen["gan"].adversarial_weight == 0.5
+    assert seen["gan"].adversarial_weight == 0.5 and seen["gan"].class_shares.shape == (10,)
     kinds = [type(layer).__name__ for layer in seen["gan"].augmentation.layers]
     assert kinds == ["RandomRotation", "RandomZoom", "RandomTranslation"]
     assert augmented == [(2, 0, 0), (2, 12, 0.1)]
@@ -635,6 +658,7 @@ def test_settings_reach_the_networks_and_optimisers(monkeypatch):
         (["--shift", "40"], "--shift 40: should be less than or equal to 7"),
         (["--feature-matching"], "--feature-matching needs a discriminator without batch norm"),
         (["--pseudo-labels", "1"], "--pseudo-labels needs --feature-matching"),
+        (["--align-classes"], "--align-classes needs --pseudo-labels"),
         (["--confidence", "0.5", "--dry-run"], "--confidence needs --pseudo-labels"),
         (["--shift", "2", "--xla"], "--shift, --rotation and --zoom cannot be compiled with XLA"),
         (["--zoom", "0.1", "--xla"], "--shift, --rotation and --zoom cannot be compiled with XLA"),
