@@ -60,7 +60,7 @@ def advice_on_bfloat16(gpus, cpuinfo: str = "/proc/cpuinfo") -> str | None:
         return None
     with open(cpuinfo) as file:
         words = set(file.read().split())
-    if words & {"avx512_bf16", "amx_bf16"}:
+    if words & {"avx512_bf16", "amx_bf16", "bf16"}:  # the last is ARM's
         return None
     return "this CPU has no instructions for bfloat16: --precision float32 is faster"
 
