@@ -1,8 +1,8 @@
 """Trains chapter 10's defended network alone; also with means that the chapter does not use.
 
-    python benchmarks/defences.py --binarization 30
-    python benchmarks/defences.py --binarization 30 --trades 4
+    python benchmarks/defences.py --trades 4                        as `quick`
     python benchmarks/defences.py --binarization 0 --average 0.999
+    python benchmarks/defences.py --steps 0                         the sigmoid, and nothing else
 
 It trains a line of the tables of "What was tried for the defence" in docs/robustness.md. The
 last 5,000 training images are kept from training; the first 1,000 of them are attacked by Auto-PGD,
@@ -42,7 +42,7 @@ def main():
     flags.add_argument("--epochs", type=int, default=10, metavar="N")
     flags.add_argument("--batch-size", type=int, default=100, metavar="N")
     flags.add_argument("--learning-rate", type=float, default=3e-3, metavar="X")
-    flags.add_argument("--steps", type=int, default=3, metavar="N", help="of the attack")
+    flags.add_argument("--steps", type=int, default=3, metavar="N", help="of the attack; 0: none")
     flags.add_argument("--step-size", type=float, default=0.5, metavar="X", help="times epsilon")
     flags.add_argument("--warmup", type=float, default=0.3, metavar="X")
     flags.add_argument("--trades", type=float, default=0.0, metavar="B")
@@ -111,16 +111,18 @@ def train(network, images, labels, arguments):
     def step(batch, labels, iteration):
         begun = tf.cast(iteration + 1, tf.float32)
         share = tf.minimum(begun / max(arguments.warmup * total, 1), 1.0)
-        adversarial = attacks.pgd(
-            logits=network,
-            images=batch,
-            labels=labels,
-            epsilon=EPSILON * share,
-            bounds=(0, 1),
-            steps=arguments.steps,
-            step_size=arguments.step_size,
-            seed=tf.stack([arguments.seed, iteration]),
-        )
+        adversarial = batch
+        if arguments.steps:
+            adversarial = attacks.pgd(
+                logits=network,
+                images=batch,
+                labels=labels,
+                epsilon=EPSILON * share,
+                bounds=(0, 1),
+                steps=arguments.steps,
+                step_size=arguments.step_size,
+                seed=tf.stack([arguments.seed, iteration]),
+            )
         if arguments.awp:
             unmoved = [tf.identity(variable) for variable in variables]
             _, uphill = gradients(adversarial, batch, labels)

@@ -8,6 +8,8 @@
                 random start
     apgd        Auto-PGD alone: its authors' own on cross-entropy, of 100 steps from one start; and
                 ours on the log-odds, with the run's own --apgd-steps
+    square      the Square attack alone: AutoAttack's own, with 5,000 queries; and ours, with
+                --queries or the run's own --square-queries
     autoattack  the authors' own, standard version; and ours: Auto-PGD, APGD-T and Square, with the
                 run's own --apgd-steps, --apgd-classes and, without --queries, --square-queries.
                 (AutoAttack has 100, 9 and 5,000, and FAB-T besides.)
@@ -18,7 +20,8 @@
 Both are shown batches of 500 images, AutoAttack of 125, with which it is faster. The lower the
 accuracy that an attack leaves, the stronger it is. "only theirs" and "only ours" count the images
 that the network gets wrong after that attack and not after the other: where the two counts are
-close, neither attack is clearly the stronger one.
+close, neither attack is clearly the stronger one. (With flat, "theirs" is the attack on the network
+itself.)
 
 AutoAttack takes from 16 minutes to an hour of one core for 1,000 images, if most of them withstand:
 hours for all 10,000, which are the default, and so long for each network and epsilon. Give --images
@@ -35,6 +38,7 @@ sys.path.insert(0, str(REPOSITORY))
 BATCH_SIZE = 500
 FEW = 10  # images are enough to compile all of our strongest attack, which takes long
 FLAT = 5.0
+IN_TORCH = {"apgd": ["apgd-ce"], "square": ["square"], "autoattack": None}  # None: all of its four
 
 
 def main():
@@ -44,7 +48,10 @@ def main():
     flags.add_argument("run", metavar="RUN", help="the folder of a finished run of chapter 10")
     flags.add_argument("--data-dir", metavar="DIR", help="where the run's data is, if it moved")
     flags.add_argument(
-        "--attacks", nargs="*", default=["pgd"], choices=["pgd", "apgd", "autoattack", "flat"]
+        "--attacks",
+        nargs="*",
+        default=["pgd"],
+        choices=["pgd", "apgd", "square", "autoattack", "flat"],
     )
     flags.add_argument("--norm", default="inf", choices=["inf", "2"])
     flags.add_argument("--epsilons", type=float, nargs="*", default=[0.1, 0.3], metavar="X")
@@ -89,7 +96,7 @@ def main():
                 # The toolbox compiles for the size of a batch, ours for any; PyTorch does not.
                 first = FEW if attack == "autoattack" else BATCH_SIZE
                 for generate in theirs, ours:
-                    if attack not in ("apgd", "autoattack") or generate is ours:
+                    if attack not in IN_TORCH or generate is ours:
                         generate(images[:first], labels[:first])
                     started = time.perf_counter()
                     adversarial = generate(images, labels)
@@ -111,7 +118,7 @@ def check(attacks, run):
             f"--attacks flat needs a run with --defend and a --binarization of more than {FLAT:g}: "
             f"{run.path} is none"
         )
-    copied = {"apgd", "autoattack"} & set(attacks)
+    copied = IN_TORCH.keys() & set(attacks)
     if copied and run.config.precision != "float32":
         raise UserError(
             f"--attacks {min(copied)} copies the networks to PyTorch, in float32: {run.path} was "
@@ -142,6 +149,9 @@ def pair(attack, network, config, epsilon, norm, queries):
         *_, adversarial = chapter10.attack_in_turn(images, labels, in_turn, given)
         return adversarial
 
+    def our_square(images, labels):
+        return attacks.square(images=images, labels=labels, **given, queries=queries).numpy()
+
     def our_apgd(logits):
         settings = given | {"logits": logits, "steps": config.apgd_steps}
         return lambda images, labels: attacks.apgd(images=images, labels=labels, **settings).numpy()
@@ -152,9 +162,8 @@ def pair(attack, network, config, epsilon, norm, queries):
         return our_apgd(network), our_apgd(flat)
     if attack == "pgd":
         return chapter10.toolbox_pgd(network, epsilon, BATCH_SIZE, norm), our_pgd
-    if attack == "apgd":
-        return chapter10.autoattack(network, epsilon, norm, ["apgd-ce"]), our_apgd(network)
-    return chapter10.autoattack(network, epsilon, norm), our_strongest
+    ours = {"apgd": our_apgd(network), "square": our_square, "autoattack": our_strongest}
+    return chapter10.autoattack(network, epsilon, norm, IN_TORCH[attack]), ours[attack]
 
 
 if __name__ == "__main__":

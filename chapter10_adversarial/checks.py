@@ -18,6 +18,7 @@ def smallest_epsilon(network, images, labels, largest: float, attack: Attacker) 
     """For each image an epsilon at which PGD fools the network, as small as bisection finds it.
 
     Args:
+        images, labels: n×28×28×1 in [0, 1], and n.
         largest: of those that are tried. The result is exact to largest / 2^HALVINGS, if PGD with a
             larger epsilon is never weaker.
 
@@ -61,6 +62,8 @@ def check_strength(
 
     Args:
         other: a network that attacks are transferred from.
+        images, labels: n×28×28×1 in [0, 1], and n.
+        epsilon: how far a pixel may be changed.
         steps: of APGD, and of APGD-T towards each class.
         classes: that APGD-T aims at, for each image.
         tries: of the random search.

@@ -156,8 +156,12 @@ def compare(
 ) -> list[dict]:
     """Accuracy by attack and epsilon: of the network that is attacked, and of the others.
 
+    An image that a network gets wrong as it is counts as right where an attack corrects it, as in
+    the papers' tables of PGD.
+
     Args:
         networks: by name.
+        images, labels: n×28×28×1 in [0, 1], and n.
         attacked: the names of those that adversarial images are made for. All networks see them:
             what an image made for one does to another is called transfer.
 

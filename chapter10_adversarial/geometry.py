@@ -25,7 +25,7 @@ class LinfBall:
         self._high = tf.minimum(high, _round_towards(images, tf.cast(highest, tf.float32), highest))
 
     def project(self, images):
-        """The nearest images of the ball and the bounds."""
+        """The nearest images of the ball and the bounds; n×height×width×channels, as all here."""
         return tf.clip_by_value(images, self._low, self._high)
 
     def random_point(self, seed):
@@ -35,7 +35,7 @@ class LinfBall:
         return self.images + self.epsilon * uniform
 
     def unit(self, direction):
-        """The longest step of L∞ length 1 along a gradient: its sign."""
+        """The longest step of L∞ length 1 along a gradient: its sign. Of the images' shape."""
         return tf.sign(direction)
 
 
@@ -72,7 +72,7 @@ class L2Ball:
         return self.images + self.epsilon * direction * volume ** (1 / dimensions)
 
     def unit(self, direction):
-        """A direction scaled to an L2 length of 1; 0 stays 0."""
+        """A direction of the images' shape, each image's scaled to an L2 length of 1; 0 stays 0."""
         return tf.math.divide_no_nan(direction, _l2_length(direction))
 
 

@@ -22,7 +22,12 @@ def build_classifier(
             gradient instead of making the network robust. With 0 there is no sigmoid.
         convolutions: 2, of 5×5, each with a stride of 2; or 4, of 3×3, the second and fourth with a
             stride of 2.
+
+    Raises:
+        ValueError: another number of convolutions.
     """
+    if convolutions not in (2, 4):
+        raise ValueError(f"{convolutions} convolutions: there are networks with 2 and with 4")
     images = x = keras.Input((28, 28, 1))
     if binarization:
         x = layers.Rescaling(binarization, -binarization / 2, dtype="float32")(x)

@@ -36,6 +36,8 @@ class Objective:
 
         Returns:
             The losses, to be ascended, n; the margins, n; the gradient of each image's loss.
+
+        Warns, when the attack is compiled, if there is no gradient.
         """
         with tf.GradientTape() as tape:
             tape.watch(images)
@@ -98,7 +100,7 @@ def margin(logits, labels) -> tf.Tensor:
 def log_odds(logits, labels) -> tf.Tensor:
     """log((1 - p) / p), the log-odds against the label, whose probability is p; float32, n.
 
-    It is the loss that attacks ascend.
+    It is the loss that FGSM, PGD and Auto-PGD ascend.
 
     Cross-entropy is its softplus, so both gradients have the same direction. But in the gradient of
     cross-entropy the part of the label's own logit, 1 - p, is rounded to 0 in float32 where a

@@ -188,8 +188,8 @@ def _length(change, axis=(1, 2)):
 def square_side(query, queries, height, width):
     """Of the square: at first 80 % of the image's area, halved eight times on the way.
 
-    The schedule of Andriushchenko et al. (2020), section 3.2, which is for 10,000 queries. (Their
-    code halves once more, after 500.)
+    The schedule of Andriushchenko et al. (2020), section 3.2, which is for 10,000 queries; for
+    another number it is stretched, as in their code. (That halves once more, after 500 of 10,000.)
     """
     halvings = tf.constant([10, 50, 200, 1_000, 2_000, 4_000, 6_000, 8_000], tf.float32)
     now = tf.cast(query, tf.float32) / tf.cast(queries, tf.float32) * 10_000

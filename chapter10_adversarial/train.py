@@ -31,7 +31,8 @@ class Settings(EpochSettings):
     defend: bool = False
     """also train a network on adversarial images, and attack it beside the others"""
     epsilon: Annotated[float, Field(gt=0, le=1)] = 0.3
-    """how far a pixel may be changed, from 0 to 1, in training and in all tests"""
+    """how far a pixel may be changed, from 0 to 1, in training and tests (curves go from 0 to 4/3
+    of it)"""
     attack_steps: Count = 40
     """steps of PGD on test images"""
     attack_step_size: PositiveFloat = 1 / 30  # .01 where epsilon is .3
@@ -56,22 +57,23 @@ class Settings(EpochSettings):
     units: Width = 128  # theirs: 1,024
     """units of the networks' hidden dense layer"""
     binarization: Annotated[float, Field(ge=0, le=32)] = 30.0
-    """steepness of the sigmoid by which the defended network makes pixels black or white before it
-    looks at them; 0: it does not"""
+    """with --defend: steepness of the sigmoid by which the defended network makes pixels black or
+    white before it looks at them; 0: it does not"""
     training_steps: Count = 3  # theirs: 40, of .033
-    """steps of the attack that the defended network is trained with"""
+    """with --defend: steps of the attack that the defended network is trained with"""
     training_step_size: PositiveFloat = 0.5
-    """the length of these steps, times epsilon"""
+    """with --defend: the length of these steps, times epsilon"""
     trades: Annotated[float, Field(ge=0, le=100)] = 4.0  # Zhang et al. (2019): 1 to 6
-    """weight of TRADES' loss, the KL divergence between what the defended network predicts for an
-    image before and after an attack, beside the cross-entropy on images as they are; 0: the
-    cross-entropy on adversarial images alone"""
+    """with --defend: weight of TRADES' loss, the KL divergence between what the defended network
+    predicts for an image before and after an attack, beside the cross-entropy on images as they
+    are; 0: the cross-entropy on adversarial images alone"""
     average: Annotated[float, Field(ge=0, lt=1)] = 0.999
-    """momentum of the running average of the defended network's weights that it has in the end, at
-    most 1 - 6 / iterations, so that a short run does not keep its initial weights; 0: the network
-    keeps its last weights"""
+    """with --defend: the defended network ends with a running average of its weights, of this
+    momentum (at most 1 - 6 / iterations, so that a short run does not keep its initial weights); 0:
+    with its last weights"""
     warmup: Fraction = 0.3  # with all of epsilon at once, nothing was learned
-    """the first share of training in which the epsilon of this attack grows from 0"""
+    """with --defend: the first share of training, in which the epsilon of the attack that the
+    defended network is trained with grows from 0"""
     learning_rate: PositiveFloat = 3e-3
     """learning rate of the networks' Adams, lowered linearly to 0"""
 

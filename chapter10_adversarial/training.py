@@ -42,6 +42,14 @@ class Training(ChapterModel):
         return self.undefended_optimizer.iterations
 
     def train_step(self, batch):
+        """One iteration.
+
+        Args:
+            batch: images, n×28×28×1 in [0, 1], and labels, n.
+
+        Returns:
+            By the names of METRICS, the means since the epoch began.
+        """
         images, labels = batch
         return self.report(
             second_loss=update(self.second, self.second_optimizer, images, labels),

@@ -138,6 +138,38 @@ def test_defences_trains_with_all_means_and_prints_what_attacks_leave(monkeypatc
     assert lines[-1].startswith("Auto-PGD") and 0 <= after <= before <= 100
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("eagerly")
+def test_each_of_the_means_of_defences_does_what_it_says(random):
+    """One step of Adam, whose first moves each weight by the learning rate or less."""
+    import defences
+    import keras
+    import numpy as np
+
+    images = random.random((8, 28, 28, 1), np.float32)
+    labels = np.arange(8)
+    usual = {"epochs": 1, "batch_size": 8, "learning_rate": 1e-3, "steps": 1, "step_size": 1.0}
+    usual |= {"warmup": 0, "trades": 0, "awp": 0, "average": 0, "seed": 0}
+
+    def train(**changes):
+        keras.utils.set_random_seed(0)
+        network = keras.Sequential(
+            [keras.Input((28, 28, 1)), keras.layers.Flatten(), keras.layers.Dense(10)]
+        )
+        before = network.get_weights()[0]
+        defences.train(network, images, labels, types.SimpleNamespace(**(usual | changes)))
+        return before, network.get_weights()[0]
+
+    before, attacked = train()
+    others = {name: train(**{name: 0.5})[1] for name in ("trades", "awp", "average")}
+    others["steps"] = train(steps=0)[1]
+    for name, weights in others.items():
+        assert np.abs(weights - attacked).max() > 1e-5, name
+        assert np.abs(weights - before).max() < 1.01e-3, name  # awp: back where they were
+    # The average of the first weights and those after a step, by `early_decay`.
+    np.testing.assert_allclose(others["average"], 0.1 * before + 0.9 * attacked, atol=1e-7)
+
+
 def test_operations_are_counted_as_products_and_sums():
     """A dense layer of m inputs and n outputs takes m·n products and about as many sums."""
     import keras

@@ -81,12 +81,24 @@ def length(change):
     return np.sqrt(np.sum(np.square(change.astype(np.float64)), axis=(1, 2, 3)))
 
 
-def loss_gradient(network, images, labels):
+def cross_entropies(logits, labels):
+    return tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+
+
+def ratios(logits, labels):
+    """The difference of logits ratio, for images with the right label or another."""
+    label = tf.one_hot(labels, logits.shape[1])
+    others = tf.reduce_max(logits - 1e9 * label, axis=1)
+    ordered = tf.sort(logits, direction="DESCENDING")
+    return (others - tf.reduce_sum(label * logits, axis=1)) / (ordered[:, 0] - ordered[:, 2])
+
+
+def loss_gradient(network, images, labels, loss=cross_entropies):
     with tf.GradientTape() as tape:
         x = tf.constant(images)
         tape.watch(x)
-        loss = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, network(x))
-    return tape.gradient(loss, x).numpy()
+        losses = loss(network(x), labels)
+    return tape.gradient(losses, x).numpy()
 
 
 def test_fgsm_is_one_step_along_the_sign_of_the_gradient(network, images, labels):
@@ -131,19 +143,24 @@ def test_pgd_finds_the_best_attack_on_a_linear_classifier(linear, images):
     assert np.allclose(length(changed.numpy() - images), 0.2, atol=1e-5)
 
 
-def test_apgd_equals_algorithm_1_in_numpy(network, images, labels, monkeypatch):
+@pytest.mark.parametrize(
+    ("name", "loss", "ascended"),
+    [("ce", objective.log_odds, cross_entropies), ("dlr", ratios, ratios)],
+)
+def test_apgd_equals_algorithm_1_in_numpy(
+    name, loss, ascended, network, images, labels, monkeypatch
+):
     """With its steps halved, and its momentum. What it gives is not its last image but its best."""
 
     def at_the_image(self, seed):
         return self.images
 
     monkeypatch.setattr(geometry.LinfBall, "random_point", at_the_image)
-    changed = attacks.apgd(
-        logits=network, images=images, labels=labels, epsilon=0.3, bounds=(0, 1), steps=10
-    )
+    given = {"logits": network, "images": images, "labels": labels, "epsilon": 0.3, "steps": 10}
+    changed = attacks.apgd(**given, bounds=(0, 1), loss=name)
 
     def losses_of(x):
-        return objective.log_odds(network(x), labels).numpy()
+        return loss(network(x), labels).numpy()
 
     def project(x):
         return np.clip(np.clip(x, images - 0.3, images + 0.3), 0, 1)
@@ -155,7 +172,8 @@ def test_apgd_equals_algorithm_1_in_numpy(network, images, labels, monkeypatch):
     up, then, halved, since = np.zeros(8), losses, np.ones(8, bool), 0
     ways = set()
     for k in range(10):
-        ahead = project(x + step * np.sign(loss_gradient(network, x.astype(np.float32), labels)))
+        gradient = loss_gradient(network, x.astype(np.float32), labels, ascended)
+        ahead = project(x + step * np.sign(gradient))
         alpha = 0.75 if k else 1
         x, former = project(x + alpha * (ahead - x) + (1 - alpha) * (x - former)), x
         losses, before = losses_of(x), losses
