@@ -2,8 +2,8 @@
 
 On two CPU cores:
 
-    python chapter03_gan/train.py                            digits, in two minutes
-    python chapter03_gan/train.py --preset book              the book's settings
+    python chapter03_gan/train.py                            digits, 2 minutes
+    python chapter03_gan/train.py --preset book              the book's settings, 50 seconds
     python chapter03_gan/train.py --dataset fashion_mnist    clothes
     python chapter03_gan/train.py --resume                   goes on with a stopped run
 """
@@ -32,7 +32,7 @@ class Settings(GANSettings):
     """of each network's hidden layer"""
     average: Fraction = 0.0
     """decay of the moving average (EMA) of the generator's weights, for each iteration; the average
-    makes the pictures and is what the run keeps; 0: the generator itself does"""
+    makes the pictures and is what the run keeps; 0: no average, the weights themselves do"""
     xla: bool = True
     """compile the training loop with XLA; --no-xla if your machine has trouble with it"""
 

@@ -68,8 +68,9 @@ def main(argv: list[str] | None = None) -> dict:
     distance, test_distance = find_nearest(run, dataset, samples=generate(draw_noise(500)))
     print(f"pictures: {run.path / 'explore'}")
     print(
-        f"distance to the nearest training image, median: {distance:.3f} (root mean square of "
-        f"pixels in [-1, 1]); of test images, which no generator has seen: {test_distance:.3f}"
+        f"distance of a sample to the nearest training image, median: {distance:.3f} (root mean "
+        f"square of pixels in [-1, 1]); of a test image, which no generator has seen: "
+        f"{test_distance:.3f}. Copies of training images would be near 0."
     )
     classes = calculate(
         run, dataset, generate, settings.arithmetic, noise=draw_noise(5_000), nearby=draw_noise(9)

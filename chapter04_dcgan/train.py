@@ -2,9 +2,9 @@
 
 On two CPU cores:
 
-    python chapter04_dcgan/train.py                            digits, in four and a half minutes
-    python chapter04_dcgan/train.py --precision float32        on a CPU without bfloat16, in 7½
-    python chapter04_dcgan/train.py --preset book              the book's settings
+    python chapter04_dcgan/train.py                            digits, 4½ minutes
+    python chapter04_dcgan/train.py --precision float32        digits, without bfloat16, 7½
+    python chapter04_dcgan/train.py --preset book              the book's settings, 55 minutes
     python chapter04_dcgan/train.py --dataset fashion_mnist    clothes
     python chapter04_dcgan/train.py --resume                   goes on with a stopped run
 """

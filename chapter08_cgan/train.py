@@ -2,9 +2,9 @@
 
 On two CPU cores:
 
-    python chapter08_cgan/train.py                            digits, in four minutes
-    python chapter08_cgan/train.py --precision float32        on a CPU without bfloat16, in 6½
-    python chapter08_cgan/train.py --preset book              the book's settings
+    python chapter08_cgan/train.py                            digits, 4 minutes
+    python chapter08_cgan/train.py --precision float32        digits, without bfloat16, 6½
+    python chapter08_cgan/train.py --preset book              the book's settings, 11 minutes
     python chapter08_cgan/train.py --dataset fashion_mnist    clothes
     python chapter08_cgan/train.py --model acgan              the auxiliary classifier GAN
     python chapter08_cgan/train.py --resume                   goes on with a stopped run

@@ -188,7 +188,8 @@ class GANSettings(DigitSettings):
     """measure the FID at each sample interval too, for history.csv, not only at the end; its
     features are those of the bundled MNIST or Fashion-MNIST classifier"""
     fid_images: Annotated[int, Field(ge=65, le=100_000)] = 10_000
-    """images generated for the FID and the other metrics, more than the classifier's 64 features"""
+    """images generated for the FID and the other metrics; at least 65, as the classifier has 64
+    features, whose covariance needs more images"""
 
     @model_validator(mode="after")
     def _intervals_fill_the_run(self) -> Self:

@@ -299,6 +299,31 @@ def assert_goes_down(loss, update, variables, rate):
         np.testing.assert_allclose(move, gradient, rtol=0, atol=tolerance, err_msg=variable.path)
 
 
+def networks_of(gan):
+    return gan.generator, gan.discriminator
+
+
+def assert_same_way(ours, books, start, optimizer):
+    """A network's weights have gone where another's have, from the same start, up to a fifth.
+
+    Where rounding turns the sign of an activation, the ways differ by some hundredths; where an
+    update or a factor is wrong, by half or more.
+
+    Args:
+        ours, books: the two networks.
+        start: the weights that both began with.
+        optimizer: of both. Before batch normalisation the gradient of a bias is 0 but for rounding;
+            SGD makes next to nothing of that, Adam a step like any other, so that only kernels are
+            compared.
+    """
+    import keras
+
+    vectors = isinstance(optimizer, keras.optimizers.SGD)
+    for a, b, s in zip(ours.get_weights(), books.get_weights(), start, strict=True):
+        if a.ndim > 1 or vectors:
+            assert np.linalg.norm(a - b) < 0.2 * np.linalg.norm(b - s) + 1e-6, a.shape
+
+
 def assert_same_outputs(ours, books):
     """Outputs of two networks agree within 0.01 on average.
 
