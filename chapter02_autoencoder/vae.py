@@ -75,6 +75,14 @@ class VAE(ChapterModel):
         return self.optimizer.iterations
 
     def train_step(self, images):
+        """One iteration.
+
+        Args:
+            images: n×28×28×1 in [0, 1].
+
+        Returns:
+            By the names of METRICS, the means since the epoch began.
+        """
         images = ops.reshape(images, (ops.shape(images)[0], -1))  # n×28×28×1 → n×784
         with tf.GradientTape() as tape:
             reconstruction, kl = self.loss_terms(images, self.iterations, training=True)

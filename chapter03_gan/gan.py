@@ -48,7 +48,8 @@ class GAN(BaseGAN):
         # 1. The discriminator on real images.
         d_loss_real, logits_real = self.train_discriminator(real_images, loss_real)
 
-        # 2. The discriminator on generated images: an update of its own, not one with the first.
+        # 2. The discriminator on generated images: an update of its own, as in the book. One update
+        # on the mean of both losses ends with pictures that are worse (see the README).
         fake_images = self.generator(noise_for_d, training=False)
         d_loss_fake, logits_fake = self.train_discriminator(fake_images, loss_fake)
 
