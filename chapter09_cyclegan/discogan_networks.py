@@ -11,8 +11,7 @@ def build_generator(channels: int = 3, filters: int = 64) -> keras.Model:
     outline is passed on: what the decoder makes, it makes from what the encoder says of the
     original. Height and width are multiples of 16.
 
-    The normalisation is over the batch. One over each image's own pixels, as CycleGAN's, would
-    take from an image how light and how rich in contrast it is, which a translation is to keep.
+    The normalisation is over the batch, as in the paper; CycleGAN's is over each image's pixels.
 
     Args:
         filters: of the first convolution; 64 in the paper.

@@ -60,11 +60,6 @@ def is_grey(name: str) -> bool:
     return name.split(":")[0] in data.NAMES
 
 
-def is_of_digits(name: str) -> bool:
-    """Whether a data set is two classes of MNIST, whose images mean something else mirrored."""
-    return data.NAMES.get(name.split(":")[0]) == "mnist"
-
-
 def load_domains(
     name: str,
     size: int,

@@ -2,8 +2,8 @@
 
 On two CPU cores:
 
-    python chapter09_cyclegan/train.py                        sneakers ↔ ankle boots, six minutes
-    python chapter09_cyclegan/train.py --precision float32    on a CPU without bfloat16, in eight
+    python chapter09_cyclegan/train.py                        sneakers ↔ ankle boots, 6 minutes
+    python chapter09_cyclegan/train.py --precision float32    the same without bfloat16, 8
     python chapter09_cyclegan/train.py --dataset MY_FOLDER    with trainA, trainB, testA, testB
     python chapter09_cyclegan/train.py --preset discogan      sneakers ↔ bags, by DiscoGAN
     python chapter09_cyclegan/train.py --preset book          apples ↔ oranges; takes a GPU
@@ -31,6 +31,11 @@ def check_dataset(name: str) -> str:
     """A data set's name, or the path of one, made absolute: a run can be resumed from anywhere."""
     named = name in download.NAMES or name.split(":")[0] in get_args(DigitSet)
     return name if named else absolute(name)
+
+
+def is_of_digits(name: str) -> bool:
+    """Whether a data set is two classes of MNIST, whose images mean something else mirrored."""
+    return name.split(":")[0] in ("mnist", "sample")
 
 
 def check_size(size: int) -> int:
@@ -100,7 +105,7 @@ class Settings(settings.Settings):
     """update discriminators on real and on generated images apart, as the book does"""
     augmentation: Literal["none", "flip", "cut", "jitter"] = "flip"
     """mirror training images, as the book does (flip), or cut them out of slightly larger ones
-    (cut), or both (jitter); not for digits, which mean something else mirrored: none, or cut"""
+    (cut), or both (jitter); digits, which mean something else mirrored, take none or cut"""
     evaluator_epochs: Count = 20
     """epochs of the classifier that evaluates the translations"""
 
@@ -124,6 +129,15 @@ class Settings(settings.Settings):
             raise ValueError(
                 "--generator encoder-decoder normalises over a batch, in which the identity loss "
                 "would mix both domains; it takes --lambda-identity 0"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _digits_are_not_mirrored(self):
+        if self.augmentation in ("flip", "jitter") and is_of_digits(self.dataset):
+            raise ValueError(
+                f"--augmentation {self.augmentation} mirrors images, and a mirrored digit is none "
+                "or another; give none or cut"
             )
         return self
 
@@ -219,7 +233,7 @@ def train(config: Settings, run: TrainingRun) -> dict:
 
     from chapter09_cyclegan import report
     from chapter09_cyclegan.build import build_model, trained_networks
-    from chapter09_cyclegan.domains import is_of_digits, load_domains
+    from chapter09_cyclegan.domains import load_domains
     from chapter09_cyclegan.evaluation import Evaluator, sample_cycles
     from chapter09_cyclegan.schedule import decayed_adam
     from common import images

@@ -447,8 +447,8 @@ def test_evaluator_of_digits_is_not_trained_on_mirrored_images(monkeypatch):
         [layer for layer in layers if isinstance(layer, keras.layers.RandomFlip)] for layers in seen
     ]
     assert [len(of_one) for of_one in flips] == [1, 0]
-    assert all(map(domains.is_of_digits, ("mnist:2:5", "sample:3:8")))
-    assert not any(map(domains.is_of_digits, ("fashion_sample:bag:coat", "apple2orange", "mnist2")))
+    assert all(map(train.is_of_digits, ("mnist:2:5", "sample:3:8")))
+    assert not any(map(train.is_of_digits, ("fashion_sample:bag:coat", "apple2orange", "mnist2")))
 
 
 # Runs
@@ -458,6 +458,7 @@ def test_evaluator_of_digits_is_not_trained_on_mirrored_images(monkeypatch):
 def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run") / "run"
     fewer = ["--dataset", "sample:3:8", "--batch-size", "190", "--pool-size", "190"]  # iterations
+    fewer += ["--augmentation", "cut"]
     return folder, train.main([*SMOKE, *fewer, "--output-dir", str(folder)])
 
 
@@ -587,8 +588,10 @@ def test_settings_reach_the_networks_and_optimisers(monkeypatch):
         (["--pool-size", "5"], "--pool-size 5 is less than --batch-size 64"),
         (["--pool-size", "-1"], "--pool-size -1: should be greater than or equal to 0"),
         (["--dataset", "pears2plums"], "pears2plums: is no folder, no zip, none of apple2orange"),
-        (["--dataset", "sample:3"], "must be sample:CLASS:CLASS"),
-        (["--dataset", "sample:3:3"], "with two classes of 0, 1"),
+        (["--dataset", "sample:3", "--augmentation", "cut"], "must be sample:CLASS:CLASS"),
+        (["--dataset", "sample:3:3", "--augmentation", "none"], "with two classes of 0, 1"),
+        (["--dataset", "mnist:2:5"], "--augmentation jitter mirrors images, and a mirrored digit"),
+        (["--dataset", "mnist:2:5", "--augmentation", "flip"], "give none or cut"),
         (["--dataset", "fashion_sample:sneaker:boot"], "ankle-boot"),
         (
             ["--batch-size", "801", "--pool-size", "0"],

@@ -14,6 +14,7 @@ from chapter09_cyclegan.discogan import DiscoGAN
 from common import data
 
 SMOKE = ["--preset", "smoke", "--model", "discogan", "--dataset", "sample:3:8"]
+SMOKE += ["--augmentation", "cut"]
 SHAPE = (32, 32, 1)
 
 
