@@ -147,8 +147,8 @@ def trajectory(variant: Variant, step_size: float, steps: int, simultaneous: boo
 def eigenvalues(variant: Variant, step_size: float, simultaneous: bool) -> np.ndarray:
     """Of the derivative of one step at (0, 0), two complex numbers.
 
-    If both are smaller than 1, what begins near (0, 0) gets there, by that factor a step. If one is
-    larger, it gets away. At exactly 1, they do not decide.
+    If the absolute values of both are smaller than 1, what begins near (0, 0) gets there, by that
+    factor a step. If one is larger, it gets away. At exactly 1, they do not decide.
     """
     import tensorflow as tf
 

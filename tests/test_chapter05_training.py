@@ -460,15 +460,26 @@ def test_what_a_finished_game_has_measured(tmp_path, seconds, expected):
     rows = [(10 * (n + 1), second) for n, second in enumerate(seconds)]
     last = rows[-1][0]
     (tmp_path / "results.json").write_text(json.dumps({"images": 32 * last, "iterations": last}))
-    for file, column in (("timings.csv", "seconds"), ("history.csv", "fid")):
-        lines = [f"iteration,{column}", *(f"{iteration},{value}" for iteration, value in rows)]
-        (tmp_path / file).write_text("\n".join(lines) + "\n")
+    measured = [f"{n},{second}" for n, second in rows]
+    (tmp_path / "timings.csv").write_text("\n".join(["iteration,seconds", *measured]) + "\n")
+    # The discriminator's loss has the order of the FID, the generator's another.
+    measured = [f"{n},{fid},{fid / 2},{n}" for n, fid in rows]
+    (tmp_path / "history.csv").write_text(
+        "\n".join(["iteration,fid,d_loss,g_loss", *measured]) + "\n"
+    )
     (tmp_path / "samples").mkdir()
     picture = tmp_path / TrainingRun.picture(last)
     picture.write_bytes(images.png(np.zeros((2, 2), np.uint8)))
     trained = Trained("minimax", tmp_path)
     assert trained.seconds.tolist() == expected
     assert trained.images.tolist() == [32 * iteration for iteration, _ in rows]
+    correlations = trained.correlations()
+    if len(rows) < 3:
+        assert correlations == {"d_loss_fid_correlation": None, "g_loss_fid_correlation": None}
+    else:  # 9, 1, 3 against 10, 20, 30
+        assert correlations == pytest.approx(
+            {"d_loss_fid_correlation": 1, "g_loss_fid_correlation": -0.5}
+        )
 
 
 def test_comparison_leaves_what_the_readme_promises(finished_run):
