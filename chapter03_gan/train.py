@@ -40,7 +40,7 @@ class Settings(GANSettings):
 BOOK = Settings(iterations=20_000, batch_size=128, sample_interval=1_000)
 PRESETS = {
     "quick": BOOK.replace(
-        # What each of these does for the pictures, measured, is in the chapter's README.
+        # What these do for the pictures, measured, is in the chapter's README.
         beta_1=0.0,
         units=256,
         average=0.999,
