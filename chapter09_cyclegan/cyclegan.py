@@ -88,8 +88,6 @@ class CycleGAN(ChapterModel):
         augmentation=None,
         seed=0,
     ):
-        if not lambda_identity:  # then the identity loss is not computed
-            self.METRICS = tuple(name for name in self.METRICS if name != "identity_loss")
         super().__init__()
         self.g_AB = g_AB
         self.g_BA = g_BA
@@ -161,13 +159,12 @@ class CycleGAN(ChapterModel):
         variables = self.g_AB.trainable_variables + self.g_BA.trainable_variables
         minimize(self.g_optimizer, tape, g_loss, variables)
 
-        identity = {"identity_loss": identity_loss / 2} if self.lambda_identity else {}
         return self.report(
             d_A_loss=d_A_loss,
             d_B_loss=d_B_loss,
             adversarial_loss=adversarial_loss / 2,  # means of the two directions
             cycle_loss=cycle_loss / 2,
-            **identity,
+            identity_loss=identity_loss / 2,
             g_loss=g_loss,
         )
 
@@ -180,7 +177,8 @@ class CycleGAN(ChapterModel):
             images, of_target_domain: n×height×width×channels in [-1, 1].
 
         Returns:
-            Both, translated; the second as they are, if the identity loss has no weight.
+            Both, translated; the second as they are, if the identity loss has no weight: then it
+            is 0.
         """
         if not self.lambda_identity:
             return generator(images, training=True), of_target_domain

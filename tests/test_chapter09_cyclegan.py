@@ -241,15 +241,16 @@ def test_iteration_is_the_books():
 
 
 @pytest.mark.parametrize(
-    "kind, settings", [(CycleGAN, {}), (PaperCycleGAN, JOINT), (DiscoGAN, JOINT)]
+    "kind, settings, lambda_identity",
+    [(CycleGAN, {}, 2.0), (PaperCycleGAN, JOINT, 2.0), (DiscoGAN, JOINT, 0.0)],
 )
-def test_logged_numbers_are_those_of_the_losses(kind, settings):
+def test_logged_numbers_are_those_of_the_losses(kind, settings, lambda_identity):
     """With a learning rate of 0 the networks stay as they are, and each can be computed apart."""
     gan = small_gan(
         kind,
         optimizer=lambda: keras.optimizers.SGD(0.0),
         lambda_cycle=3.0,
-        lambda_identity=2.0,
+        lambda_identity=lambda_identity,
         **settings,
     )
     A, B = pictures(3, 1), pictures(3, 2)
@@ -259,13 +260,14 @@ def test_logged_numbers_are_those_of_the_losses(kind, settings):
     adversarial = kind.loss_real(gan.d_A(fake_A)) + kind.loss_real(gan.d_B(fake_B))
     cycle = kind.loss_cycle(A, gan.g_BA(fake_B)) + kind.loss_cycle(B, gan.g_AB(fake_A))
     identity = np.mean(np.abs(A - gan.g_BA(A))) + np.mean(np.abs(B - gan.g_AB(B)))
+    identity *= lambda_identity > 0  # without weight it is not computed
     expected = {
         "d_A_loss": (real[0] + fake[0]) / 2,
         "d_B_loss": (real[1] + fake[1]) / 2,
         "adversarial_loss": adversarial / 2,
         "cycle_loss": cycle / 2,
         "identity_loss": identity / 2,
-        "g_loss": adversarial + 3 * cycle + 2 * identity,
+        "g_loss": adversarial + 3 * cycle + lambda_identity * identity,
     }
     logs = {name: float(value) for name, value in gan.train_step((A, B)).items()}
     assert logs == pytest.approx({k: float(v) for k, v in expected.items()}, rel=1e-4)
