@@ -344,20 +344,28 @@ def test_flip_mirrors_half_of_the_images():
     assert np.array_equal(flipped, augmentation.flip(images, tf.constant([1, 2])))
 
 
+def places_of(window, image):
+    """Where 32×48 pixels of 35×53 are these: pairs of the first row and the first column."""
+    return [
+        (top, left)
+        for top in range(4)
+        for left in range(6)
+        if np.array_equal(window, image[top : top + 32, left : left + 48])
+    ]
+
+
 def test_cut_is_a_window_of_the_enlarged_image():
     images = pictures(40, 0, (32, 48, 3))
     larger = tf.image.resize(images, (35, 53)).numpy()
     windows = augmentation.cut(images, tf.constant([3, 4])).numpy()
     places = set()
     for window, image in zip(windows, larger, strict=True):
-        found = [
-            (top, left)
-            for top in range(4)
-            for left in range(6)
-            if np.array_equal(window, image[top : top + 32, left : left + 48])
-        ]
-        assert len(found) == 1
-        places.add(found[0])
+        (place,) = places_of(window, image)
+        places.add(place)
+    jittered = augmentation.jitter(images, tf.constant([3, 4])).numpy()
+    straight = [len(places_of(x, image)) for x, image in zip(jittered, larger, strict=True)]
+    mirrored = [len(places_of(x[:, ::-1], y)) for x, y in zip(jittered, larger, strict=True)]
+    assert np.array_equal(np.add(straight, mirrored), np.ones(40)) and 10 < sum(mirrored) < 30
     assert {top for top, _ in places} == set(range(4))  # up to the last place there is
     assert {left for _, left in places} == set(range(6))
 
