@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import FEWER_BITS, check_killed_and_resumed, error_of, frames_of
+from conftest import FEWER_BITS, check_killed_and_resumed, error_of, frames_of, run_eagerly
 
 from chapter09_cyclegan import augmentation, domains, evaluation, networks, train, translate
 from chapter09_cyclegan.cyclegan import CycleGAN, loss_cycle, loss_fake, loss_identity, loss_real
@@ -469,7 +469,8 @@ def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run") / "run"
     fewer = ["--dataset", "sample:3:8", "--batch-size", "190", "--pool-size", "190"]  # iterations
     fewer += ["--augmentation", "cut"]
-    return folder, train.main([*SMOKE, *fewer, "--output-dir", str(folder)])
+    with run_eagerly():
+        return folder, train.main([*SMOKE, *fewer, "--output-dir", str(folder)])
 
 
 def test_what_a_run_leaves(finished):
