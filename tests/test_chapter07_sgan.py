@@ -593,6 +593,7 @@ def test_settings_reach_the_networks_and_optimisers(monkeypatch):
     quick, dense = train.PRESETS["quick"], train.PRESETS["feature-matching"]
     assert variants.choose_model(dense).func is FeatureMatchingSGAN and dense.networks == "dense"
     assert variants.choose_model(quick).func is PseudoLabelSGAN and quick.adversarial_weight == 1
+    assert quick.align_classes and not dense.align_classes
     assert (quick.networks, quick.rotation, quick.zoom) == ("noisy-convolutional", 12, 0.1)
     seen = {}
 
