@@ -74,7 +74,7 @@ def check_found(preset, settings, folder, arguments):
 
 def record_of(folder):
     """A run's config.json."""
-    return json.loads((folder / "config.json").read_text())
+    return json.loads((folder / "config.json").read_text(encoding="utf-8"))
 
 
 def train(chapter, preset, settings, seed, arguments):
@@ -107,7 +107,7 @@ def check_same_data(folders):
 
 
 def results_of(folder):
-    return flat(json.loads((folder / "results.json").read_text()))
+    return flat(json.loads((folder / "results.json").read_text(encoding="utf-8")))
 
 
 def flat(results):
@@ -198,7 +198,8 @@ def main():
         "--presets",
         nargs="+",
         help="default: quick and book; quick alone where book needs a GPU or hours, and in "
-        "chapters 11 and 12; in chapter 2, where both are one, book",
+        "chapters 11 and 12; in chapter 2, where both are one, book; in chapter 7 feature-matching "
+        "besides",
     )
     flags.add_argument(
         "--flags",

@@ -15,6 +15,7 @@ benchmarks/requirements.txt.
 """
 
 import argparse
+import math
 import os
 import statistics
 import subprocess
@@ -87,7 +88,11 @@ def short_run(chapter, precision, data_dir, folder):
 
 
 def peak_memory(chapter, precision, data_dir):
-    """GiB that the chapter's train.py holds at its peak, with the settings that are compared."""
+    """GiB that the chapter's train.py holds at its peak, with the settings that are compared; NaN
+    on Windows, which does not tell.
+    """
+    if not hasattr(os, "wait4"):
+        return math.nan
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, *short_run(chapter, precision, data_dir, folder)]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL)

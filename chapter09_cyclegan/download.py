@@ -46,7 +46,7 @@ def fetch(url: str, target: Path) -> Path:
         _receive(url, part)
     # URLError is an OSError; a ValueError is of an odd proxy.
     except (OSError, ValueError, http.client.HTTPException) as error:
-        kept = f"; {part.stat().st_size:,} bytes are kept" if part.exists() else ""
+        kept = f"; {_size(part):,} bytes are kept" if _size(part) else ""
         raise UserError(
             f"{url}: cannot be downloaded ({_reason(error)}){kept}. Try again, or {by_hand}"
         ) from error
@@ -70,7 +70,7 @@ def cached(name: str) -> Path:
 
 def _receive(url, part):
     """Gets the rest of a file; from the beginning, if the server does not send parts."""
-    have = part.stat().st_size if part.exists() else 0
+    have = _size(part)
     request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
     try:
         response = urllib.request.urlopen(request, timeout=TIMEOUT)
@@ -95,6 +95,11 @@ def _receive(url, part):
         progress.update(have, finalize=True)
     if total and have < total:
         raise OSError(f"the connection ended after {have:,} of {total:,} bytes")
+
+
+def _size(path):
+    """In bytes; 0 where there is no file, or none that may be looked at."""
+    return os.path.getsize(path) if os.path.isfile(path) else 0
 
 
 def _reason(error):

@@ -157,16 +157,16 @@ class StreamedPhotos:
 
 
 @contextlib.contextmanager
-def reading_errors(*images):
+def reading_errors(*sources):
     """Turns TensorFlow's error about an image that cannot be read any more into a UserError.
 
     Args:
-        images: what training reads: arrays, or `StreamedPhotos`.
+        sources: what training reads: arrays, or `StreamedPhotos`.
     """
     try:
         yield
     except tf.errors.OpError:
-        for part in images:
+        for part in sources:
             if isinstance(part, StreamedPhotos) and part.error:
                 raise part.error from None
         raise

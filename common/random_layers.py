@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 from keras import layers
 
-from common.distribution import draw, replicas, shard
+from common.distribution import draw, replicas
 
 
 def set_random_layers(model: keras.Model, seed: int, iteration) -> None:
@@ -59,47 +59,7 @@ class GaussianNoise(layers.GaussianNoise):
         return inputs + noise
 
 
-class RandomTranslation(layers.RandomTranslation):
-    """Keras' layer, whose random numbers are this replica's shard of the batch's."""
-
-    def get_random_transformation(self, data, training=True, seed=None):
-        drawn = super().get_random_transformation
-        return _shard_of_changes(drawn, ["translations"], data, training, seed)
-
-
-class RandomRotation(layers.RandomRotation):
-    """Keras' layer, whose random numbers are this replica's shard of the batch's."""
-
-    def get_random_transformation(self, data, training=True, seed=None):
-        drawn = super().get_random_transformation
-        return _shard_of_changes(drawn, ["angle", "rotation_matrix"], data, training, seed)
-
-
-class RandomZoom(layers.RandomZoom):
-    """Keras' layer, whose random numbers are this replica's shard of the batch's."""
-
-    def get_random_transformation(self, data, training=True, seed=None):
-        drawn = super().get_random_transformation
-        return _shard_of_changes(drawn, ["height_zoom", "width_zoom"], data, training, seed)
-
-
-def _shard_of_changes(drawn, names, images, training, seed):
-    """What one of Keras' layers draws to change images, for this replica's shard of the batch.
-
-    Args:
-        drawn: the layer's `get_random_transformation`, which gives a dictionary.
-        names: in it, of what is drawn for each image.
-        images: the shard, n×height×width×channels.
-        training, seed: as Keras passes them.
-    """
-    if replicas() == 1 or not training:
-        return drawn(images, training, seed)
-    count, *size = tf.unstack(tf.shape(images))
-    of_batch = drawn(tf.zeros((count * replicas(), *size)), training, seed)
-    return of_batch | {name: shard(of_batch[name]) for name in names}
-
-
-# Of networks that are saved, which have no layers that change images.
+# Which layers of Keras take the place of these in networks that are saved.
 OF_KERAS = {
     Dropout: layers.Dropout,
     GaussianNoise: layers.GaussianNoise,

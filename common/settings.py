@@ -119,7 +119,7 @@ class Settings(Frozen):
     """mixed_bfloat16 computes with half the bits: faster on hardware that has instructions for it,
     slower on other CPUs; mixed_float16 is for GPUs without them, as NVIDIA's before 2020"""
     xla: bool | None = None
-    """compile the training steps with XLA (default: on a GPU only)"""
+    """compile the training steps with XLA (default: on a GPU, where XLA can compile them)"""
 
     def with_flags(self, typed: Mapping[str, Any]) -> Self:
         """A preset's settings, with the flags that were typed.

@@ -19,8 +19,8 @@ def batches(
 ) -> tf.data.Dataset:
     """Endless batches of shuffled images; which ones are in a batch is set by seed and step alone.
 
-    Every image is seen once in `len(images) // batch_size` steps; then the order is drawn anew.
-    What doesn't fill a batch is left out that time.
+    Every image is seen at most once in `len(images) // batch_size` steps; then the order is drawn
+    anew. What doesn't fill a batch is left out that time.
 
     Args:
         images: uint8, n×height×width×channels. They stay uint8 in memory. Or an object that reads

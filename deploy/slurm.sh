@@ -5,8 +5,8 @@
 #         --no-smaller-batches --batch-size 32
 #     sbatch --nodes=1 deploy/slurm.sh chapter09_cyclegan --preset paper --batch-size 4
 #
-# Submit it from the repository's folder, within the environment that requirements.txt was installed
-# into. When a machine or a program fails, the job goes back into the queue, and then goes on from
+# Submit it from the repository's folder, within an environment with requirements.txt and
+# TensorFlow's GPU build (see "GPU" in the README). When a machine or a program fails, the job goes back into the queue, and then goes on from
 # the last checkpoint. At its time limit Slurm ends the job: submit it again then, with the flags
 # `--output-dir runs/CHAPTER/slurm-JOB` of the job before.
 #
