@@ -16,7 +16,8 @@ from chapter07_sgan.feature_matching import FeatureMatchingSGAN
 from common import distribution
 from common.averages import early_decay, update_averages
 
-SHARES_DECAY = 0.99
+SHARES_DECAY = 0.99  # over about the last hundred batches; Berthelot et al. have 128
+LEAST_SHARE = 1e-6  # of a class that is never predicted, so that nothing is divided by 0
 
 
 def loss_pseudo_labels(logits, teacher_logits, confidence: float):
@@ -49,9 +50,10 @@ class PseudoLabelSGAN(FeatureMatchingSGAN):
         weight: of the pseudo-labels' loss beside the others.
         confidence: the teacher's probability above which its answer is a pseudo-label.
         ramp: iterations, from 1, in which the weight grows from 0, as the first answers are poor.
-        align: distribution alignment (Berthelot et al. 2020, *ReMixMatch*): the teacher's
-            probabilities are divided by the share that each class has of them on average, so that
-            no class grows at the cost of another. It takes the classes to be equally frequent.
+        align: distribution alignment (Berthelot et al. 2020, *ReMixMatch*, section 3.1): the
+            teacher's probabilities are divided by the share that each class has of them on average,
+            and made to sum to 1 again, so that no class grows at the cost of another. It takes the
+            classes to be equally frequent.
         decay: of the teacher's moving average; less in the first steps, in which the average would
             otherwise be that of the initial weights.
     """
@@ -86,7 +88,6 @@ class PseudoLabelSGAN(FeatureMatchingSGAN):
                 shape=(self.classes,),
                 initializer=keras.initializers.Constant(1 / self.classes),
                 trainable=False,
-                aggregation="mean",
                 name="class_shares",
             )
 
@@ -107,7 +108,7 @@ class PseudoLabelSGAN(FeatureMatchingSGAN):
         return self.weight * grown * loss, reported
 
     def aligned(self, teacher_logits):
-        """Logits, n×K, of the probabilities divided by their average over the last batches."""
+        """Logits, n×K, of the probabilities divided by their moving average, which it updates."""
         shares = distribution.mean(ops.mean(ops.softmax(teacher_logits), axis=0))
         update_averages([self.class_shares], [shares], SHARES_DECAY)
-        return teacher_logits - ops.log(self.class_shares)
+        return teacher_logits - ops.log(ops.maximum(self.class_shares, LEAST_SHARE))

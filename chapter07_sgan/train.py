@@ -65,9 +65,9 @@ class Settings(GANSettings):
     """with --pseudo-labels: the probability above which the class that the averaged discriminator
     finds likeliest is an image's pseudo-label"""
     align_classes: bool = False
-    """with --pseudo-labels: correct the teacher's probabilities so that on average all classes have
-    the same share of them (distribution alignment, Berthelot et al. 2020), as they must have of the
-    images then"""
+    """with --pseudo-labels: correct the averaged discriminator's probabilities, before
+    --confidence, so that all classes have about the same share of them on average (distribution
+    alignment, Berthelot et al. 2020); for classes that are equally frequent"""
     shift: Annotated[int, Field(ge=0, le=7)] = 0
     """move real images at random by up to so many pixels, 0 to 7"""
     rotation: Annotated[float, Field(ge=0, le=45)] = 0.0
@@ -91,8 +91,11 @@ class Settings(GANSettings):
 
     def with_flags(self, typed):
         config = super().with_flags(typed)
-        if "confidence" in typed and not config.pseudo_labels:
-            raise UserError("--confidence needs --pseudo-labels")
+        if not config.pseudo_labels:
+            for name in ("confidence", "align_classes"):
+                if typed.get(name):
+                    raise UserError(f"--{name.replace('_', '-')} needs --pseudo-labels")
+            config = config.replace(align_classes=False)  # a preset's, which has no part then
         return config
 
     def compiles(self, device):
@@ -123,8 +126,6 @@ class Settings(GANSettings):
             )
         if self.pseudo_labels and not self.feature_matching:
             raise ValueError("--pseudo-labels needs --feature-matching: or give --pseudo-labels 0")
-        if self.align_classes and not self.pseudo_labels:
-            raise ValueError("--align-classes needs --pseudo-labels: or give --no-align-classes")
         if self.adversarial_weight != 1 and not self.feature_matching:
             raise ValueError(
                 "--adversarial-weight needs --feature-matching: or give --adversarial-weight 1"

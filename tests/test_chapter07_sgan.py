@@ -357,6 +357,8 @@ def test_aligned_classes_have_equal_shares_of_the_teachers_probabilities():
         aligned = gan.aligned(logits)
     np.testing.assert_allclose(gan.class_shares, shares, rtol=0.03)
     now = keras.ops.softmax(aligned).numpy().mean(axis=0)
+    gan.class_shares.assign(np.eye(10)[0])  # as if the others had never been predicted
+    assert np.isfinite(gan.aligned(logits * 0 + [[0] + [-200] * 9])).all()
     assert shares[0] > 0.35 and 0.05 < now.min() and now.max() < 0.15
     seen = []
     gan.aligned = lambda teacher_logits: seen.append(1) or teacher_logits
@@ -595,6 +597,7 @@ def test_settings_reach_the_networks_and_optimisers(monkeypatch):
     assert variants.choose_model(quick).func is PseudoLabelSGAN and quick.adversarial_weight == 1
     assert quick.align_classes and not dense.align_classes
     assert (quick.networks, quick.rotation, quick.zoom) == ("noisy-convolutional", 12, 0.1)
+    assert not quick.with_flags({"pseudo_labels": "0"}).align_classes  # it has no part then
     seen = {}
 
     class Stop(Exception):
