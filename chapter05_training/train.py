@@ -58,8 +58,7 @@ def train(config: Settings, run: TrainingRun) -> dict:
     name = run.data_name(config.data_dir)
     dataset = data.load(name, config.data_dir, config.validation_images)
     config.check_images(len(dataset.x_train))
-    if run.is_chief and (advice := config.advice(len(dataset.x_train))):
-        print(advice, file=sys.stderr)
+    run.print_advice(len(dataset.x_train))
     measurement = Measurement(dataset, config)
     if len(config.game) == 1:
         return train_game(config, run, dataset, measurement)

@@ -105,8 +105,7 @@ def train(config: Settings, run: TrainingRun) -> dict:
         return evaluator.at_interval(gan)
 
     run.begin(gan, data.describe())
-    if run.is_chief and (advice := config.advice(len(data.images))):
-        print(advice, file=sys.stderr)
+    run.print_advice(len(data.images))
     for phase in plan:
         if run.saved_iteration >= phase.end and phase is not plan[-1]:  # as of a resumed run
             continue

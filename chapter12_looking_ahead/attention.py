@@ -105,8 +105,7 @@ def train(config: Settings, run: TrainingRun) -> dict:
     dataset = data.load(name, config.data_dir, config.validation_images)
     images = make_pairs(dataset.x_train) if config.task == "pairs" else dataset.x_train
     stream.check_batch_size(config.batch_size, images)
-    if run.is_chief and (advice := config.advice(len(images))):
-        print(advice, file=sys.stderr)
+    run.print_advice(len(images))
     measurement = Measurement(dataset, config.task)
 
     def train_one(settings, part):

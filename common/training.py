@@ -114,9 +114,13 @@ class TrainingRun(Run):
         dataset = data.load(name, config.data_dir, config.validation_images)
         stream.check_batch_size(config.batch_size, dataset.x_train)
         self.schedule(*config.schedule(len(dataset.x_train)))
-        if self.is_chief and (advice := config.advice(len(dataset.x_train))):
-            print(advice, file=sys.stderr)
+        self.print_advice(len(dataset.x_train))
         return dataset
+
+    def print_advice(self, images: int) -> None:
+        """Prints what the settings advise, trained on so many images, if they advise anything."""
+        if self.is_chief and (advice := self.config.advice(images)):
+            print(advice, file=sys.stderr)
 
     def schedule(self, iterations: int, interval: int, unit: str = "iteration") -> None:
         """Sets how many training steps there will be, and how many lie between two pictures.
