@@ -80,7 +80,7 @@ class DCGAN(BaseGAN):
             # The discriminator is in training mode here too. In inference mode its batch
             # normalisation would use the running statistics: another network than the one that
             # was just trained, from which the generator learns nothing.
-            # Labelled "real", as the generator is to be mistaken for it.
+            # Labelled "real": the discriminator is to take these images for real ones.
             loss = loss_real(self.discriminator(fake_images, training=True))
         variables = self.generator.trainable_variables
         minimize(self.g_optimizer, tape, loss, variables)

@@ -147,14 +147,14 @@ def calculate(run, dataset, generate, arithmetic, noise, nearby) -> list[int]:
     # As in the paper, the point itself in the middle and eight near it.
     offsets = 0.5 * nearby
     offsets[4] = 0
+    made = {name: generate(around(point, offsets)) for name, point in terms.items()}
     figure = Figure(figsize=(8, 2.4), layout="constrained")
-    for ax, (name, point) in zip(figure.subplots(1, 4), terms.items(), strict=True):
-        pictures = generate(around(point, offsets))
+    for ax, (name, pictures) in zip(figure.subplots(1, 4), made.items(), strict=True):
         ax.imshow(images.grid(pictures, columns=3), cmap="gray", vmin=0, vmax=255)
         ax.set_title(name)
         ax.axis("off")
     run.write("explore/arithmetic.png", images.figure_png(figure))
-    return classify(pictures).tolist()
+    return classify(made["="]).tolist()
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ class Settings(GANSettings):
     """momentum of both Adam optimisers"""
     learning_rate_decay: bool = False
     """lower both learning rates linearly to 0"""
-    gradient_penalty: NonNegativeFloat = 0.0
+    r1: NonNegativeFloat = 0.0
     """weight of R1, half the squared gradient of the discriminator's logit at real images; with
     batch normalisation, of the sum of a batch's logits, as each depends on all of its images"""
     shared_fakes: bool = False
@@ -57,7 +57,7 @@ PRESETS = {
         learning_rate_decay=True,
         beta_1=0.0,  # no momentum
         discriminator_batch_norm=False,  # as in the Korean edition
-        gradient_penalty=1.0,  # keeps the discriminator from growing too strong
+        r1=1.0,  # keeps the discriminator from growing too strong
         shared_fakes=True,  # the generator makes one batch of images an iteration, not two
         batch_size=64,  # half the book's: about twice as many iterations in the same time
         precision="mixed_bfloat16",  # faster on hardware with instructions for it; see the README
@@ -89,9 +89,9 @@ def train(config: Settings, run: TrainingRun) -> dict:
         discriminator = fuse(
             build_discriminator(config.discriminator_batch_norm, slope=config.slope), synchronized
         )
-        if config.gradient_penalty or config.shared_fakes:
+        if config.r1 or config.shared_fakes:
             gan = RegularizedDCGAN(
-                generator, discriminator, config.gradient_penalty, config.shared_fakes, config.seed
+                generator, discriminator, config.r1, config.shared_fakes, config.seed
             )
         else:
             gan = DCGAN(generator, discriminator, config.seed)

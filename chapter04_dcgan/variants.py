@@ -17,22 +17,22 @@ class RegularizedDCGAN(DCGAN):
     Args:
         generator: n×latent_dim to images in [-1, 1].
         discriminator: images to logits, n×1.
-        gradient_penalty: weight of the R1 penalty on the discriminator; 0 is no penalty.
+        r1: weight of the R1 penalty on the discriminator; 0 is no penalty.
         shared_fakes: train both networks on the same generated images, rather than as in the book
             on two batches of them.
         seed: with the iteration, sets the noise of each training step.
     """
 
-    def __init__(self, generator, discriminator, gradient_penalty=0.0, shared_fakes=False, seed=0):
+    def __init__(self, generator, discriminator, r1=0.0, shared_fakes=False, seed=0):
         super().__init__(generator, discriminator, seed)
-        self.gradient_penalty = gradient_penalty
+        self.r1 = r1
         self.shared_fakes = shared_fakes
 
     def train_step(self, real_images):
         noise_for_d, noise_for_g = tf.unstack(self.noise(self.iterations, tf.shape(real_images)[0]))
 
         # 1. The discriminator on real images, where its gradient is penalised.
-        if self.gradient_penalty:
+        if self.r1:
             d_loss_real, logits_real = self.train_discriminator_with_penalty(real_images)
         else:
             d_loss_real, logits_real = self.train_discriminator(real_images, loss_real)
@@ -56,7 +56,7 @@ class RegularizedDCGAN(DCGAN):
         with tf.GradientTape() as tape:
             logits, squared_gradient = self.squared_gradient(real_images)
             loss = loss_real(logits)
-            penalized_loss = loss + self.gradient_penalty / 2 * squared_gradient
+            penalized_loss = loss + self.r1 / 2 * squared_gradient
         variables = self.discriminator.trainable_variables
         minimize(self.d_optimizer, tape, penalized_loss, variables)
         return loss, logits

@@ -43,7 +43,7 @@ class Settings(GANSettings):
     """momentum of both Adam optimisers"""
     learning_rate_decay: bool = False
     """lower both learning rates linearly to 0"""
-    gradient_penalty: NonNegativeFloat = 0.0
+    r1: NonNegativeFloat = 0.0
     """weight of R1, half the squared gradient of the discriminator's logit at real images; with
     batch normalisation, of the sum of a batch's logits, as each depends on all of its images"""
     shared_fakes: bool = False
@@ -68,7 +68,7 @@ PRESETS = {
         learning_rate_decay=True,
         beta_1=0.0,  # no momentum
         discriminator_batch_norm=False,  # as in the Korean edition
-        gradient_penalty=1.0,
+        r1=1.0,
         shared_fakes=True,
         batch_size=64,
         precision="mixed_bfloat16",
@@ -99,14 +99,14 @@ def build_gan(config):
     # The same networks with a faster kernel for batch normalisation; `unfuse` is the way back.
     generator = fuse(generator, config.synchronized_batch_norm)
     discriminator = fuse(discriminator, config.synchronized_batch_norm)
-    if config.model == "cgan" and not (config.gradient_penalty or config.shared_fakes):
+    if config.model == "cgan" and not (config.r1 or config.shared_fakes):
         return CGAN(generator, discriminator, networks.CLASSES, config.seed)
     kind = ACGAN if config.model == "acgan" else RegularizedCGAN
     return kind(
         generator,
         discriminator,
         networks.CLASSES,
-        config.gradient_penalty,
+        config.r1,
         config.shared_fakes,
         config.seed,
     )

@@ -18,7 +18,7 @@ class RegularizedCGAN(CGAN):
         generator: noise, n×latent_dim, and labels, n, to images in [-1, 1].
         discriminator: images and labels, n, to logits, n×1.
         classes: how many there are; the labels count from 0.
-        gradient_penalty: weight of the R1 penalty on the discriminator; 0 is no penalty.
+        r1: weight of the R1 penalty on the discriminator; 0 is no penalty.
         shared_fakes: train both networks on the same generated images, rather than as in the book
             on two batches of them.
         seed: with the iteration, sets the noise and the random labels of each training step.
@@ -29,12 +29,12 @@ class RegularizedCGAN(CGAN):
         generator,
         discriminator,
         classes=10,
-        gradient_penalty=0.0,
+        r1=0.0,
         shared_fakes=False,
         seed=0,
     ):
         super().__init__(generator, discriminator, classes, seed)
-        self.gradient_penalty = gradient_penalty
+        self.r1 = r1
         self.shared_fakes = shared_fakes
 
     def train_step(self, batch):
@@ -43,7 +43,7 @@ class RegularizedCGAN(CGAN):
         noise_for_d, noise_for_g = tf.unstack(self.noise(self.iterations, batch_size))
 
         # 1. The discriminator on real images, where its gradient is penalised.
-        if self.gradient_penalty:
+        if self.r1:
             d_loss_real, logits_real = self.train_discriminator_with_penalty(real_images, labels)
         else:
             d_loss_real, logits_real = self.train_discriminator(real_images, labels, loss_real)
@@ -78,7 +78,7 @@ class RegularizedCGAN(CGAN):
 
         with tf.GradientTape() as tape:
             (logits, loss), penalty = r1_penalty(judge, real_images)
-            penalized_loss = loss + self.gradient_penalty / 2 * penalty
+            penalized_loss = loss + self.r1 / 2 * penalty
         variables = self.discriminator.trainable_variables
         minimize(self.d_optimizer, tape, penalized_loss, variables)
         return loss, logits

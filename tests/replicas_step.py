@@ -93,7 +93,7 @@ def dcgan_with_r1():
     from chapter04_dcgan.variants import RegularizedDCGAN
 
     networks = fuse(build_generator(8)), fuse(build_discriminator(batch_norm=False))
-    model = RegularizedDCGAN(*networks, gradient_penalty=1.0, shared_fakes=True)
+    model = RegularizedDCGAN(*networks, r1=1.0, shared_fakes=True)
     model.compile(sgd(), sgd())
     return model, batches
 
@@ -201,7 +201,7 @@ def pseudo_labels():
 def conditional(name):
     from chapter08_cgan import train as program
 
-    model = program.build_gan(program.PRESETS["smoke"].replace(model=name, gradient_penalty=0.0))
+    model = program.build_gan(program.PRESETS["smoke"].replace(model=name, r1=0.0))
     model.compile(sgd(), sgd())
     return model, lambda replicas: batches(replicas, labels=LABELS)
 

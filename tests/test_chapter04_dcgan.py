@@ -76,7 +76,7 @@ def test_losses_are_the_books():
 @pytest.mark.parametrize("batch_norm", [False, True])
 def test_gradient_penalty_is_the_squared_slope_at_real_images(batch_norm):
     """Against small steps along the gradients; and training with it makes the slope smaller."""
-    gan = small_gan(batch_norm, variant={"gradient_penalty": 1000.0})
+    gan = small_gan(batch_norm, variant={"r1": 1000.0})
     (batch,) = real_images(1)
     images = tf.constant(batch)
     logits, squared = gan.squared_gradient(images)
@@ -109,9 +109,7 @@ def test_noise_is_normal_and_another_for_each_half_iteration_and_seed():
     np.testing.assert_array_equal(noise, gan.noise(0, 500))
 
 
-@pytest.mark.parametrize(
-    "variant", [None, {"gradient_penalty": 1.0}, {"gradient_penalty": 1.0, "shared_fakes": True}]
-)
+@pytest.mark.parametrize("variant", [None, {"r1": 1.0}, {"r1": 1.0, "shared_fakes": True}])
 def test_logged_numbers_are_those_of_the_three_updates(variant):
     """With a learning rate of 0 the networks stay as they are, and each can be computed apart."""
     gan = small_gan(optimizer=lambda: keras.optimizers.SGD(0.0), variant=variant)
@@ -152,7 +150,7 @@ def test_the_variant_without_penalty_and_shared_fakes_is_the_books():
 
 @pytest.mark.parametrize("shared_fakes", [False, True])
 def test_gradient_penalty_is_in_the_update_on_real_images_alone(monkeypatch, shared_fakes):
-    gan = small_gan(variant={"shared_fakes": shared_fakes, "gradient_penalty": 0.5})
+    gan = small_gan(variant={"shared_fakes": shared_fakes, "r1": 0.5})
     updates = []
 
     def note(name):
@@ -171,7 +169,7 @@ def test_gradient_penalty_is_in_the_update_on_real_images_alone(monkeypatch, sha
 
 
 def test_update_with_penalty_follows_the_gradient_of_loss_and_penalty():
-    gan = small_gan(False, lambda: keras.optimizers.SGD(0.1), variant={"gradient_penalty": 0.5})
+    gan = small_gan(False, lambda: keras.optimizers.SGD(0.1), variant={"r1": 0.5})
     batch = tf.constant(real_images(1)[0])
     variables = gan.discriminator.trainable_variables
     with tf.GradientTape() as tape:
@@ -305,7 +303,7 @@ def test_smoke_run_leaves_what_the_readme_promises(finished_run):
     assert frames_of(folder / "progress.gif") == 3
 
 
-QUICK = ["--precision", FEWER_BITS, "--gradient-penalty", "1", "--shared-fakes"]
+QUICK = ["--precision", FEWER_BITS, "--r1", "1", "--shared-fakes"]
 QUICK += ["--no-discriminator-batch-norm", "--learning-rate-decay", "--beta-1", "0"]
 
 
@@ -347,7 +345,7 @@ def compiled(monkeypatch):
     "flags, model",
     [
         ([], DCGAN),
-        (["--gradient-penalty", "0.5"], RegularizedDCGAN),
+        (["--r1", "0.5"], RegularizedDCGAN),
         (["--shared-fakes"], RegularizedDCGAN),
     ],
 )
@@ -359,18 +357,18 @@ def test_book_is_the_books():
     book = train.PRESETS["book"]
     assert (book.iterations, book.batch_size, book.sample_interval) == (20_000, 128, 1_000)
     assert book.generator_learning_rate == book.discriminator_learning_rate == 1e-3
-    assert (book.beta_1, book.slope, book.gradient_penalty) == (0.9, 0.01, 0)
+    assert (book.beta_1, book.slope, book.r1) == (0.9, 0.01, 0)
     assert not book.learning_rate_decay and not book.shared_fakes
     assert book.discriminator_batch_norm
 
 
 def test_settings_reach_the_networks_and_optimisers(compiled):
-    flags = ["--no-discriminator-batch-norm", "--slope", "0.25", "--gradient-penalty", "0.125"]
+    flags = ["--no-discriminator-batch-norm", "--slope", "0.25", "--r1", "0.125"]
     flags += ["--generator-learning-rate", "0.5", "--discriminator-learning-rate", "0.25"]
     flags += ["--learning-rate-decay", "--beta-1", "0.75", "--shared-fakes"]
     gan, d_optimizer, g_optimizer = compiled(*flags)
     assert gan.discriminator.count_params() == 94_721
-    assert gan.gradient_penalty == 0.125 and gan.shared_fakes
+    assert gan.r1 == 0.125 and gan.shared_fakes
     slopes = {
         layer.negative_slope
         for network in networks_of(gan)
@@ -389,8 +387,8 @@ def test_settings_reach_the_networks_and_optimisers(compiled):
     [
         (["--slope", "1"], "--slope 1: should be less than 1"),
         (
-            ["--gradient-penalty", "-0.1"],
-            "--gradient-penalty -0.1: should be greater than or equal",
+            ["--r1", "-0.1"],
+            "--r1 -0.1: should be greater than or equal",
         ),
     ],
 )

@@ -5,6 +5,7 @@ import io
 import json
 import shutil
 import zipfile
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -80,6 +81,20 @@ def test_pictures_are_what_the_generator_makes(run, explored, sample, digits):
         assert np.array_equal(nearest, digits[digit, ..., 0])
     assert images.read(run / "explore" / "arithmetic.png").ndim == 3
     assert str(run / "explore") in out
+
+
+def test_the_second_class_is_taken_away(digits):
+    """With B = C, A - B + C is A. (In the run above A = B, and it is C.)"""
+    random = np.random.default_rng(0)
+    seen = explore.calculate(
+        SimpleNamespace(write=lambda name, content: None),
+        SimpleNamespace(name="mnist"),
+        lambda points: np.where(digits[points[:, :10].argmax(axis=1)] > 127, 1.0, -1.0),
+        (8, 3, 3),
+        noise=random.normal(size=(1_000, 100)),
+        nearby=random.normal(size=(9, 100)),
+    )
+    assert seen == [8] * 9
 
 
 @pytest.mark.parametrize(

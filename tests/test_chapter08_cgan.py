@@ -150,7 +150,7 @@ def test_logged_numbers_are_those_of_the_three_updates(kind, shared_fakes):
     gan = small_gan(
         kind,
         optimizer=lambda: keras.optimizers.SGD(0.0),
-        variant=None if kind is CGAN else {"shared_fakes": shared_fakes, "gradient_penalty": 1.0},
+        variant=None if kind is CGAN else {"shared_fakes": shared_fakes, "r1": 1.0},
     )
     pictures, labels = first(batches(1, 64))
     noise_for_d, noise_for_g = gan.noise(0, 64)
@@ -196,7 +196,7 @@ def test_logged_numbers_are_those_of_the_three_updates(kind, shared_fakes):
 
 @pytest.mark.parametrize("kind", [RegularizedCGAN, ACGAN])
 def test_gradient_penalty_is_in_the_update_on_real_images_alone(kind, monkeypatch):
-    gan = small_gan(kind, variant={"gradient_penalty": 0.5, "shared_fakes": True})
+    gan = small_gan(kind, variant={"r1": 0.5, "shared_fakes": True})
     updates = []
 
     def train_discriminator(pictures, labels, loss_function):
@@ -216,7 +216,7 @@ def test_gradient_penalty_is_in_the_update_on_real_images_alone(kind, monkeypatc
         kind,
         batch_norm=False,
         optimizer=lambda: keras.optimizers.SGD(0.1),
-        variant={"gradient_penalty": 0.5},
+        variant={"r1": 0.5},
     )
     pictures, labels = first(batches(1))
     variables = gan.discriminator.trainable_variables
@@ -351,7 +351,7 @@ def test_label_accuracy_is_of_the_labels_that_were_asked_for(tmp_path, monkeypat
     assert str(results["label_accuracy"]) in last.split(",")
 
 
-QUICK = ["--precision", FEWER_BITS, "--gradient-penalty", "1", "--shared-fakes"]
+QUICK = ["--precision", FEWER_BITS, "--r1", "1", "--shared-fakes"]
 QUICK += ["--no-discriminator-batch-norm", "--learning-rate-decay", "--beta-1", "0"]
 
 
@@ -374,7 +374,7 @@ def test_settings_reach_the_networks_and_optimisers(monkeypatch):
     assert (book.model, book.condition, book.dataset) == ("cgan", "embedding", "mnist")
     assert (book.latent_dim, book.beta_1, book.slope, book.precision) == (100, 0.9, 0.01, "float32")
     assert book.discriminator_batch_norm and not book.learning_rate_decay
-    assert not book.gradient_penalty and not book.shared_fakes
+    assert not book.r1 and not book.shared_fakes
     seen = {}
 
     class Stop(Exception):
@@ -385,14 +385,14 @@ def test_settings_reach_the_networks_and_optimisers(monkeypatch):
         raise Stop
 
     monkeypatch.setattr(CGAN, "compile", compile_and_stop)
-    flags = ["--no-discriminator-batch-norm", "--slope", "0.25", "--gradient-penalty", "0.125"]
+    flags = ["--no-discriminator-batch-norm", "--slope", "0.25", "--r1", "0.125"]
     flags += ["--generator-learning-rate", "0.5", "--discriminator-learning-rate", "0.25"]
     flags += ["--learning-rate-decay", "--beta-1", "0.75", "--shared-fakes"]
     with pytest.raises(Stop):
         train.main([*SMOKE, *flags])
     gan = seen["gan"]
     assert type(gan) is RegularizedCGAN and gan.discriminator.count_params() == 114_049 + 7_840
-    assert gan.gradient_penalty == 0.125 and gan.shared_fakes
+    assert gan.r1 == 0.125 and gan.shared_fakes
     slopes = {
         layer.negative_slope
         for network in (gan.generator, gan.discriminator)
@@ -492,7 +492,7 @@ def test_clothes_are_asked_for_by_name(finished_run, tmp_path, capsys):
     [
         (["--model", "gan"], "--model"),
         (["--condition", "label"], "--condition"),
-        (["--gradient-penalty", "-1"], "--gradient-penalty -1: should be greater than"),
+        (["--r1", "-1"], "--r1 -1: should be greater than"),
     ],
 )
 def test_mistakes_are_one_line_and_write_nothing(tmp_path, monkeypatch, capsys, flags, words):
