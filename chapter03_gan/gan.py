@@ -48,8 +48,8 @@ class GAN(BaseGAN):
         # 1. The discriminator on real images.
         d_loss_real, logits_real = self.train_discriminator(real_images, loss_real)
 
-        # 2. The discriminator on generated images: an update of its own, as in the book. One update
-        # on the mean of both losses ends with pictures that are worse (see the README).
+        # 2. The discriminator on generated images: an update of its own, as in the book. With the
+        # book's settings, one update on the mean of both losses makes worse pictures (see README).
         fake_images = self.generator(noise_for_d, training=False)
         d_loss_fake, logits_fake = self.train_discriminator(fake_images, loss_fake)
 
@@ -75,7 +75,7 @@ class GAN(BaseGAN):
         """Update 3. Its loss, a scalar: that of before the update."""
         with tf.GradientTape() as tape:
             fake_images = self.generator(noise, training=True)
-            # Labelled "real", as the generator is to be mistaken for it.
+            # Labelled "real": the discriminator is to take these images for real ones.
             loss = loss_real(self.discriminator(fake_images, training=True))
         variables = self.generator.trainable_variables
         minimize(self.g_optimizer, tape, loss, variables)

@@ -227,14 +227,14 @@ def test_presets_and_flags_reach_the_networks_the_optimisers_and_the_loop(tmp_pa
     book = train.PRESETS["book"]
     assert (book.iterations, book.batch_size, book.sample_interval) == (20000, 128, 1000)
     assert (book.learning_rate, book.beta_1, book.latent_dim) == (1e-3, 0.9, 100)
-    compiled, weights = {}, []
+    compiled, built = {}, []
 
     class Stop(Exception):
         pass
 
     def compile_and_stop(self, d_optimizer, g_optimizer, **kwargs):
         compiled.update(kwargs, optimizers=[d_optimizer, g_optimizer])
-        weights.append(self.generator.get_weights()[0])
+        built.append(self)
         raise Stop
 
     monkeypatch.setattr(GAN, "compile", compile_and_stop)
@@ -245,7 +245,14 @@ def test_presets_and_flags_reach_the_networks_the_optimisers_and_the_loop(tmp_pa
         assert compiled["jit_compile"] is xla and compiled["steps_per_execution"] == 10
         assert [float(o.learning_rate) for o in compiled["optimizers"]] == [0.25, 0.25]
         assert [o.beta_1 for o in compiled["optimizers"]] == [0.125, 0.125]
-    assert not np.array_equal(*weights)  # of the two seeds
+    first, second = (gan.generator.get_weights()[0] for gan in built)
+    assert not np.array_equal(first, second)  # of the two seeds
+    with pytest.raises(Stop):
+        train.main([*SMOKE, "--units", "17", "--latent-dim", "5", "--average", "0"])
+    gan = built[-1]
+    assert type(built[0]) is AveragedGAN and type(gan) is GAN
+    assert gan.generator.count_params() == build_generator(5, units=17).count_params()
+    assert gan.discriminator.count_params() == build_discriminator(units=17).count_params()
 
 
 @pytest.fixture(scope="module")
@@ -262,7 +269,7 @@ def test_smoke_run_leaves_what_the_readme_promises(finished):
     assert results == json.loads((folder / "results.json").read_text())
     assert results["iterations"] == 20
     assert results["seconds"] > results["seconds_per_iteration"] > 0
-    assert results["fid"] > 10 and results["classes_covered"] >= 1  # it has hardly trained
+    assert results["fid"] > 10  # it has hardly trained
     assert (results["fid_generated_images"], results["fid_real_images"]) == (1000, 1000)
     assert results["d_accuracy"] == pytest.approx(
         (results["d_accuracy_real"] + results["d_accuracy_fake"]) / 2
