@@ -12,7 +12,7 @@ uniform = functools.partial(
 
 
 def flip(images, seed):
-    """Mirrors half of the images left to right, as the book does.
+    """Mirrors each image left to right with probability ½, as the book does.
 
     Args:
         images: n×height×width×channels in [-1, 1].
@@ -23,7 +23,7 @@ def flip(images, seed):
 
 
 def jitter(images, seed):
-    """Enlarges images by 1.117, cuts out as much as there was, and mirrors half of them.
+    """Enlarges images by 1.117, cuts out as much as there was, and mirrors each by chance (½).
 
     As in TensorFlow's tutorial on CycleGAN, where 256×256 becomes 286×286.
 

@@ -6,6 +6,13 @@ from chapter09_cyclegan.discogan import DiscoGAN
 from chapter09_cyclegan.paper import PaperCycleGAN
 from common.batch_norm import fuse, unfuse
 
+AUGMENTATIONS = {
+    "none": None,
+    "flip": augmentation.flip,
+    "cut": augmentation.cut,
+    "jitter": augmentation.jitter,
+}
+
 
 def build_model(config, image_shape: tuple[int, int, int]) -> CycleGAN:
     """The book's model, or a variant if the settings ask for more, with its four networks.
@@ -20,7 +27,7 @@ def build_model(config, image_shape: tuple[int, int, int]) -> CycleGAN:
     settings = {
         "lambda_cycle": config.lambda_cycle,
         "lambda_identity": config.lambda_identity,
-        "augmentation": getattr(augmentation, config.augmentation, None),
+        "augmentation": AUGMENTATIONS[config.augmentation],
         "seed": config.seed,
     }
     if config.model == "cyclegan" and config.separate_updates and not config.pool_size:

@@ -10,7 +10,7 @@ cross_entropy = keras.losses.BinaryCrossentropy(from_logits=True)
 
 
 class DiscoGAN(PaperCycleGAN):
-    """Cross-entropy of logits for least squares, and a squared cycle error.
+    """Cross-entropy of logits in place of least squares, and a squared cycle error.
 
     In the paper, the cycle loss and the adversarial loss weigh the same, there is no identity loss
     and no image pool, and the generators have no skip connections: `lambda_cycle=1`,

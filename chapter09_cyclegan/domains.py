@@ -73,8 +73,8 @@ def load_domains(
         name: SET:CLASS:CLASS, as fashion_sample:sneaker:ankle-boot; one of the paper's sets, as
             apple2orange; or the path of a folder or zip.
         size: height and width that all images are brought to, whatever their shape.
-        folder: where to look for named sets before Keras' cache; the environment's GANS_DATA
-            names another.
+        folder: the only place to look for a named set; None for the folder that the environment's
+            GANS_DATA names, then Keras' cache, then a download.
         validation_images: if not 0, so many of the last training images of each domain take the
             test images' place.
         memory: bytes; if the training images need more, they are read from disk in training.
@@ -120,12 +120,12 @@ def _find(name: str, folder: str | None) -> PhotoFiles:
                 f" and not SET:CLASS:CLASS with a SET of {', '.join(data.NAMES)}"
             )
         return _open(path)
-    for origin, place in data.places(folder):
+    if place := data.named_folder(folder):
         for path in (place / name, place / f"{name}.zip"):
             if os.path.exists(path):
                 return _open(path)
-        if folder:
-            raise UserError(f"{origin} {place}: holds neither a folder {name} nor {name}.zip")
+    if folder:
+        raise UserError(f"--data-dir {place}: holds neither a folder {name} nor {name}.zip")
     return _open(download.fetch(f"{download.ORIGIN}{name}.zip", download.cached(name)))
 
 
@@ -142,12 +142,12 @@ def _parts(files: PhotoFiles) -> dict[str, list[str]]:
     parts: dict[str, list[str]] = {part: [] for part in PARTS}
     homes = set()
     for name in files.names:
-        *home, part, _ = ("", "", *PurePosixPath(name).parts)
-        if part in PARTS:
-            homes.add("/".join(filter(None, home)))
-            parts[part].append(name)
+        folder = PurePosixPath(name).parent
+        if folder.name in PARTS:
+            homes.add(folder.parent)
+            parts[folder.name].append(name)
     if len(homes) > 1:
-        listed = ", ".join(home or "its own" for home in sorted(homes))
+        listed = ", ".join("its own" if home.name == "" else str(home) for home in sorted(homes))
         raise UserError(f"{files.path}: holds several data sets: {listed}")
     missing = ", ".join(part for part in PARTS if not parts[part])
     if missing:

@@ -1,6 +1,7 @@
 """The networks of chapter 9 (GANs in Action, chapter 9), and those of the CycleGAN paper.
 
-All are convolutions only, so one network takes images of any size that its strides divide.
+All end in convolutions or in a mean over all positions, so one network takes images of any size
+that its strides divide.
 """
 
 import keras
@@ -42,7 +43,7 @@ def build_unet(channels: int = 3, filters: int = 32) -> keras.Model:
         return instance_norm(x)
 
     def up(x, skip, filters):
-        # Enlarging and then convolving leaves no checkerboard, as transposed convolutions do.
+        # Transposed convolutions would leave a checkerboard; enlarging, then convolving does not.
         x = layers.UpSampling2D(2)(x)
         x = layers.Conv2D(filters, 4, padding="same", activation="relu")(x)
         x = instance_norm(x)
@@ -64,7 +65,9 @@ def build_unet(channels: int = 3, filters: int = 32) -> keras.Model:
 
 
 def build_resnet(channels: int = 3, filters: int = 64, blocks: int = 9) -> keras.Model:
-    """The paper's generator: n×height×width×channels, multiples of 4, to the same, in (-1, 1).
+    """The paper's generator: images to images of the same size, in (-1, 1).
+
+    Images are n×height×width×channels; height and width are multiples of 4.
 
     Two halvings of the size, residual blocks, two doublings (Zhu et al. 2017, section 7.2, after
     Johnson et al. 2016). Where the size stays, borders are mirrored rather than filled with zeros.

@@ -29,7 +29,7 @@ class ImagePool(keras.layers.Layer):
         self.built = True
 
     def exchange(self, images, seed):
-        """Takes new images and gives as many: half of them new ones, half from the pool.
+        """Takes new images, and gives as many: each, or with probability ½ one of the pool instead.
 
         A new image that is not given takes the place of the pool's image that is given instead of
         it. Until the pool is full, it keeps every new image, and all images that it gives are new.

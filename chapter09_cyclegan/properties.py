@@ -8,7 +8,7 @@ import numpy as np
 LEAST = 0.1  # of white: what is lighter belongs to the object, what is darker to the background
 
 
-def outlines(images: np.ndarray) -> np.ndarray:
+def silhouettes(images: np.ndarray) -> np.ndarray:
     """Which pixels belong to the object, bool, n×height×width."""
     return _grey(images) > LEAST
 
@@ -17,7 +17,7 @@ def properties(images: np.ndarray) -> dict[str, np.ndarray]:
     """Of each image, n: `shade`, the mean of the object's pixels, from 0 (black) to 1 (white);
     `contrast`, their standard deviation; `size`, their share of the image. 0 where there are none.
     """
-    grey, inside = _grey(images), outlines(images)
+    grey, inside = _grey(images), silhouettes(images)
     pixels = inside.sum(axis=(1, 2))
     shade = np.sum(grey * inside, axis=(1, 2)) / np.maximum(pixels, 1)
     squares = np.square(grey - shade[:, np.newaxis, np.newaxis]) * inside
@@ -28,9 +28,9 @@ def properties(images: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
-def outline_overlap(images: np.ndarray, others: np.ndarray) -> float:
-    """Of two objects' pixels, the share that is both objects'; mean over the n pairs, 0 to 1."""
-    one, other = outlines(images), outlines(others)
+def silhouette_overlap(images: np.ndarray, others: np.ndarray) -> float:
+    """Intersection over union of two objects' pixels; mean over the n pairs, 0 to 1."""
+    one, other = silhouettes(images), silhouettes(others)
     both = np.sum(one & other, axis=(1, 2))
     return float(np.mean(both / np.maximum(np.sum(one | other, axis=(1, 2)), 1)))
 

@@ -25,7 +25,7 @@ if not __package__:  # run by its path: find `common` from whatever folder we we
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from chapter09_cyclegan import train
-from chapter09_cyclegan.properties import outline_overlap, properties, rank_correlation
+from chapter09_cyclegan.properties import properties, rank_correlation, silhouette_overlap
 from common import UserError, cli, flags, runs
 from common.flags import POSITIONAL
 from common.settings import DigitSet, Folder, Frozen
@@ -38,8 +38,8 @@ FIGURES = {  # keys of relations.json, what the table calls them, and their form
     "shade": ("rank correlation of shade", ".2f"),
     "contrast": ("rank correlation of contrast", ".2f"),
     "size": ("rank correlation of size", ".2f"),
-    "strongest": ("strongest of any two of these", ".2f"),
-    "overlap": ("overlap of outlines", ".2f"),
+    "strongest": ("strongest of all nine correlations", ".2f"),
+    "overlap": ("overlap of silhouettes", ".2f"),
     "retrieval": ("found again after the cycle", ".1%"),
 }
 TRANSLATORS = ("translated", "untranslated", "unrelated")
@@ -85,7 +85,7 @@ def measure_run(run, data_dir: str | None) -> dict[str, dict[str, dict[str, floa
 
     Returns:
         What relations.json holds: for the directions "AB" and "BA", for each of TRANSLATORS, the
-        FIGURES.
+        FIGURES (`retrieval` of "translated" alone).
     """
     from chapter09_cyclegan.domains import load_domains
     from chapter09_cyclegan.evaluation import translate
@@ -161,7 +161,7 @@ def measure(originals: np.ndarray, made: np.ndarray, evaluator, label: int) -> d
         **{name: report[name] for name in ("label_accuracy", "fid", "recall")},
         **{name: rank_correlation(before[name], after[name]) for name in before},
         "strongest": max(map(abs, crossed)),
-        "overlap": outline_overlap(originals, made),
+        "overlap": silhouette_overlap(originals, made),
     }
 
 

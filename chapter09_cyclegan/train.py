@@ -22,7 +22,7 @@ if not __package__:  # run by its path: find `common` from whatever folder we we
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from chapter09_cyclegan import download
-from common import UserError, cli, settings
+from common import UserError, cli, data, settings
 from common.settings import Count, DigitSet, Fraction, Width, absolute
 from common.training import TrainingRun
 
@@ -35,7 +35,7 @@ def check_dataset(name: str) -> str:
 
 def is_of_digits(name: str) -> bool:
     """Whether a data set is two classes of MNIST, whose images mean something else mirrored."""
-    return name.split(":")[0] in ("mnist", "sample")
+    return data.NAMES.get(name.split(":")[0]) == "mnist"
 
 
 def check_size(size: int) -> int:
@@ -73,8 +73,8 @@ class Settings(settings.Settings):
     epochs: Count = 100
     """passes over the training images of the larger domain"""
     sample_epochs: Count = 5
-    """epochs from one picture, line of history and checkpoint to the next; where only --epochs is
-    given, the next smaller number that divides these"""
+    """epochs from one picture, line of history and checkpoint to the next; it must divide
+    --epochs, and is lowered until it does where --epochs is given alone"""
     model: Literal["cyclegan", "discogan"] = "cyclegan"
     """the book's, or DiscoGAN (Kim et al. 2017): the same algorithm with other losses and networks;
     where the preset has the other model, the weights of the losses and the generator change with

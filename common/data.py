@@ -119,9 +119,10 @@ def _load(name: str, folder: str | None) -> Dataset:
     if name == "mnist" and folder is None:
         return Dataset(name, "bundled MNIST", *formats.read_idx(name, MNIST))
     searched = ""
-    for origin, place in places(folder):
+    if place := named_folder(folder):
         if found := _from_folder(name, place):
             return found
+        origin = "--data-dir" if folder else "GANS_DATA"
         searched = f"{origin} {place}: holds neither {name}.npz nor IDX files of {name}"
         if folder:
             raise UserError(searched)
@@ -142,25 +143,27 @@ def _load(name: str, folder: str | None) -> Dataset:
         return sample
 
 
-def places(folder: str | None) -> Iterator[tuple[str, Path]]:
-    """Where to look for data before a download: who names the folder, and the folder.
+def named_folder(folder: str | None) -> Path | None:
+    """Where to look for data before a download: --data-dir, or else what GANS_DATA names, if either
+    is given.
 
     Args:
-        folder: what --data-dir names. The environment's GANS_DATA comes after it.
+        folder: what --data-dir names.
 
     Raises:
-        UserError: one of them is not there.
+        UserError: it is not there, or cannot be read.
     """
-    for origin, named in (("--data-dir", folder), ("GANS_DATA", os.environ.get("GANS_DATA"))):
-        if named:
-            place = Path(os.path.expanduser(named))
-            if not os.path.isdir(place):
-                raise UserError(f"{origin} {place}: there is no such folder")
-            try:
-                os.listdir(place)
-            except OSError as error:
-                raise UserError(f"{origin} {place}: cannot be read: {error.strerror}") from error
-            yield origin, place
+    named = folder or os.environ.get("GANS_DATA")
+    if not named:
+        return None
+    origin, place = "--data-dir" if folder else "GANS_DATA", Path(os.path.expanduser(named))
+    if not os.path.isdir(place):
+        raise UserError(f"{origin} {place}: there is no such folder")
+    try:
+        os.listdir(place)
+    except OSError as error:
+        raise UserError(f"{origin} {place}: cannot be read: {error.strerror}") from error
+    return place
 
 
 def scale(images: np.ndarray) -> np.ndarray:

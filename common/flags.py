@@ -119,7 +119,7 @@ def _add_flags(
         form |= {"help": text.replace("%", "%%"), "default": argparse.SUPPRESS, **counts}
         if POSITIONAL not in field.metadata:
             flag = "--" + (field.alias or name).replace("_", "-")
-            parser.add_argument(flag, dest=name, **form)
+            parser.add_argument(flag, dest=name, required=name not in defaults, **form)
             continue
         if name in defaults:
             form.setdefault("nargs", "?")

@@ -77,8 +77,6 @@ class Frozen(BaseModel):
             if not first["loc"]:  # of several settings together
                 raise UserError(problem) from error
             flag = "--" + str(first["loc"][0]).replace("_", "-")
-            if first["type"] == "missing":
-                raise UserError(f"{flag} must be given (see --help)") from error
             if first["type"] == "too_short":  # a list's
                 least = first["ctx"]["min_length"]
                 raise UserError(f"{flag} needs at least {least} value (see --help)") from error

@@ -711,7 +711,7 @@ def test_names_as_long_as_a_file_system_takes(finished, tmp_path):
         ),
         (["--direction", "AtoB", "THIN"], "more than 20 times as long as it is wide"),
         (["--direction", "AtoB"], "the following arguments are required: PATH"),
-        (["TEXT"], "--direction must be given"),
+        (["TEXT"], "the following arguments are required: --direction"),
     ],
 )
 def test_translating_what_cannot_be(finished, tmp_path, capsys, arguments, words):

@@ -7,7 +7,7 @@ import pytest
 from conftest import error_of
 
 from chapter09_cyclegan import relations, train
-from chapter09_cyclegan.properties import outline_overlap, properties, rank_correlation
+from chapter09_cyclegan.properties import properties, rank_correlation, silhouette_overlap
 
 GREY = np.array([[[0.0, 0.0, 0.05], [0.25, 0.75, 1.0]], [[0.0, 0.0, 0.0], [0.0, 0.0, 0.0]]])
 IMAGES = (GREY * 2 - 1)[..., np.newaxis].astype("float32")
@@ -20,13 +20,13 @@ def test_properties_are_of_the_object_alone():
     assert found["size"] == pytest.approx([3 / 6, 0])
 
 
-def test_overlap_is_what_two_outlines_share_of_both():
+def test_overlap_is_what_two_silhouettes_share_of_both():
     moved = np.roll(IMAGES, 1, axis=1)  # the other row
-    assert outline_overlap(IMAGES[:1], (IMAGES[:1] + 1) / 2 - 1) == 1  # half as light
-    assert outline_overlap(IMAGES[:1], moved[:1]) == 0
-    assert outline_overlap(IMAGES, IMAGES) == 0.5  # of nothing and nothing, 0
+    assert silhouette_overlap(IMAGES[:1], (IMAGES[:1] + 1) / 2 - 1) == 1  # half as light
+    assert silhouette_overlap(IMAGES[:1], moved[:1]) == 0
+    assert silhouette_overlap(IMAGES, IMAGES) == 0.5  # of nothing and nothing, 0
     part = np.where(IMAGES > 0.9, IMAGES, -1)
-    assert outline_overlap(IMAGES[:1], part[:1]) == pytest.approx(1 / 3)
+    assert silhouette_overlap(IMAGES[:1], part[:1]) == pytest.approx(1 / 3)
 
 
 def test_rank_correlation_is_spearmans():

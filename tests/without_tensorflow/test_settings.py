@@ -178,7 +178,7 @@ def test_a_program_without_presets(capsys):
     assert (settings.run, settings.paths, settings.class_name) == ("latest", [], "bag")
     for argv, words in (
         (["--direction", "AtoC"], "--direction: invalid choice"),
-        (["3"], "--direction must be given"),
+        (["3"], "arguments are required: --direction"),
         (["--direction", "AtoB", "--numbers", "10", "1", "1"], "--numbers"),
         (["--direction", "AtoB", "--sizes"], "--sizes needs at least 1 value"),
     ):
