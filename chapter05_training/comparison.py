@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from chapter05_training import figures
-from common import UserError, parts
+from common import UserError, images, parts
 from common.callbacks import Diverged
 
 DIVERGED = "diverged.json"
@@ -43,9 +43,9 @@ def compare(config, run, dataset, measurement, train_game: Callable) -> dict[str
         raise UserError("no game is left to compare; try smaller learning rates")
     games = [figures.Trained(name, run.path / name) for name in trained]
     title = f"Chapter 5, {config.dataset}"
-    run.write("samples.png", figures.samples(games, title))
-    run.write("fid.png", figures.fid_curves(games, title))
-    run.write("losses.png", figures.losses(games, title))
+    run.write("samples.png", images.figure_png(figures.samples(games, title)))
+    run.write("fid.png", images.figure_png(figures.fid_curves(games, title)))
+    run.write("losses.png", images.figure_png(figures.losses(games, title)))
     results = {game.name: game.results | game.correlations() for game in games}
     for name in [name for name in config.game if name not in trained]:
         results[name] = run.read_json(f"{name}/{DIVERGED}")

@@ -61,8 +61,8 @@ def rank_correlation(a, b) -> float | None:
     return float(np.corrcoef(ranks_a, ranks_b)[0, 1])
 
 
-def samples(games: list[Trained], title: str) -> bytes:
-    """The last samples of each game, from the same noise, side by side, as PNG."""
+def samples(games: list[Trained], title: str) -> Figure:
+    """The last samples of each game, from the same noise, side by side."""
     columns = min(4, len(games))
     rows = -(-len(games) // columns)
     figure = Figure(figsize=(3 * columns, 3.4 * rows), layout="constrained")
@@ -73,11 +73,11 @@ def samples(games: list[Trained], title: str) -> bytes:
     for ax, game in zip(axes, games, strict=False):
         ax.imshow(game.samples, cmap="gray", vmin=0, vmax=255)
         ax.set_title(f"{game.name}\nFID {game.results['fid']:.1f}")
-    return images.figure_png(figure)
+    return figure
 
 
-def fid_curves(games: list[Trained], title: str) -> bytes:
-    """FID against the images that the discriminator has seen, and against seconds, as PNG."""
+def fid_curves(games: list[Trained], title: str) -> Figure:
+    """FID against the images that the discriminator has seen, and against seconds."""
     figure = Figure(figsize=(10, 4), layout="constrained")
     figure.suptitle(title)
     by_images, by_seconds = figure.subplots(1, 2, sharey=True)
@@ -89,11 +89,11 @@ def fid_curves(games: list[Trained], title: str) -> bytes:
     for ax in (by_images, by_seconds):
         ax.grid(alpha=0.3, which="both")
     by_seconds.legend()
-    return images.figure_png(figure)
+    return figure
 
 
-def losses(games: list[Trained], title: str) -> bytes:
-    """Each game's own losses against the FID, a point for each measurement, as PNG."""
+def losses(games: list[Trained], title: str) -> Figure:
+    """Each game's own losses against the FID, a point for each measurement."""
     figure = Figure(figsize=(2.6 * len(games) + 0.6, 5), layout="constrained")
     figure.suptitle(f"{title}: does the loss tell how good the pictures are?")
     axes = figure.subplots(2, len(games), squeeze=False)
@@ -112,7 +112,7 @@ def losses(games: list[Trained], title: str) -> bytes:
             ax.grid(alpha=0.3)
     for ax in axes[:, 0]:
         ax.set_ylabel("FID")
-    return images.figure_png(figure)
+    return figure
 
 
 def table(games: list[Trained]) -> str:

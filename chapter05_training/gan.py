@@ -67,7 +67,7 @@ class GameGAN(BaseGAN):
         self.clip = clip
 
     def train_step(self, real_images):
-        # Real images that no update has seen, and noise, for each update of the discriminator.
+        # A batch of real images and noise of its own for each update of the discriminator.
         batches = tf.split(real_images, self.critic_steps)
         noises = tf.unstack(self.step_noise(self.critic_steps, tf.shape(batches[0])[0]))
         set_random_layers(self.discriminator, self.seed, self.iterations)

@@ -1,11 +1,11 @@
 """The names of the games, and each game's own settings: its paper's, and those chosen here."""
 
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 GameName = Literal[
     "minimax", "non-saturating", "least-squares", "wgan", "wgan-gp", "hinge", "relativistic"
 ]
-NAMES: tuple[GameName, ...] = GameName.__args__  # type: ignore[attr-defined]
+NAMES: tuple[GameName, ...] = get_args(GameName)
 
 KERAS_BETA_2 = {"adam": 0.999, "rmsprop": 0.9}  # Keras' defaults; RMSprop calls it rho
 

@@ -91,7 +91,7 @@ class ProGAN(ChapterModel):
         self.phase = phase
         if int(self.images_seen.numpy()) == phase.begin:
             for optimizer in (self.d_optimizer, self.g_optimizer):
-                for variable in optimizer.variables:
+                for variable in optimizer.variables:  # the learning rate too; each step sets it
                     variable.assign(ops.zeros_like(variable))
         # Functions of the former phase are of another level.
         self.compile_step()

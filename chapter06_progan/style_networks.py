@@ -168,21 +168,15 @@ class StyleGenerator(keras.Model):
             level, fade, pixel_noise, training: see `call`.
         """
         pixel_noise = pixel_noise or [None] * len(styles)
-
-        def layer(features, number):
-            block, which = divmod(number, 2)
-            return self.blocks[block][which](
-                features, styles[number], noise=pixel_noise[number], training=training
-            )
-
         count = ops.shape(styles[0])[0]
         features = ops.broadcast_to(self.constant, (count, *self.constant.shape[1:]))
-        former = features
-        for number in range(self.layers_of(level)):
-            if number and number % 2 == 0:
-                former = features
-                features = double(features)
-            features = layer(features, number)
+        for number, block in enumerate(self.blocks[: level + 1]):
+            if number:
+                former, features = features, double(features)
+            for layer, style, noise in zip(
+                block, styles[2 * number :], pixel_noise[2 * number :], strict=False
+            ):
+                features = layer(features, style, noise=noise, training=training)
         images = self.to_images[level](features, training=training)
         if fade is None:
             return images

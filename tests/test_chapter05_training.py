@@ -1,6 +1,7 @@
 """Chapter 5: the games, smooth critics, the hacks, the comparison and the experiments."""
 
 import dataclasses
+import itertools
 import json
 import shutil
 
@@ -21,7 +22,7 @@ from conftest import (
 )
 from keras import layers
 
-from chapter05_training import comparison, dirac, measure, ring, saturation, train
+from chapter05_training import comparison, dirac, figures, measure, ring, saturation, train
 from chapter05_training.figures import Trained, rank_correlation
 from chapter05_training.games import GAMES
 from chapter05_training.gan import GameGAN
@@ -494,7 +495,23 @@ def test_comparison_leaves_what_the_readme_promises(finished_run):
         assert config["game"] == [name] and config["batch_size"] == 8
     assert results["relativistic"]["iterations"] == 2 * results["wgan"]["iterations"]
     for name in ("samples.png", "fid.png", "losses.png"):
-        assert (finished_run / name).stat().st_size > 10_000
+        assert images.read(finished_run / name).std() > 10
+
+
+def test_figures_show_what_the_runs_recorded(finished_run):
+    games = [Trained(name, finished_run / name) for name in ("wgan", "relativistic")]
+    axes = figures.fid_curves(games, "title").axes
+    for ax, seen in zip(axes, ("images", "seconds"), strict=True):
+        for line, game in zip(ax.lines, games, strict=True):
+            assert np.array_equal(line.get_xdata(), getattr(game, seen))
+            assert np.array_equal(line.get_ydata(), game.history["fid"])
+    axes = figures.losses(games, "title").axes  # a row for each network, a column for each game
+    for ax, (loss, game) in zip(axes, itertools.product(("d_loss", "g_loss"), games), strict=True):
+        points = np.stack([game.history[loss], game.history["fid"]], axis=1)
+        assert np.array_equal(ax.collections[0].get_offsets(), points)
+    for ax, game in zip(figures.samples(games, "title").axes, games, strict=True):
+        assert np.array_equal(ax.images[0].get_array(), game.samples)
+        assert f"{game.results['fid']:.1f}" in ax.get_title()
 
 
 def assert_same_games(run, whole):
