@@ -3,11 +3,10 @@
     python benchmarks/speed.py                       every chapter that has a loop
     python benchmarks/speed.py chapter03_gan         one
 
-The loops are in loops/. Both train on the same images: MNIST, or in
-chapter 9 noise, which takes as long. Times depend on the machine and on
-what else it does, so the two take turns, each going first in every second round, and what counts is
-their ratio. Each has a process of its own, as ours runs with deterministic operations and the
-book's loop does not.
+The loops are in loops/. The book's loop and ours train on the same images: MNIST, or in chapter 9
+noise, which takes as long. Times depend on the machine and on what else it does, so the two take
+turns, each going first in every second round, and what counts is their ratio. Each has a process of
+its own, as ours runs with deterministic operations and the book's loop does not.
 
 Chapters 5 and 6 are compared with PyTorch in eager mode. Chapter 10 attacks rather than trains, and
 is compared with the adversarial-robustness-toolbox. These need pip install -r

@@ -84,7 +84,7 @@ def main():
 
     row = "{:<14}{:<12}{:>8}{:>10}{:>10}{:>13}{:>11}{:>10}{:>10}{:>8}"
     titles = "network", "attack", "epsilon", "theirs", "ours", "only theirs", "only ours"
-    print(row.format(*titles, "seconds", "seconds", "ratio"))
+    print(row.format(*titles, "theirs, s", "ours, s", "ratio"))
     for name in ("undefended", "defended") if run.config.defend else ("undefended",):
         network = run.load_model(name, [(None, 28, 28, 1)], [(None, 10)])
         for attack in arguments.attacks:
@@ -116,7 +116,7 @@ def check(attacks, run):
     if "flat" in attacks and not (run.config.defend and run.config.binarization > FLAT):
         raise UserError(
             f"--attacks flat needs a run with --defend and a --binarization of more than {FLAT:g}: "
-            f"{run.path} is none"
+            f"{run.path} is not such a run"
         )
     copied = IN_TORCH.keys() & set(attacks)
     if copied and run.config.precision != "float32":

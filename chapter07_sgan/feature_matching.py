@@ -23,8 +23,9 @@ class FeatureMatchingSGAN(SGAN):
     images look worse than with the book's loss. The thought is that they lie around the real ones
     on all sides, and so teach the discriminator where the classes end.
 
-    The discriminator learns from the three kinds of images in one update, on the sum of the losses.
-    Batch normalisation in the discriminator would mix the kinds, so it should have none.
+    The discriminator learns from the three kinds of images in one update, on the loss of labelled
+    images + `adversarial_weight` · the mean of those of unlabelled and of generated ones. Batch
+    normalisation in the discriminator would mix the kinds, so it should have none.
 
     Differences from the authors' code, each to save time or lines: the same generated images serve
     both networks; the features of real images are those of the forward pass of the discriminator's

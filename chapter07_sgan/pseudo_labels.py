@@ -49,7 +49,8 @@ class PseudoLabelSGAN(FeatureMatchingSGAN):
     Args:
         weight: of the pseudo-labels' loss beside the others.
         confidence: the teacher's probability above which its answer is a pseudo-label.
-        ramp: iterations, from 1, in which the weight grows from 0, as the first answers are poor.
+        ramp: iterations (at least 1) in which the weight grows from 0, as the first answers are
+            poor.
         align: distribution alignment (Berthelot et al. 2020, *ReMixMatch*, section 3.1): the
             teacher's probabilities are divided by the share that each class has of them on average,
             and made to sum to 1 again, so that no class grows at the cost of another. It takes the

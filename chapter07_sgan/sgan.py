@@ -119,6 +119,15 @@ class SGAN(BaseGAN):
         c_optimizer.build(self.discriminator.trainable_variables)
 
     def train_step(self, batch):
+        """One iteration: four updates.
+
+        Args:
+            batch: ((labelled images, m×28×28×1 in [-1, 1]; their labels, int32, m), images without
+                labels, n×28×28×1).
+
+        Returns:
+            By the names of METRICS, the means since the epoch began.
+        """
         (labeled_images, labels), unlabeled_images = self.prepare(batch)
         noise_for_d, noise_for_g = tf.unstack(
             self.noise(self.iterations, tf.shape(unlabeled_images)[0])

@@ -15,8 +15,8 @@ from chapter10_adversarial.objective import (
     log_odds,
 )
 
-LOSSES = {"ce": log_odds, "dlr": dlr}
-CLASSES_NEEDED = {"ce": 2, "dlr": 3}
+LOSSES = {"log_odds": log_odds, "dlr": dlr}
+CLASSES_NEEDED = {"log_odds": 2, "dlr": 3}
 
 # Croce & Hein 2020, section 3.1.
 SHARE_OF_STEP = 0.75  # "alpha"; the rest is momentum
@@ -33,7 +33,7 @@ def apgd(
     epsilon,
     bounds,
     norm="inf",
-    loss="ce",
+    loss="log_odds",
     steps=100,
     restarts=1,
     targeted=False,
@@ -44,16 +44,16 @@ def apgd(
 
     Args:
         norm: "inf" or "2".
-        loss: what is ascended: "ce", the `log_odds`, which rise and fall with the cross-entropy; or
+        loss: what is ascended: "log_odds", which rise and fall with the paper's cross-entropy; or
             "dlr", the difference of logits ratio, which needs three classes and is untargeted.
         steps: how many.
         restarts: begin so often, and keep for each image what fools the classifier most.
         seed: two whole numbers, of what is random.
     """
     if loss not in LOSSES:
-        raise ValueError(f"loss {loss!r} is not 'ce' or 'dlr'")
+        raise ValueError(f"loss {loss!r} is not 'log_odds' or 'dlr'")
     if loss == "dlr" and targeted:  # its gradient is 0 where the target is third
-        raise ValueError("loss 'dlr' is for untargeted attacks; give loss='ce'")
+        raise ValueError("loss 'dlr' is for untargeted attacks; give loss='log_odds'")
     calling.check_counts(steps=steps, restarts=restarts)
     return calling.run(
         _apgd,
@@ -134,7 +134,8 @@ def _apgd_t(objective, ball, seed, classes, steps):
 
 def _climb(objective, ball, seed, loss, steps):
     """Algorithm 1 of the paper. Gives, of the images on the way, those with the largest margin."""
-    at_checkpoint = tf.constant([step in checkpoints(steps) for step in range(1, steps + 1)])
+    halving = checkpoints(steps)
+    at_checkpoint = tf.constant([step in halving for step in range(1, steps + 1)])
     images = ball.project(ball.random_point(seed))
     losses, margins, gradient = objective.evaluate(images, loss)
     former = images

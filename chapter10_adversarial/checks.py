@@ -87,8 +87,10 @@ def check_strength(
     right = {name: is_right(network, adversarial, labels) for name, adversarial in made.items()}
     reported = {name: right[name] for name in ("pgd", "apgd", "random_search", "square")}
     reported |= {
-        f"{name.split('_')[0]}_only": right["apgd"] & ~right[name]
-        for name in ("fgsm", "random_search", "square", "transfer")
+        "fgsm_only": right["apgd"] & ~right["fgsm"],
+        "random_only": right["apgd"] & ~right["random_search"],
+        "square_only": right["apgd"] & ~right["square"],
+        "transfer_only": right["apgd"] & ~right["transfer"],
     }
     worst = np.logical_and.reduce(list(right.values()))
     reported["before_apgd_t"] = worst.copy()

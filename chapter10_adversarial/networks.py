@@ -16,6 +16,7 @@ def build_classifier(
 
     Args:
         filters: of the first half of the convolutions; those of the second half have twice as many.
+        units: of the hidden dense layer.
         binarization: k of the sigmoid 1 / (1 + exp(-k(x - 0.5))) that pixels go through first. It
             makes dark grey black and light grey white ("differentiable binarization", Liao et al.
             2020). Above 33, white pixels have no gradient in float32 any more, which would mask the

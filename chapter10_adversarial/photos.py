@@ -151,10 +151,8 @@ def transfer(
     )
     both = np.clip(np.round(keras.ops.convert_to_numpy(both)), 0, 255)
     before, after = applications.probabilities(other, both)
-    if targeted:
-        fooled = before.argmax() != found.label == after.argmax()
-    else:
-        fooled = before.argmax() == found.label != after.argmax()
+    saw, sees = before.argmax() == found.label, after.argmax() == found.label
+    fooled = (sees and not saw) if targeted else (saw and not sees)
     seen = {"before": classes.likeliest(before), "after": classes.likeliest(after)}
     return {"seen": seen, "fooled": bool(fooled)}
 

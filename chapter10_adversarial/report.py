@@ -6,7 +6,7 @@ import numpy as np
 from chapter10_adversarial import checks, evaluation, figures
 from common.files import Files
 
-# Of the curves, shares of the run's epsilon: .05 to .4, where that is .3.
+# Of the curves, shares of the run's epsilon: 0 to .4, where that is .3.
 EPSILONS = tuple(i / 6 for i in range(9))
 # Of PGD: the length of a step, a share of epsilon, and how many there are.
 SETTINGS = {

@@ -41,9 +41,9 @@ class Settings(EpochSettings):
     """test images that the curves, the histogram and the checks are made from (and, up to 500, the
     history)"""
     apgd_steps: Count = 100
-    """steps of Auto-PGD in the checks"""
+    """steps of Auto-PGD, and of APGD-T towards each class, in the checks"""
     apgd_classes: Annotated[int, Field(ge=1, le=9)] = 9
-    """so many wrong classes Auto-PGD aims at in the checks, the likeliest ones"""
+    """how many wrong classes APGD-T aims at in the checks, the likeliest first"""
     random_tries: Count = 100
     """how many random perturbations the checks draw for an image, where the best counts"""
     square_queries: Count = 1_000
@@ -140,7 +140,7 @@ def train(config: Settings, run: TrainingRun) -> dict:
             name: build_classifier(
                 config.filters,
                 config.units,
-                config.binarization * (name == "defended"),
+                config.binarization if name == "defended" else 0,
                 config.convolutions,
             )
             for name in names
@@ -186,7 +186,8 @@ def build_optimizer(config, updates, name):
     from common import optimizers
 
     # In few updates the average would keep much of the initial weights: exp(-6) of them at most.
-    average = min(config.average, max(0.0, 1 - 6 / updates)) * (name == "defended")
+    most = max(0.0, 1 - 6 / updates)
+    average = min(config.average, most) if name == "defended" else 0.0
     return optimizers.adam(
         config.learning_rate, 0.9, updates, use_ema=average > 0, ema_momentum=average
     )

@@ -127,7 +127,7 @@ class Evaluator:
 
     Args:
         name: the classifier, "mnist" or "fashion_mnist".
-        real_images: the test images, uint8, n×28×28×1. Their features are kept in memory.
+        real_images: the test images, n×28×28×1, as those below. Their features are kept in memory.
 
     All images that it is given must be float in [-1, 1] (or uint8): it cannot tell images in
     [0, 1] from pale ones.

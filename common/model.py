@@ -14,7 +14,11 @@ def normal_noise(shape, seed: int, iteration, axis: int = 0) -> tf.Tensor:
     """Standard normal noise of a training step, float32: a function of seed and iteration alone.
 
     So a run can be repeated and resumed. Iterations count from 0; -1 is noise that no training step
-    sees. On several devices it is the replica's part of the noise, of which `axis` is the batch's.
+    sees.
+
+    Args:
+        axis: the axis of `shape` that counts the images of a batch. On several devices each has its
+            part of the noise along it.
     """
     return distribution.draw(
         tf.random.stateless_normal,
@@ -87,9 +91,10 @@ class ChapterModel(keras.Model):
         return self.get_metrics_result()
 
     def compile(self, *args, jit_compile: bool = False, **kwargs) -> None:
-        """As Keras', but for XLA, which it switches off where operations are deterministic.
+        """As Keras', except for XLA.
 
-        Not all of XLA's are. Those of the chapters that use XLA are, so each step is compiled here.
+        Keras does not use XLA where TensorFlow's operations are to be deterministic, as not all of
+        XLA's are. Those of the chapters that use XLA are, so each step is compiled here.
 
         Args:
             jit_compile: let XLA compile the step: faster for dense networks; on a CPU, transposed

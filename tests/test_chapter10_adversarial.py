@@ -145,7 +145,7 @@ def test_pgd_finds_the_best_attack_on_a_linear_classifier(linear, images):
 
 @pytest.mark.parametrize(
     ("name", "loss", "ascended"),
-    [("ce", objective.log_odds, cross_entropies), ("dlr", ratios, ratios)],
+    [("log_odds", objective.log_odds, cross_entropies), ("dlr", ratios, ratios)],
 )
 def test_apgd_equals_algorithm_1_in_numpy(
     name, loss, ascended, network, images, labels, monkeypatch
@@ -534,7 +534,7 @@ def test_mistakes_are_told(network, images, labels, wrong, said):
         (attacks.square, {"norm": "1"}, "norm '1' is not 'inf' or '2'"),
         (attacks.apgd, {"steps": 0}, "steps 0 is less than 1"),
         (attacks.apgd, {"loss": "dlr", "targeted": True}, "'dlr' is for untargeted"),
-        (attacks.apgd, {"loss": "hinge"}, "loss 'hinge' is not 'ce' or 'dlr'"),
+        (attacks.apgd, {"loss": "hinge"}, "loss 'hinge' is not 'log_odds' or 'dlr'"),
         (attacks.apgd_t, {"classes": 0}, "classes 0 is less than 1"),
         (attacks.apgd_t, {}, "K at least 4"),
     ],

@@ -9,7 +9,7 @@ class Chapter07:
 
     @staticmethod
     def books(dataset):
-        """The notebook's: one core, compiled once for each head, and the generator through it."""
+        """The notebook's: a network compiled once for each head, and the generator through it."""
         import keras
         import numpy as np
         from keras import layers, ops
