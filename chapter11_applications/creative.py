@@ -52,11 +52,10 @@ class CreativeGAN(BaseGAN):
         super().__init__(generator, discriminator, seed)
         self.creativity = creativity
         self.r1 = r1
-        self.styles = discriminator.outputs[2].shape[-1]
 
     def train_step(self, batch):
-        real_images, labels = batch
-        kinds, styles = labels // self.styles, labels % self.styles  # see `combine`
+        real_images, labels = batch  # n×2: of kind and style
+        kinds, styles = tf.unstack(labels, axis=1)
         noise = self.noise(self.iterations, tf.shape(kinds)[0])[0]
 
         with tf.GradientTape() as g_tape:
@@ -105,8 +104,3 @@ def named_right(labels, logits):
     """Share of images whose likeliest name is their label."""
     named = ops.cast(ops.argmax(logits, axis=1), labels.dtype)
     return ops.mean(ops.cast(named == labels, "float32"))
-
-
-def combine(kinds, styles, count):
-    """One label for kind and style, of which there are `count`: the stream has one an image."""
-    return kinds * count + styles

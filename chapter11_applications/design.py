@@ -144,9 +144,8 @@ def train_variant(config: Settings, run: TrainingRun, measurement) -> dict:
 
     run.begin(gan, dataset.describe())
     run.write("styles.png", design_figures.styles(styles, dataset))
-    labels = creative.combine(
-        dataset.y_train, styles.labels(dataset.x_train, dataset.y_train), config.styles
-    )
+    of_styles = styles.labels(dataset.x_train, dataset.y_train)
+    labels = np.stack([dataset.y_train, of_styles], axis=1)
     gan.fit(
         run.batches(dataset.x_train, labels),
         callbacks=run.callbacks(sample_images, evaluate),

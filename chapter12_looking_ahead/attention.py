@@ -31,7 +31,7 @@ class Settings(GANSettings):
     task: Literal["pairs", "images"] = "pairs"
     """two copies of a digit, far apart, on one image; or the data set's images as they are"""
     network: Annotated[list[Literal["attention", "plain"]], Field(min_length=1)]
-    """which networks to train: with attention in both, or the same without it"""
+    """which networks to train: generator and discriminator with attention, or neither (plain)"""
     plain_factor: Annotated[float, Field(ge=1, le=10)] = 1.0
     """how many times as many iterations the network without attention gets, rounded to whole sample
     intervals: a measured ratio of seconds lets both train for about as long (with the clock's own,

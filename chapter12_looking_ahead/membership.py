@@ -30,12 +30,12 @@ class Settings(GANSettings):
     model: Annotated[list[Literal["gan", "vae"]], Field(min_length=1)]
     """the models to attack"""
     images: Annotated[list[Count], Field(min_length=1)]
-    """training images of each model; as many iterations whatever their number, so that all models
-    cost the same, and the fewer images are seen the more often"""
+    """numbers of training images, a training for each; all have the same number of iterations, so
+    the fewer images, the more often each is seen"""
     repeats: Annotated[int, Field(ge=1, le=1_000)] = 3
     """trainings of each kind, with the seeds --seed, --seed + 1, …, each on other images"""
     attacked: Annotated[int, Field(ge=100, le=10_000)] = 1_000
-    """members to be told from as many others, or as many as the model has seen"""
+    """how many members are scored, and as many test images; all members, if there are fewer"""
     learning_rate: PositiveFloat = 1e-3
     """of all Adam optimisers"""
     beta_1: Fraction = 0.5

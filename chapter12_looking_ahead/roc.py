@@ -10,7 +10,7 @@ FALSE_POSITIVES = 0.01  # the rate that `measures` allows
 
 
 def auc(members: np.ndarray, others: np.ndarray) -> float:
-    """Area under the ROC curve: P(a member's score > another's), where equal ones count a half."""
+    """Area under the ROC curve: P(member's score > other image's); equal ones count a half."""
     ranked = np.sort(others)
     below, up_to = (np.searchsorted(ranked, members, side) for side in ("left", "right"))
     return float(np.mean(below + up_to) / (2 * len(others)))

@@ -44,9 +44,12 @@ CLASS_NAMES = {
 
 @dataclasses.dataclass(frozen=True)
 class Dataset:
-    """Images uint8, n×28×28×1, 0 to 255; labels int32, n, 0 to 9. `source` says where from."""
+    """Images uint8, n×28×28×1, 0 to 255; labels int32, n, from 0. `source` says where from.
 
-    name: str  # "mnist" or "fashion_mnist"
+    Of photos, n×size×size×1 or ×3.
+    """
+
+    name: str  # "mnist" or "fashion_mnist"; of chapter 11's photos, "photos"
     source: str
     x_train: np.ndarray
     y_train: np.ndarray

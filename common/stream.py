@@ -26,7 +26,7 @@ def batches(
         images: uint8, n×height×width×channels. They stay uint8 in memory. Or an object that reads
             them as they are needed: with a length, a shape, `images[indices]`, which gives such an
             array, and `expect(indices)`, which is told what will be asked for next.
-        labels: whole numbers, n, to go with the images.
+        labels: whole numbers, n or n×…, to go with the images.
         start: the step to begin with; a resumed run goes on where the first one stopped.
         value_range: what 0 and 255 become.
         replicas: for which a batch is divided, as `distribution.shard` does. This program reads
@@ -34,7 +34,8 @@ def batches(
 
     Yields:
         float32, batch_size×height×width×channels; with labels, the pair of these and int32,
-        batch_size. For several replicas, the parts of this program's replicas one after the other.
+        batch_size or batch_size×…. For several replicas, the parts of this program's replicas one
+        after the other.
 
     Raises:
         UserError: there are fewer images than a batch needs.

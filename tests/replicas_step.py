@@ -296,7 +296,7 @@ def creative():
     )
     model = CreativeGAN(*pair)
     model.compile(sgd(), sgd())
-    labels = 4 * LABELS + np.arange(64) % 4
+    labels = np.stack([LABELS, np.arange(64) % 4], axis=1).astype(np.int32)
     return model, lambda replicas: batches(replicas, labels=labels)
 
 

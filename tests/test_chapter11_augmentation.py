@@ -23,6 +23,7 @@ from chapter11_applications.transforms import Augmentation
 from common import images
 from common.batch_norm import fuse
 from common.model import normal_noise
+from common.random_layers import set_random_layers
 
 SMOKE = ["--preset", "smoke"]
 SHAPE = (8, 8, 1)
@@ -190,6 +191,22 @@ def test_an_iteration_moves_the_four_classifiers_alone():
         assert all(not np.array_equal(after[way], after[other]) for other in WAYS[:number])
     for weight, same in zip(generators, model.generator.get_weights(), strict=True):
         assert np.array_equal(weight, same)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_an_update_goes_down_the_cross_entropy(way):
+    model, images = four_classifiers(), tf.constant(pictures())
+    classifier, start = model.classifiers[way], tf.constant(0, tf.int64)
+
+    def loss():
+        set_random_layers(classifier, tf.constant(5, tf.int64), start)
+        logits = classifier(images, training=True)
+        return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(LABELS, logits))
+
+    def update():
+        model.update(way, images, LABELS, start)
+
+    assert_goes_down(loss, update, classifier.trainable_variables, rate=0.1)
 
 
 def test_classifiers_of_the_same_images_stay_the_same():

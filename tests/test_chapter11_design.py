@@ -18,7 +18,7 @@ from conftest import (
 )
 
 from chapter11_applications import creative, design, networks, novelty, styles
-from chapter11_applications.creative import CreativeGAN, combine, creative_loss
+from chapter11_applications.creative import CreativeGAN, creative_loss
 from common import data, images
 from common.batch_norm import fuse
 
@@ -54,7 +54,7 @@ KINDS = np.array([0, 1, 2, 0, 1, 2], np.int32)
 OF_STYLES = np.array([3, 0, 1, 2, 2, 0], np.int32)
 BATCH = (
     tf.constant(np.random.default_rng(0).uniform(-1, 1, (6, *SHAPE)), tf.float32),
-    tf.constant(combine(KINDS, OF_STYLES, STYLES), tf.int32),
+    tf.constant(np.stack([KINDS, OF_STYLES], axis=1)),
 )
 
 
@@ -199,22 +199,26 @@ SHORT = [*SMOKE, "--iterations", "2", "--sample-interval", "1"]
 
 
 @pytest.mark.parametrize("variant, creativity", [("plain", 0.0), ("creative", 0.7)])
-def test_the_creative_variant_alone_has_the_creative_loss(
+def test_the_creative_variant_alone_has_the_creative_loss_and_both_the_settings(
     variant, creativity, monkeypatch, tmp_path
 ):
     class Stop(Exception):
         pass
 
-    def stop(self, *arguments, **settings):
-        raise Stop(self.creativity)
+    def stop(self, d_optimizer, g_optimizer, **settings):
+        optimizers = d_optimizer, g_optimizer
+        rates = [float(optimizer._learning_rate(0)) for optimizer in optimizers]
+        raise Stop(self.creativity, rates, [optimizer.beta_1 for optimizer in optimizers])
 
     clothes = few_clothes()
     monkeypatch.setattr(CreativeGAN, "compile", stop)
     monkeypatch.setattr(data, "load", lambda *arguments: clothes)
     flags = ["--variant", variant, "--creativity", "0.7", "--output-dir", str(tmp_path / "run")]
+    flags += ["--discriminator-learning-rate", "0.25", "--generator-learning-rate", "0.5"]
+    flags += ["--beta-1", "0.75"]
     with pytest.raises(Stop) as stopped:
         design.main([*SHORT, *flags])
-    assert stopped.value.args == (creativity,)
+    assert stopped.value.args == (creativity, [0.25, 0.5], [0.75, 0.75])
 
 
 @pytest.fixture(scope="module")

@@ -60,7 +60,7 @@ def batch(some_scenes, stage, n=6):
 
 
 def test_what_is_measured_is_what_was_composed(some_scenes):
-    """The layout, sizes and strokes of real images; digits are the classifier's, an untrained."""
+    """The layout, sizes and strokes of real images. (The digits' classifier is untrained here.)"""
     found = reading.read(some_scenes.images, reading.build_classifier())
     shares = reading.shares_right(found, some_scenes.facts)
     for name in captions.FACTS:

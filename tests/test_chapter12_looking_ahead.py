@@ -1,6 +1,7 @@
 """Chapter 12: attention, the hinge game, the models that are attacked, and the three programs."""
 
 import json
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -215,6 +216,55 @@ def test_sagan_reports_the_mean_logits_and_both_gammas(monkeypatch):
     assert {name: float(logs[name]) for name in expected} == pytest.approx(expected, rel=1e-4)
 
 
+def test_gans_discriminator_goes_down_the_cross_entropy():
+    gan = small_gan(GAN, (0.1, 0.0))
+    real_batch = tf.constant(real_images(gan))
+    fakes = gan.generator(attacks_noise(gan, 8), training=True)
+
+    def loss():
+        real, fake = (gan.discriminator(x, training=True) for x in (real_batch, fakes))
+        return tf.reduce_mean(tf.nn.softplus(-real)) + tf.reduce_mean(tf.nn.softplus(fake))
+
+    variables = gan.discriminator.trainable_variables
+    assert_goes_down(loss, lambda: gan.train_step(real_batch), variables, rate=0.1)
+
+
+def test_gans_generator_makes_its_images_seem_real():
+    gan = small_gan(GAN, (0.0, 0.1))
+    real_batch = tf.constant(real_images(gan))
+
+    def loss():
+        fakes = gan.generator(attacks_noise(gan, 8), training=True)
+        return tf.reduce_mean(tf.nn.softplus(-gan.discriminator(fakes, training=True)))
+
+    variables = gan.generator.trainable_variables
+    assert_goes_down(loss, lambda: gan.train_step(real_batch), variables, rate=0.1)
+
+
+def test_vae_goes_up_its_bound(random):
+    vae = VAE(build_encoder(3), build_decoder(3), seed=1)
+    vae.compile(keras.optimizers.SGD(1e-3), run_eagerly=True)
+    pictures = tf.constant(random.uniform(size=(5, 28, 28, 1)), tf.float32)
+
+    def loss():
+        return -tf.reduce_mean(vae.elbo(pictures, 0, training=True))
+
+    variables = vae.trainable_variables
+    assert_goes_down(loss, lambda: vae.train_step(pictures), variables, rate=1e-3)
+
+
+def test_settings_reach_the_optimizers_of_what_is_attacked():
+    config = membership.PRESETS["smoke"].replace(learning_rate=0.25, beta_1=0.75)
+    run = SimpleNamespace(steps_per_execution=lambda most: 1, xla=False)
+    gan, _ = membership.build(config.replace(model=["gan"]), run)
+    vae, _ = membership.build(config.replace(model=["vae"]), run)
+    found = [
+        (float(optimizer.learning_rate), optimizer.beta_1)
+        for optimizer in (gan.d_optimizer, gan.g_optimizer, vae.optimizer)
+    ]
+    assert found == [(0.25, 0.75), (0.25, 0.75), (0.25, 0.9)]
+
+
 def test_gan_reports_the_losses_of_its_logits():
     """With learning rates of 0, what the step has seen can be computed again."""
     gan = small_gan(GAN, (0.0, 0.0))
@@ -357,6 +407,23 @@ def test_attention_run_killed_in_the_second_network_and_resumed_has_the_same_bit
     run = attention_run.with_name("killed")
     assert (run / "attention" / "results.json").exists() and (run / "plain").exists()
     check_resumed(attention, ["--resume", run], attention_run, compare=assert_same_parts)
+
+
+def test_settings_reach_the_optimizers_of_sagan(tmp_path, monkeypatch):
+    class Stop(Exception):
+        pass
+
+    def stop(self, d_optimizer, g_optimizer, **settings):
+        raise Stop(
+            *((float(o.learning_rate), o.beta_1, o.beta_2) for o in (d_optimizer, g_optimizer))
+        )
+
+    monkeypatch.setattr(SAGAN, "compile", stop)
+    flags = ["--discriminator-learning-rate", "0.25", "--generator-learning-rate", "0.5"]
+    flags += ["--beta-1", "0.75", "--beta-2", "0.625", "--task", "images"]
+    with pytest.raises(Stop) as stopped:
+        attention.main([*SMOKE, *flags, "--output-dir", str(tmp_path / "run")])
+    assert stopped.value.args == ((0.25, 0.75, 0.625), (0.5, 0.75, 0.625))
 
 
 @pytest.mark.usefixtures("eagerly")
