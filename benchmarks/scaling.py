@@ -1,12 +1,12 @@
 """What it costs to train on several devices: measured on this machine, and worked out for GPUs.
 
-    python benchmarks/scaling.py measure chapter03_gan     milliseconds a step, four ways
+    python benchmarks/scaling.py measure chapter03_gan     milliseconds a step
     python benchmarks/scaling.py costs                     bytes and arithmetic of a step
 
-`measure` trains on the CPU, under Linux, in turns: in one program on two cores; in one program with
-the CPU divided into two devices; in two programs with a core each; and in one program with one core
-and half the batch, which is what each of the two computes. What two programs take beyond that is
-communication, and waiting for each other.
+`measure` trains on the CPU, under Linux, in turns: in one program on two cores (chapter 3 once more
+with XLA); in one program with the CPU divided into two devices; in two programs with a core each;
+and in one program with one core and half the batch, which is what each of the two computes. What
+two programs take beyond that is communication, and waiting for each other.
 
 `costs` counts the weights whose gradients are all-reduced in a step, and the arithmetic of the
 networks' forward passes, by TensorFlow's profiler; a backward pass counts as two forward passes.

@@ -21,7 +21,8 @@ class FusedBatchNormalization(layers.BatchNormalization):
     """BatchNormalization over the last axis of n×height×width×channels, with scale and offset.
 
     Outputs and gradients are Keras' up to rounding. Gradients of gradients, as an R1 penalty takes
-    them, differ by tenths of a percent to a few percent; finite differences agree with these.
+    them, differ by tenths of a percent to a few percent; finite differences agree with those of
+    this layer.
 
     After t updates, the running averages are averages of the t values alone: with weights of
     momentum^(t-1), …, momentum, 1, divided by their sum. Keras 3's are these, times
@@ -46,7 +47,7 @@ class FusedBatchNormalization(layers.BatchNormalization):
             if training and distribution.replicas() > 1:  # the averages are the same on all
                 mean, variance = tf.unstack(distribution.mean(tf.stack([mean, variance])))
         if training:
-            before = self.momentum ** tf.cast(self.updates, tf.float32)  # what a start would weigh
+            before = self.momentum ** tf.cast(self.updates, tf.float32)  # the initial value's share
             decay = (self.momentum - self.momentum * before) / (1 - self.momentum * before)
             for average, value in ((self.moving_mean, mean), (self.moving_variance, variance)):
                 average.assign(decay * average + (1 - decay) * value)
@@ -82,7 +83,7 @@ class FusedBatchNormalization(layers.BatchNormalization):
 def fuse(network: keras.Model, synchronized: bool = True) -> keras.Model:
     """A copy of a network, with its weights, whose batch normalisation is fused.
 
-    Not that of networks within the network. The running averages begin anew.
+    Networks within the network are copied as they are. The running averages begin anew.
 
     Args:
         synchronized: on several devices, normalise by the statistics of the global batch rather

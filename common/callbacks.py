@@ -75,9 +75,8 @@ class SaveProgress(keras.callbacks.Callback):
             signal.signal(signal.SIGINT, signal.default_int_handler)
 
         self.interrupt_handler = None
-        ignored = (
-            signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-        )  # as of `train.py &` in a script
+        # As of `train.py &` in a script.
+        ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
         if threading.current_thread() is threading.main_thread() and not ignored:
             self.interrupt_handler = signal.signal(signal.SIGINT, request_stop)
 
@@ -93,8 +92,7 @@ class SaveProgress(keras.callbacks.Callback):
                 remedy = f"a new run with --precision float32, or {remedy}"
             raise Diverged(
                 f"training diverged before {self.run.unit} {iteration}: {broken[0]} is not a "
-                f"number. Try {remedy}. What was done up to {self.run.unit} "
-                f"{self.run.saved_iteration} is in {self.run.path}"
+                f"number. Try {remedy}. Of {self.run.path}, {self.run.kept()}"
             )
 
     def _write_picture(self, iteration):

@@ -116,9 +116,10 @@ def load(run: Files, model: Any, content: bytes) -> None:
 
 
 def table(run: Files, name: str, lines: int, digest: str) -> list[dict[str, Any]]:
-    """The first lines of a CSV file: those that the checkpoint knows. Its first column counts.
+    """The first lines of a CSV file: those that the checkpoint knows.
 
-    A later line is of an interval whose checkpoint was not written any more.
+    The first column is a whole number (iterations or images), the others are floats. Lines after
+    these are of an interval that was cut off before its checkpoint was written.
 
     Raises:
         UserError: they are not as they were written.

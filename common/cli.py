@@ -80,6 +80,12 @@ def run(main: Callable) -> None:
     try:
         try:
             main()
+        except (UserError, KeyboardInterrupt):  # these lines go to stderr, which may still be there
+            try:
+                sys.stdout.flush()
+            except OSError:
+                _drop_output()
+            raise
         finally:
             sys.stdout.flush()
     except UserError as error:

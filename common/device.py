@@ -18,10 +18,10 @@ def setup(seed: int, precision: str = "float32", deterministic: bool = True) -> 
         precision: Keras' dtype policy, "float32", "mixed_bfloat16" or "mixed_float16".
         deterministic: without it, operations may be faster on a GPU, and their bits may differ.
 
-    What the user's keras.json says has no part in it.
+    The user's keras.json has no part in a run.
 
-    On a GPU, memory is taken as it is needed rather than all at once. Operations are
-    deterministic on every device: the same seed gives the same bits on the same machine, with
+    On a GPU, memory is taken as it is needed rather than all at once. With `deterministic`,
+    operations are so on every device: the same seed gives the same bits on the same machine, with
     the same number of cores.
 
     Returns:

@@ -6,7 +6,8 @@ The gradient of an update is the mean of the replicas' gradients, so that n repl
 that one takes, up to rounding; all of them then have the same weights again.
 
 Where a step needs more of the batch than its part, as a mean over all of it does, it asks for that
-here. On one device, and outside a training step, all of this does nothing.
+here. On one device, and outside a training step, each function is the plain operation: `minimize`
+updates, `draw` draws, and the others give back what they are given.
 """
 
 import keras

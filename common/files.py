@@ -126,7 +126,7 @@ def readable(name: str) -> str:
 
 
 def shortened(stem: str, length: int = 80) -> str:
-    """A file's name, readable, cut to so many bytes, which file systems count and not letters."""
+    """A file's name, readable, cut to `length` bytes (file systems count these, not letters)."""
     return readable(stem).encode()[:length].decode(errors="ignore") or "image"
 
 
@@ -167,7 +167,5 @@ def _replace(temporary: Path, target: Path) -> None:
 
 def remove(path: Path) -> None:
     """Deletes a file, if that can be done."""
-    try:
+    with contextlib.suppress(OSError):
         os.unlink(path)
-    except OSError:
-        pass

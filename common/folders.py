@@ -40,6 +40,7 @@ def find_unfinished(home: Path, resume: str, output_dir: Path | None) -> Path:
                 if held:  # no other program is training it
                     held.release()
                     return folder
+                problem = UserError(f"{folder}: another program is training this run")
         raise problem
     folder = output_dir or folder_of(home, resume)
     if not _holds(folder, "config.json"):
@@ -49,15 +50,6 @@ def find_unfinished(home: Path, resume: str, output_dir: Path | None) -> Path:
             f"nothing to resume: the run in {folder} is finished; begin a new one to train longer"
         )
     return folder
-
-
-def holds_unfinished(home: Path, output_dir: Path | None) -> bool:
-    """Whether `find_unfinished` would find a run, in `output_dir` if that is given."""
-    try:
-        find_unfinished(home, "latest", output_dir)
-    except UserError:
-        return False
-    return True
 
 
 def find_finished(home: Path, name: str) -> Path:
@@ -79,7 +71,7 @@ def folder_of(home: Path, name: str) -> Path:
     """The folder of a run that is named by its path or its number."""
     if NUMBER.fullmatch(name) and not os.path.exists(name):
         return home / f"{int(name):04d}"
-    return Path(name)
+    return Path(os.path.expanduser(name))
 
 
 def numbered(home: Path) -> list[Path]:

@@ -65,6 +65,7 @@ class ChapterModel(keras.Model):
     """
 
     train_step: Callable  # a batch to what `report` returns
+    train_function: Callable | None  # Keras': many steps
     METRICS: tuple[str, ...] = ()  # what `train_step` reports: keys of Keras' logs, columns of CSV
 
     def __init__(self):
@@ -102,7 +103,7 @@ class ChapterModel(keras.Model):
         """
         # Keras would wrap the optimiser for float16, whose losses `distribution.minimize` scales.
         super().compile(*args, jit_compile=False, auto_scale_loss=False, **kwargs)
-        # Across devices, what one device computes would have to be divided where they meet.
+        # XLA compiles what one device computes; a step on several has all-reduces in between.
         self.compiled_by_xla = jit_compile and not self.run_eagerly and self.replicas == 1
         self.compile_step()
 
@@ -135,6 +136,8 @@ class ChapterModel(keras.Model):
         """As Keras', whose loop over `steps_per_execution` takes no batches of several replicas."""
         if self.replicas == 1 or self.run_eagerly:
             return super().make_train_function(force)
+        if self.train_function is not None and not force:
+            return self.train_function
         strategy = self.distribute_strategy
 
         @tf.function
@@ -147,6 +150,7 @@ class ChapterModel(keras.Model):
             return logs
 
         self.train_function = train_function
+        return train_function
 
     def _maybe_symbolic_build(self, *args, **kwargs):
         """Keras' own builds a model from a batch, which it cannot take from several machines.

@@ -1,5 +1,6 @@
 """A run, as the flags ask for it: a new one, or one that is on disk. Imports no TensorFlow."""
 
+import contextlib
 import json
 import os
 from collections.abc import Mapping
@@ -42,16 +43,18 @@ def open_run(
             contradict a flag that was typed, or the folder for a new run is not empty.
     """
     home = Path("runs") / chapter
-    folder = folders.named(output_dir)
+    folder, found = folders.named(output_dir), None
     if resume == "auto":
         if folder and os.path.isfile(folder / "results.json"):
             return None
-        resume = "latest" if folders.holds_unfinished(home, folder) else None
-    if resume is None:
+        with contextlib.suppress(UserError):
+            found = folders.find_unfinished(home, "latest", folder)
+    elif resume is not None:
+        found = folders.find_unfinished(home, resume, folder)
+    if found is None:
         preset = preset or DEFAULT_PRESET
         return new_run(chapter, presets[preset].with_flags(typed), folder, preset, typed)
-    folder = folders.find_unfinished(home, resume, folder)
-    return resumed_run(chapter, type(presets[DEFAULT_PRESET]), folder, preset, typed)
+    return resumed_run(chapter, type(presets[DEFAULT_PRESET]), found, preset, typed)
 
 
 def new_run(

@@ -115,7 +115,7 @@ class PhotoFiles:
                     kept[i] = pixels
         if too_small:
             more = len(too_small) - 1
-            raise UserError(f"{too_small[0]}" + f"; so have {more} of the others" * bool(more))
+            raise UserError(f"{too_small[0]}{f'; {more} more are too small, too' if more else ''}")
         return (StreamedPhotos(self, names, size) if kept is None else kept), bytes(digests)
 
 

@@ -66,8 +66,8 @@ def _wait_for_others(addresses, end, seconds, devices):
                 except TimeoutError:
                     names = ", ".join(addresses[n] for n in missing)
                     raise UserError(
-                        f"{names} did not start within {seconds:.0f} seconds; "
-                        f"of {len(addresses)} workers"
+                        f"{len(missing)} of {len(addresses)} workers did not start within "
+                        f"{seconds:.0f} seconds: {names}"
                     ) from None
                 said = _read(connection, min(PATIENCE, end - time.monotonic()))
                 theirs = said.get("number")

@@ -134,11 +134,12 @@ class Run(Files):
         self._lock = folders.lock(self.path)
         if self._lock is None:
             raise UserError(f"{self.path}: another program is training this run")
-        # By a program that trained it meanwhile.
+        # Another program may have finished this run since it was opened.
         if os.path.exists(self.path / "results.json"):
             raise UserError(f"{self.path}: the run is finished")
         if self._record is None:
-            folders.refuse_used(self.path)  # by a program that began after `open_run` looked
+            # Another program may have begun a run here since `open_run` looked.
+            folders.refuse_used(self.path)
             self._record = record
             self.write_json("config.json", record.model_dump())
             return

@@ -52,7 +52,7 @@ DigitSet = Literal["mnist", "fashion_mnist", "sample", "fashion_sample"]
 
 
 class Frozen(BaseModel):
-    """What flags can be made from, see `cli.program`: a docstring under a field is its help."""
+    """What `flags` makes flags from: a docstring under a field is its help."""
 
     model_config = ConfigDict(
         frozen=True,

@@ -297,9 +297,9 @@ class TrainingRun(Run):
 
         Returns:
             What it holds: iterations; seconds (of training, pictures and checkpoints not counted);
-            seconds_per_iteration, a median over the intervals but the first (None if it is the only
-            one), which includes compiling, as the first after a resume does; the last line of
-            history; `quality`; and the data's source.
+            seconds_per_iteration, the median over all intervals but the first, whose time includes
+            compiling (None if there was one alone; after a resume, the interval in which the step
+            is compiled again counts); the last line of history; `quality`; and the data's source.
         """
         from common import images
 
@@ -352,10 +352,13 @@ class TrainingRun(Run):
 
     def advice(self) -> str:
         """How to go on when another worker is gone."""
-        kept = "no checkpoint was written yet"
-        if self.saved_iteration:
-            kept = f"what was done up to {self.unit} {self.saved_iteration} is kept"
-        return f"{kept}. Start all workers again, with the same command and --resume auto"
+        return f"{self.kept()}. Start all workers again, with the same command and --resume auto"
+
+    def kept(self) -> str:
+        """What of a run that ends before its end is kept."""
+        if not self.saved_iteration:
+            return "no checkpoint was written yet"
+        return f"what was done up to {self.unit} {self.saved_iteration} is kept"
 
     def _flags_again(self) -> list[str]:
         """What config.json does not hold: which devices train, and where the data has moved to."""
@@ -374,10 +377,7 @@ class TrainingRun(Run):
             if self.workers:
                 raise KeyboardInterrupt(f"Stopped; {self.advice()}") from None
             command = command_line(self.chapter, "--resume", str(self.path), *self._flags_again())
-            raise KeyboardInterrupt(
-                f"Stopped; what was done up to {self.unit} {self.saved_iteration} is kept. "
-                f"Go on with\n  {command}"
-            ) from None
+            raise KeyboardInterrupt(f"Stopped; {self.kept()}. Go on with\n  {command}") from None
         finally:
             if self._lock is not None:
                 self._lock.release()

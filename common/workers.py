@@ -24,8 +24,8 @@ from common.replicas import Cluster
 
 PIECE = 2**22  # bytes of a message that are sent at once, each as an int32
 PORTS = 16  # of a Slurm job on one machine
-# The exit code of a program that another one has left: that of SIGUSR1, which Kubeflow takes for an
-# error that goes by when the program is begun again. A user's mistake is 2.
+# The exit code of a worker that has lost another: 128 + 10, that of a program ended by SIGUSR1,
+# after which Kubeflow's operator starts it again. A user's mistake is 2.
 LOST = 138
 
 

@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -297,6 +298,15 @@ def assert_goes_down(loss, update, variables, rate):
         tolerance += 2 * np.spacing(np.abs(old).max()) / rate  # as the weights are rounded
         move = (old - np.array(variable)) / rate
         np.testing.assert_allclose(move, gradient, rtol=0, atol=tolerance, err_msg=variable.path)
+
+
+def free_ports(count):
+    """Ports on which nothing listens."""
+    listening = [socket.create_server(("localhost", 0)) for _ in range(count)]
+    ports = [each.getsockname()[1] for each in listening]
+    for each in listening:
+        each.close()
+    return ports
 
 
 def networks_of(gan):

@@ -691,7 +691,7 @@ LARGE = ["--size", "64", "--total-filters", "256"]
         (["--dataset", "mnist", *LARGE], "--size 64: mnist's images have 28×28 pixels"),
         (
             ["--dataset", "photos", *LARGE],
-            "photos/0/0.png: has 30×20 pixels, fewer than --size 64; so have 5 of the others",
+            "photos/0/0.png: has 30×20 pixels, fewer than --size 64; 5 more are too small, too",
         ),
         (["--dataset", "empty"], "empty: holds no images"),
         (["--dataset", "nowhere"], "nowhere: is no folder, no zip, and none of mnist"),

@@ -5,29 +5,18 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
-from conftest import assert_same_run
+from conftest import REPOSITORY, assert_same_run, free_ports
 
-REPOSITORY = Path(__file__).resolve().parent.parent
 TRAIN = [sys.executable, str(REPOSITORY / "chapter03_gan" / "train.py"), "--preset", "smoke"]
 ALONE = {
     name: value for name, value in os.environ.items() if name != "TF_CONFIG" and "SLURM" not in name
 } | {"CUDA_VISIBLE_DEVICES": ""}
 PATIENCE = 240  # seconds; on a busy machine a start takes long
-
-
-def free_ports(count):
-    listening = [socket.create_server(("localhost", 0)) for _ in range(count)]
-    ports = [each.getsockname()[1] for each in listening]
-    for each in listening:
-        each.close()
-    return ports
 
 
 def of_tf_config(index, addresses):
