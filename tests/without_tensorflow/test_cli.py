@@ -97,18 +97,44 @@ def test_a_mistake_is_one_line_without_traceback(path, capsys):
     assert line == "error: unrecognized arguments: --no-such-flag (see --help)"
 
 
-@pytest.mark.parametrize("flag", ["--dry-run", "--help"])
-def test_output_into_a_closed_pipe_is_no_error(tmp_path, flag):
-    """As of `train.py --help | head -1`. Buffered, so that it is written when the program ends."""
+def into_a_closed_pipe(command, folder):
+    """Runs a program whose output is read by nobody, and is buffered until the program ends."""
     read, write = os.pipe()
     os.close(read)
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"}
-    command = [sys.executable, str(CHAPTERS[0] / "train.py"), flag]
     done = subprocess.run(
-        command, stdout=write, stderr=subprocess.PIPE, env=environment, cwd=tmp_path
+        command, stdout=write, stderr=subprocess.PIPE, env=environment, cwd=folder
     )
     os.close(write)
-    assert (done.returncode, done.stderr) == (1, b"")
+    return done.returncode, done.stderr
+
+
+@pytest.mark.parametrize("flag", ["--dry-run", "--help"])
+def test_output_into_a_closed_pipe_is_no_error(tmp_path, flag):
+    """As of `train.py --help | head -1`."""
+    command = [sys.executable, str(CHAPTERS[0] / "train.py"), flag]
+    assert into_a_closed_pipe(command, tmp_path) == (1, b"")
+
+
+@pytest.mark.parametrize(
+    "raised, ended",
+    [
+        ("UserError('--seed is wrong')", (2, b"error: --seed is wrong\n")),
+        ("KeyboardInterrupt('Stopped.')", (130, b"\nStopped.\n")),
+    ],
+)
+def test_what_a_program_ends_with_is_said_even_if_nobody_reads_its_output(tmp_path, raised, ended):
+    """As of Ctrl-C in `train.py | tee log`, which ends `tee`, too."""
+    program = f"""
+import sys
+sys.path.insert(0, {str(REPOSITORY)!r})
+from common import UserError, cli
+def main():
+    print("training")
+    raise {raised}
+cli.run(main)
+"""
+    assert into_a_closed_pipe([sys.executable, "-c", program], tmp_path) == ended
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="closes it as a POSIX shell does")
