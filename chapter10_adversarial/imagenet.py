@@ -29,6 +29,13 @@ from common.flags import POSITIONAL
 from common.settings import Count, Folder, Frozen, Seed
 
 
+def _epsilon(given: dict[str, Any]) -> float:
+    """What --epsilon is by default."""
+    if given.get("confidence") is not None:
+        return 64.0
+    return 4.0 if given.get("target") is None else 8.0
+
+
 class Settings(Frozen):
     """GANs in Action, chapter 10: a photo, a classifier, and an attack."""
 
@@ -54,12 +61,12 @@ class Settings(Frozen):
     """its width, of those that have several"""
     attack: Literal["fgsm", "pgd", "apgd"] = "pgd"
     """fgsm: a single step; pgd: many; apgd: many, of lengths that it chooses itself"""
-    epsilon: Annotated[float, Field(ge=1, le=255)]
-    """how far a value of 0 to 255 may be changed; below 1, no image file would show it (default: 4;
-    with --target 8; with --confidence 64)"""
     confidence: Annotated[float, Field(gt=0, lt=1)] | None = None
     """how sure the classifier is to be of a wrong class (or of the target), from 0 to 1: the
     smallest of the epsilons 1, 2 … up to --epsilon is taken that gets there"""
+    epsilon: Annotated[float, Field(ge=1, le=255, default_factory=_epsilon)]
+    """how far a value of 0 to 255 may be changed; below 1, no image file would show it (with
+    --target: 8, with --confidence: 64)"""
     steps: Count = 40
     """steps of PGD and Auto-PGD"""
     step_size: PositiveFloat = 0.1
@@ -68,11 +75,6 @@ class Settings(Frozen):
     """seed of all that is random"""
     output_dir: Annotated[Folder | None, Field(exclude=True)] = None
     """where the pictures go (default: runs/chapter10_imagenet/NUMBER)"""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _choose_epsilon(cls, values: dict[str, Any]) -> dict[str, Any]:
-        return {"epsilon": _epsilon(values.get("target"), values.get("confidence")), **values}
 
     @model_validator(mode="after")
     def _check_together(self) -> Self:
@@ -95,9 +97,7 @@ class Settings(Frozen):
 
     def _check_effects(self) -> None:
         """A ValueError for a flag that was typed and would change nothing."""
-        typed = set(self.model_fields_set)
-        if self.epsilon == _epsilon(self.target, self.confidence):
-            typed.remove("epsilon")  # the default, which `_choose_epsilon` has set
+        typed = self.model_fields_set
         nothing_attacked = not self.photos and self.target is None
         for name in ("attack", "also", "confidence", "label", "epsilon", "steps", "step_size"):
             if name in typed and nothing_attacked:
@@ -107,13 +107,6 @@ class Settings(Frozen):
         for name, attacks in (("steps", ("pgd", "apgd")), ("step_size", ("pgd",))):
             if name in typed and self.attack not in attacks:
                 raise ValueError(f"{_flag(name)} has no part in --attack {self.attack}")
-
-
-def _epsilon(target, confidence):
-    """The default."""
-    if confidence is not None:
-        return 64.0
-    return 4.0 if target is None else 8.0
 
 
 def _flag(name):

@@ -36,7 +36,7 @@ def read(description: str, settings: type[F], argv: list[str] | None) -> F:
     parser = _Parser(description)
     fields = settings.model_fields
     defaults = {
-        name: field.get_default(call_default_factory=True)
+        name: field.get_default(call_default_factory=True, validated_data={})
         for name, field in fields.items()
         if not field.is_required()
     }

@@ -47,11 +47,12 @@ def test_outputs_and_gradients_are_keras(training):
                 outputs = model(inputs, training=training)
                 loss = tf.reduce_mean(outputs**3)
             results.append([outputs, *tape.gradient(loss, [inputs, *model.trainable_variables])])
-        names = ["outputs", "inputs", *(variable.path for variable in fused.trainable_variables)]
-        for name, a, b in zip(names, *results, strict=True):
-            # Before batch normalisation a bias' gradient is 0 but for rounding.
-            if not name.endswith("bias"):
-                np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-3 * np.max(np.abs(a)))
+        # What comes before batch normalisation may have gradients of 0, but for rounding.
+        largest = max(np.max(np.abs(gradient)) for gradient in results[0][1:])
+        for a, b in zip(*results, strict=True):
+            np.testing.assert_allclose(
+                a, b, rtol=1e-3, atol=1e-3 * np.max(np.abs(a)) + 1e-6 * largest
+            )
 
 
 @pytest.mark.parametrize("updates", [1, 2, 30])
