@@ -69,7 +69,8 @@ def test_npz_folder_comes_before_the_environments(tmp_path, monkeypatch):
     assert_holds(data.load("mnist", str(tmp_path)), contents)
     monkeypatch.setenv("GANS_DATA", str(tmp_path))
     assert_holds(data.load("fashion_mnist"), contents)
-    monkeypatch.setenv("HOME", str(tmp_path))
+    for home in ("HOME", "USERPROFILE"):  # the second under Windows
+        monkeypatch.setenv(home, str(tmp_path))
     monkeypatch.setenv("GANS_DATA", "~")
     assert_holds(data.load("fashion_mnist"), contents)
     monkeypatch.setenv("GANS_DATA", str(tmp_path / "missing"))
